@@ -1,0 +1,3 @@
+//! The executable: role → parts → signals → drain → exit code.
+
+fn main() {}
