@@ -1,7 +1,12 @@
 //! The contract between gateway and worker: events, channels, positions, the two ports and the
 //! process kit.
 
+pub mod broker;
 pub mod channel;
+pub mod entry;
+pub mod event;
 pub mod id;
 pub mod position;
+pub mod publication;
 pub mod source;
+pub mod store;
