@@ -3,9 +3,11 @@
 
 pub mod broker;
 pub mod channel;
+pub mod config;
 pub mod entry;
 pub mod event;
 pub mod id;
+pub mod lifecycle;
 pub mod position;
 pub mod publication;
 pub mod source;
