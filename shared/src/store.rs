@@ -58,7 +58,7 @@ pub struct SourceRow {
     pub generation: u64,
     /// The epoch that the generation belongs to.
     pub epoch: Epoch,
-    /// How many owners in a row began at this cursor without getting past it.
+    /// How many owners began to work at this cursor without getting past it.
     pub attempts: u32,
 }
 
@@ -242,8 +242,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the worker off the list of the living.
     async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError>;
 
-    /// Takes a source that is free or whose lease ran out; none when another has it. The fence and,
-    /// if the cursor did not move since the last claim, the attempts rise.
+    /// Takes a source that is free or whose lease ran out; none when another has it. The fence
+    /// rises; the attempts stay.
     async fn claim(
         &self,
         source: Source,
@@ -262,6 +262,11 @@ pub trait Store: Send + Sync + 'static {
         published: u64,
         lease: Duration,
     ) -> Result<(), StoreError>;
+
+    /// Counts that the owner begins to work on the entries after the cursor; how many owners did so
+    /// since the cursor last moved. An entry that kills workers shows by this number. A recorded
+    /// batch sets it to 0.
+    async fn attempt(&self, source: Source, fence: u64) -> Result<u32, StoreError>;
 
     /// Gives a source back, noting how far is published.
     async fn release(&self, source: Source, fence: u64, published: u64) -> Result<(), StoreError>;

@@ -147,15 +147,13 @@ impl Layers {
         N: FromStr + PartialOrd + Copy + fmt::Display,
     {
         let text = self.text(name).to_owned();
-        match text.parse::<N>().ok().filter(|number| range.contains(number)) {
-            Some(number) => number,
-            None => {
-                let (from, to) = (range.start(), range.end());
-                let reason = format!("{text:?} is not a whole number from {from} to {to}");
-                self.problems.push(Problem::new(name, reason));
-                *range.start()
-            }
-        }
+        let number = text.parse::<N>().ok().filter(|number| range.contains(number));
+        number.unwrap_or_else(|| {
+            let (from, to) = (range.start(), range.end());
+            let reason = format!("{text:?} is not a whole number from {from} to {to}");
+            self.problems.push(Problem::new(name, reason));
+            *range.start()
+        })
     }
 
     /// A duration in milliseconds, from 1 ms to 10 years.
@@ -185,7 +183,7 @@ impl Layers {
 }
 
 /// A value as it may be shown.
-pub fn masked(name: &str, value: &str) -> String {
+pub(super) fn masked(name: &str, value: &str) -> String {
     if value.is_empty() {
         String::new()
     } else if SECRETS.contains(&name) {

@@ -1,0 +1,51 @@
+//! What processes say to each other over pub/sub, beside publications: answers and orders.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A message to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "control", rename_all = "snake_case")]
+pub enum Control {
+    /// What became of an entry whose publisher waits: step 5 of an event's way is done.
+    Outcome {
+        /// The request, as in the entry's `reply` field.
+        request: u64,
+        /// What became of it.
+        result: EntryResult,
+    },
+    /// Closes all connections of a user, on every node that hears it.
+    Disconnect {
+        /// The user.
+        user: String,
+    },
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryResult {
+    /// Recorded and published: channels with positions there.
+    Published(Vec<(String, String)>),
+    /// Not accepted: where and why.
+    Rejected(String),
+}
+
+impl Control {
+    /// The bytes that travel.
+    ///
+    /// # Panics
+    /// Never: texts and numbers are representable in JSON.
+    #[expect(clippy::expect_used, reason = "texts and numbers always serialize")]
+    pub fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("control messages are JSON").into()
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is none of ours.
+    pub fn decode(payload: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(payload)
+    }
+}
