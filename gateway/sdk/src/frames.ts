@@ -1,0 +1,179 @@
+/** The frames of `GET /v1/connect`, as they are on the wire (contract §5), and the states they carry. */
+
+/** How far a channel was seen: `EPOCH-OFFSET`. Opaque; keep it and give it back as `since`. */
+export type Position = string;
+
+/** A JSON object whose keys nobody promised. */
+export type Json = Record<string, unknown>;
+
+/** One event of a channel. */
+export interface EventFrame<D = Json> {
+  type: "event";
+  channel: string;
+  position: Position;
+  /** The event's type: `deployment_update`, `task_log`, `notification` … */
+  event: string;
+  /** What the event is about; null when it is about nothing in particular. */
+  id: string | null;
+  data: D;
+  /** When it happened, ms since 1970. */
+  at: number;
+  /** Set on the events before the position of `subscribed`, which `tail` asked for. */
+  tail?: boolean;
+  traceparent?: string;
+}
+
+/** Why a run of events cannot be had. `buffer`: this client's own reader was too slow. */
+export type GapCause = "retention" | "epoch" | "ahead" | "latest" | "buffer";
+
+/** Events that can no longer be had, said out loud: `from` and `to` are both missing. */
+export interface GapFrame {
+  type: "gap";
+  channel: string;
+  from: Position;
+  to: Position;
+  cause: GapCause;
+}
+
+/** The newest state of an entity, sent after a gap. */
+export interface StateFrame<S = Json> {
+  type: "state";
+  channel: string;
+  position: Position;
+  state: S | null;
+}
+
+export interface WelcomeFrame {
+  type: "welcome";
+  connection: string;
+  user: string | null;
+  ping_ms: number;
+  version: string;
+}
+
+export interface SubscribedFrame<S = Json> {
+  type: "subscribed";
+  channel: string;
+  /** Safe to resume from; null on `presence`, which has no positions. */
+  position: Position | null;
+  /** The newest position of the channel. */
+  head: Position | null;
+  state: S | null;
+}
+
+export interface ErrorFrame {
+  type: "error";
+  code: string;
+  message: string;
+  details?: { path: string; message: string }[];
+  channel?: string;
+}
+
+export type PresenceStatus = "online" | "away" | "busy" | "offline";
+
+export interface PresenceFrame {
+  type: "presence";
+  user: string | null;
+  status: PresenceStatus;
+  at: number;
+}
+
+export interface StatusFrame {
+  type: "status";
+  degraded: boolean;
+  reason?: string;
+}
+
+export interface ByeFrame {
+  type: "bye";
+  reason: string;
+  reconnect: boolean;
+  after_ms: number;
+}
+
+/** Everything the server says. */
+export type ServerFrame =
+  | WelcomeFrame
+  | SubscribedFrame
+  | { type: "unsubscribed"; channel: string }
+  | { type: "pong" }
+  | { type: "token"; expires_at: number }
+  | EventFrame
+  | GapFrame
+  | StateFrame
+  | PresenceFrame
+  | StatusFrame
+  | ErrorFrame
+  | ByeFrame;
+
+/** Everything a client says. */
+export type ClientFrame =
+  | { type: "subscribe"; channel: string; since?: Position; mode?: "all" | "latest"; tail?: number }
+  | { type: "unsubscribe"; channel: string }
+  | { type: "ping" }
+  | { type: "token"; token: string }
+  | { type: "presence"; status: PresenceStatus };
+
+/** `deployment:ID` */
+export interface DeploymentState extends Json {
+  id: string;
+  projectId: string;
+  status: "pending" | "building" | "deploying" | "success" | "error" | "abandoned";
+  /** 0 to 100. */
+  progress: number;
+  stage: string;
+  timestamp: number;
+  /** The newest lines, at most 100. */
+  logs: string[];
+  message?: string;
+  deploymentUrl?: string;
+}
+
+/** `task:ID` */
+export interface TaskState extends Json {
+  id: string;
+  status: "pending" | "queued" | "running" | "completed" | "failed" | "abandoned";
+  title?: string;
+  executor?: string | null;
+  progress?: number;
+  logs?: string[];
+  result?: unknown;
+  /** Unix seconds. */
+  created_at?: number;
+  updated_at?: number;
+}
+
+/** `agent:ID` */
+export interface AgentState extends Json {
+  agentId: string;
+  agentName: string;
+  status?: "online" | "offline" | "busy" | "idle";
+  state?: "idle" | "working" | "stopped";
+  currentTask?: string;
+  progress?: number;
+  updated_at?: number;
+}
+
+/** `container:ID` */
+export interface ContainerState extends Json {
+  id: string;
+  status: string;
+  /** How many log lines it wrote so far. */
+  lines: number;
+  message?: string;
+  error?: string;
+  exitCode?: number;
+  duration?: number;
+  updated_at?: number;
+}
+
+/** The state that a channel of this name has; feeds and conversations have none. */
+export type StateOf<C extends string> = C extends `deployment:${string}`
+  ? DeploymentState
+  : C extends `task:${string}`
+    ? TaskState
+    : C extends `agent:${string}`
+      ? AgentState
+      : C extends `container:${string}`
+        ? ContainerState
+        : Json;

@@ -1,0 +1,272 @@
+/**
+ * A connection that comes back: back-off with full jitter, close codes, heartbeat, wake-up of the
+ * page, and make-before-break. It knows no protocol; `Fanfare` and the compatible clients of the
+ * older services stand on it.
+ */
+
+import { backoff } from "./backoff.ts";
+import { FanfareError, meaning, verdict } from "./codes.ts";
+import { Emitter, type Stop } from "./emitter.ts";
+import type { Wire, WireListener } from "./wire.ts";
+
+export type ConnectionState = "disconnected" | "connecting" | "connected";
+
+export interface Reconnecting {
+  /** From 1; 0 where the server asked to come back. */
+  attempt: number;
+  /** Milliseconds until the attempt. */
+  delay: number;
+  /** Why the last connection or attempt ended. */
+  reason: string;
+}
+
+export interface LinkEvents<F> {
+  state: ConnectionState;
+  reconnecting: Reconnecting;
+  frame: { frame: F; wire: Wire };
+  opened: Wire;
+  /** The connection in use ended, or an attempt failed. */
+  lost: { code: number; reason: string };
+  error: FanfareError;
+}
+
+/** What is given for the next attempt. */
+export interface Attempt {
+  /** How many attempts failed since the last success. */
+  failures: number;
+  /** The last one was refused for its token. */
+  freshToken: boolean;
+}
+
+export interface LinkOptions<F> {
+  /** Opens a wire. Throws when it cannot even be tried. */
+  dial: (listener: WireListener<F>, attempt: Attempt) => Promise<Wire>;
+  minReconnectDelay?: number | undefined;
+  maxReconnectDelay?: number | undefined;
+  /** An attempt that is not ready after so long has failed. */
+  connectTimeout?: number | undefined;
+}
+
+type Timer = "retry" | "connect" | "beat" | "probe" | "handover";
+
+const PROBE_MS = 8000;
+const HANDOVER_MS = 10_000;
+
+export class Link<F> extends Emitter<LinkEvents<F>> {
+  #state: ConnectionState = "disconnected";
+  #wire: Wire | null = null;
+  #leaving: Wire | null = null;
+  /** The attempt under way; a wire of an older one is none of ours any more. */
+  #dialling: object | null = null;
+  #next: Wire | null = null;
+  #attempt: Attempt = { failures: 0, freshToken: false };
+  #timers: Partial<Record<Timer, ReturnType<typeof setTimeout>>> = {};
+  #beatMs = 0;
+  #seen = 0;
+  #sleep: Stop | null = null;
+  readonly #options: LinkOptions<F>;
+
+  constructor(options: LinkOptions<F>) {
+    super();
+    this.#options = options;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The wire in use, if any. */
+  get wire(): Wire | null {
+    return this.#wire;
+  }
+
+  connect(): void {
+    if (this.#state !== "disconnected") return;
+    this.#attempt = { failures: 0, freshToken: false };
+    this.#sleep = onWake(() => this.wake());
+    this.#dial();
+  }
+
+  /** Ends the connection and all attempts. */
+  disconnect(): void {
+    this.#stop();
+    this.#to("disconnected");
+  }
+
+  /** The protocol's greeting has come over `wire`: it is the one in use from here on. */
+  ready(wire: Wire): void {
+    if (wire !== this.#next) return;
+    this.#clear("connect", "retry");
+    this.#leaving?.close(1000);
+    this.#leaving = this.#wire;
+    [this.#wire, this.#next, this.#dialling] = [wire, null, null];
+    this.#attempt = { failures: 0, freshToken: false };
+    if (this.#leaving) this.#after("handover", HANDOVER_MS, () => this.handedOver());
+    this.#to("connected");
+  }
+
+  /** Everything was taken over by the new wire: leave the old one. */
+  handedOver(): void {
+    this.#clear("handover");
+    this.#leaving?.close(1000, "moved");
+    this.#leaving = null;
+  }
+
+  /** Opens a second wire after `delay`, and lets go of the first once the second is ready. */
+  replace(delay: number, reason: string): void {
+    if (this.#state === "disconnected" || this.#dialling || this.#timers.retry !== undefined) return;
+    this.emit("reconnecting", { attempt: 0, delay, reason });
+    this.#after("retry", delay, () => this.#dial());
+  }
+
+  /** Expects a sign of life each `ms`; asks for one when there is none, and then gives up. */
+  beat(ms: number): void {
+    this.#beatMs = ms;
+    this.#clear("beat");
+    if (ms > 0) this.#after("beat", ms, () => this.#tick());
+  }
+
+  /** Retries at once if waiting, else asks whether the connection still lives. */
+  wake(): void {
+    if (this.#timers.retry !== undefined) {
+      this.#clear("retry");
+      this.#dial();
+    } else if (this.#state === "connected") this.#probe();
+  }
+
+  send(frame: object): void {
+    this.#wire?.send(frame);
+  }
+
+  #tick(): void {
+    if (Date.now() - this.#seen >= this.#beatMs) this.#probe();
+    this.beat(this.#beatMs);
+  }
+
+  #probe(): void {
+    const wire = this.#wire;
+    if (!wire || this.#timers.probe !== undefined || this.#beatMs === 0) return;
+    wire.send({ type: "ping" });
+    this.#after("probe", Math.min(PROBE_MS, this.#beatMs), () => {
+      wire.close(4008, "heartbeat timeout");
+      this.#closed(wire, 4008, "no sign of life");
+    });
+  }
+
+  #dial(): void {
+    this.#clear("retry");
+    if (!this.#wire) this.#to("connecting");
+    const token = (this.#dialling = {});
+    const listener: WireListener<F> = {
+      opened: (wire) => this.emit("opened", wire),
+      alive: (wire) => {
+        if (wire !== this.#wire) return;
+        this.#seen = Date.now();
+        this.#clear("probe");
+      },
+      frame: (wire, frame) => this.emit("frame", { frame, wire }),
+      closed: (wire, code, reason) => this.#closed(wire, code, reason),
+    };
+    this.#after("connect", this.#options.connectTimeout ?? 10_000, () => {
+      this.#next?.close(1000);
+      this.#failed(1006, "no answer in time");
+    });
+    this.#options.dial(listener, this.#attempt).then(
+      (wire) => {
+        if (this.#dialling === token) this.#next = wire;
+        else wire.close(1000);
+      },
+      (error: unknown) => {
+        if (this.#dialling !== token) return;
+        const terminal = error instanceof FanfareError && error.terminal;
+        if (terminal) this.#giveUp(error);
+        else this.#failed(1006, String(error));
+      },
+    );
+  }
+
+  #closed(wire: Wire, code: number, reason: string): void {
+    if (wire === this.#leaving) this.#leaving = null;
+    else if (wire === this.#next) this.#failed(code, reason);
+    else if (wire === this.#wire) {
+      this.#wire = null;
+      this.#clear("beat", "probe");
+      if (this.#dialling || this.#timers.retry !== undefined) {
+        this.emit("lost", { code, reason });
+        this.#to("connecting"); // A replacement is on its way.
+      } else this.#failed(code, reason);
+    }
+  }
+
+  /** Decides by the code whether to come back, and when. */
+  #failed(code: number, reason: string): void {
+    this.#clear("connect");
+    this.#next = this.#dialling = null;
+    this.emit("lost", { code, reason });
+    const what = verdict(code);
+    const stale = what === "token" && this.#attempt.freshToken;
+    if (what === "stop" || stale) return this.#giveUp(new FanfareError(code, reason || meaning(code), true));
+    const failures = this.#attempt.failures + 1;
+    const delay = what === "token" ? 0 : backoff(failures, this.#min, this.#max);
+    this.#attempt = { failures, freshToken: what === "token" };
+    if (!this.#wire) this.#to("connecting");
+    this.emit("reconnecting", { attempt: failures, delay, reason: reason || meaning(code) });
+    this.#after("retry", delay, () => this.#dial());
+  }
+
+  get #min(): number {
+    return this.#options.minReconnectDelay ?? 500;
+  }
+
+  get #max(): number {
+    return this.#options.maxReconnectDelay ?? 20_000;
+  }
+
+  #giveUp(error: FanfareError): void {
+    this.#stop();
+    this.#to("disconnected");
+    this.emit("error", error);
+  }
+
+  #stop(): void {
+    this.#sleep?.();
+    this.#clear("retry", "connect", "beat", "probe", "handover");
+    for (const wire of [this.#wire, this.#next, this.#leaving]) wire?.close(1000);
+    this.#wire = this.#next = this.#leaving = this.#dialling = this.#sleep = null;
+  }
+
+  #to(state: ConnectionState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit("state", state);
+  }
+
+  #after(name: Timer, ms: number, run: () => void): void {
+    this.#clear(name);
+    this.#timers[name] = setTimeout(() => {
+      delete this.#timers[name];
+      run();
+    }, ms);
+  }
+
+  #clear(...names: Timer[]): void {
+    for (const name of names) {
+      clearTimeout(this.#timers[name]);
+      delete this.#timers[name];
+    }
+  }
+}
+
+/** Calls `wake` when the network is back or the page is looked at again; browsers only. */
+function onWake(wake: () => void): Stop {
+  if (typeof window === "undefined" || typeof document === "undefined") return () => {};
+  const visible = (): void => {
+    if (document.visibilityState === "visible") wake();
+  };
+  window.addEventListener("online", wake);
+  document.addEventListener("visibilitychange", visible);
+  return () => {
+    window.removeEventListener("online", wake);
+    document.removeEventListener("visibilitychange", visible);
+  };
+}
