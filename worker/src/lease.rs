@@ -1,0 +1,129 @@
+//! Which sources this worker owns: claiming what is free, giving back what is too much.
+//!
+//! The lease is a row in SQL by the database's clock; it only avoids double work. Correctness rests
+//! on the fence in the batch transaction and on offsets, see `design.md` §3.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::{
+    source::Source,
+    store::{SourceRow, StoreError},
+};
+use tokio::task::JoinSet;
+
+use crate::{Worker, consumer};
+
+/// How long a lease holds without renewal: a crashed owner's sources are taken over after that,
+/// and well within the five seconds that the contract gives.
+pub const LEASE: Duration = Duration::from_secs(3);
+
+/// How often free sources are looked for.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The sources that this worker owns, each with its consumer.
+struct Owned {
+    worker: Worker,
+    wanted: Vec<Source>,
+    give_back: HashMap<Source, Arc<AtomicBool>>,
+    consumers: JoinSet<Source>,
+}
+
+/// Owns its share of the sources until the process stops; then gives them back at once.
+pub async fn run(worker: Worker) {
+    let wanted = Source::all(worker.limits.partitions).collect();
+    let mut owned = Owned { worker, wanted, give_back: HashMap::new(), consumers: JoinSet::new() };
+    let mut healthy = true;
+    while !owned.worker.life.is_stopping() {
+        match owned.balance().await {
+            Ok(()) if !healthy => {
+                healthy = true;
+                tracing::info!("the database answers again");
+            }
+            Err(error) if healthy => {
+                healthy = false;
+                tracing::error!(%error, "leases cannot be renewed; trying on");
+            }
+            _ => {}
+        }
+        owned.worker.metrics.store_up.set(f64::from(u8::from(healthy)));
+        owned.wait().await;
+    }
+    owned.finish().await;
+}
+
+impl Owned {
+    /// Until the next look: a consumer that ended, a stop, or the poll interval.
+    async fn wait(&mut self) {
+        tokio::select! {
+            Some(ended) = self.consumers.join_next() => {
+                if let Ok(source) = ended {
+                    self.forget(source);
+                }
+            }
+            () = self.worker.life.stopping() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+
+    /// Claims free sources up to the share of this worker, and gives a surplus back.
+    async fn balance(&mut self) -> Result<(), StoreError> {
+        let alive = self.worker.store.heartbeat(&self.worker.node, LEASE).await?;
+        let rows = self.worker.store.sources(&self.wanted).await?;
+        let share = self.wanted.len().div_ceil(alive.max(1) as usize);
+        let (given, kept): (Vec<_>, Vec<_>) =
+            self.give_back.values().partition(|flag| flag.load(Ordering::Relaxed));
+        let surplus = self.give_back.len().saturating_sub(share).saturating_sub(given.len());
+        for flag in kept.into_iter().take(surplus) {
+            flag.store(true, Ordering::Relaxed);
+        }
+        for row in rows.iter().filter(|row| row.owner.is_none()) {
+            if self.give_back.len() >= share {
+                break;
+            }
+            if self.give_back.contains_key(&row.source) {
+                continue;
+            }
+            let claimed = self.worker.store.claim(row.source, &self.worker.node, LEASE).await?;
+            if let Some(row) = claimed {
+                self.consume(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, row: SourceRow) {
+        let source = row.source;
+        tracing::info!(%source, fence = row.fence, cursor = %row.cursor, "this worker is the owner");
+        self.worker.metrics.lease.with_label_values(&[&source.to_string()]).set(1);
+        let give_back = Arc::new(AtomicBool::new(false));
+        self.give_back.insert(source, Arc::clone(&give_back));
+        let worker = self.worker.clone();
+        self.consumers.spawn(async move {
+            consumer::run(worker, row, &give_back).await;
+            source
+        });
+    }
+
+    fn forget(&mut self, source: Source) {
+        self.give_back.remove(&source);
+        self.worker.metrics.lease.with_label_values(&[&source.to_string()]).set(0);
+    }
+
+    async fn finish(mut self) {
+        while let Some(ended) = self.consumers.join_next().await {
+            if let Ok(source) = ended {
+                self.forget(source);
+            }
+        }
+        if let Err(error) = self.worker.store.farewell(&self.worker.node).await {
+            tracing::debug!(%error, "the worker's heartbeat runs out by itself");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a worker counts (contract §7).
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
+use shared::telemetry::LATENCY_BUCKETS_SECONDS;
+
+/// The metrics of a worker.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Entries taken in, by stream, type and outcome.
+    pub events: IntCounterVec,
+    /// Time from a batch's reading to its publication.
+    pub batch_seconds: Histogram,
+    /// Entries behind the cursor.
+    pub lag_entries: IntGaugeVec,
+    /// Age of the oldest entry behind the cursor.
+    pub lag_seconds: GaugeVec,
+    /// Events recorded and not yet published.
+    pub unpublished: IntGaugeVec,
+    /// Dead letters, by stream and reason.
+    pub dead_letters: IntCounterVec,
+    /// 1 where this worker is the owner.
+    pub lease: IntGaugeVec,
+    /// 1 while the store answers.
+    pub store_up: Gauge,
+}
+
+impl Metrics {
+    /// Registers the metrics.
+    ///
+    /// # Errors
+    /// When a name is taken: a mistake in the program.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let gauges = |name: &str, help: &str| {
+            let metric = IntGaugeVec::new(Opts::new(name, help), &["stream"])?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let batch = HistogramOpts::new("fanfare_worker_batch_seconds", "Reading to publication.")
+            .buckets(LATENCY_BUCKETS_SECONDS.to_vec());
+        let batch_seconds = Histogram::with_opts(batch)?;
+        registry.register(Box::new(batch_seconds.clone()))?;
+        let lag_seconds = GaugeVec::new(
+            Opts::new("fanfare_worker_lag_seconds", "Age of the oldest entry not yet recorded."),
+            &["stream"],
+        )?;
+        registry.register(Box::new(lag_seconds.clone()))?;
+        let store_up = Gauge::new("fanfare_worker_store_up", "1 while the database answers.")?;
+        registry.register(Box::new(store_up.clone()))?;
+        Ok(Self {
+            events: counters(
+                "fanfare_worker_events_total",
+                "Stream entries taken in.",
+                &["stream", "type", "outcome"],
+            )?,
+            batch_seconds,
+            lag_entries: gauges("fanfare_worker_lag_entries", "Entries not yet recorded.")?,
+            lag_seconds,
+            unpublished: gauges(
+                "fanfare_worker_unpublished_events",
+                "Events recorded and not yet published.",
+            )?,
+            dead_letters: counters(
+                "fanfare_worker_dead_letters_total",
+                "Entries that were not accepted.",
+                &["stream", "reason"],
+            )?,
+            lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
+            store_up,
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Publishing what was recorded: barrier by barrier, and the answers to those who wait.
+
+use std::time::Duration;
+
+use shared::{
+    broker::{BrokerError, NodeId, Topic},
+    channel::Channel,
+    control::{Control, EntryResult},
+    position::{Epoch, Position},
+    publication::Publication,
+    source::Source,
+    store::{Batch, Committed, Outcome, SourceRow, StoreError, Verdict},
+};
+
+use crate::Worker;
+
+/// How many events are read back from SQL at once when they are published again.
+const REPUBLISH_EVENTS: usize = 1000;
+
+/// Why publishing ended before everything was out.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Try the same again after a pause.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Reading back from the record failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Publishes everything that the record holds after `published`, in the order of recording: what a
+/// former owner left, or what a failed call left. The new `published`.
+///
+/// # Errors
+/// [`PublishError`]; what went out is refused by the broker when it comes again.
+pub async fn settle(worker: &Worker, row: &SourceRow) -> Result<u64, PublishError> {
+    let mut published = row.published;
+    loop {
+        let left = worker.store.unpublished(row.source, published, REPUBLISH_EVENTS).await?;
+        let Some(last) = left.last() else { return Ok(published) };
+        let last_seq = last.recorded.seq;
+        worker.broker.publish(row.generation, &left).await?;
+        published = last_seq;
+    }
+}
+
+/// Publishes a batch. Until it succeeds the next one must not begin: a newer publication of a
+/// channel would make an older one look like a repeat.
+///
+/// # Errors
+/// [`BrokerError`]: nothing is lost, call [`settle`].
+pub async fn publish(
+    worker: &Worker,
+    generation: u64,
+    publications: &[Publication],
+) -> Result<(), BrokerError> {
+    shared::failpoint::hit("amid_publishing");
+    worker.broker.publish(generation, publications).await
+}
+
+/// Tells those who wait what became of their entries. Best effort: who hears nothing asks again
+/// with the same `event_id`.
+pub async fn reply(worker: &Worker, source: Source, batch: &Batch, committed: &Committed) {
+    for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
+        let reply = match &judged.verdict {
+            Verdict::Accepted(submission) => submission.reply.clone(),
+            Verdict::Dead(_) => {
+                let given = judged.fields.get("reply").map(<[u8]>::to_vec);
+                given.and_then(|bytes| String::from_utf8(bytes).ok())
+            }
+        };
+        let Some((node, request)) = reply.as_deref().and_then(|reply| reply.rsplit_once(':'))
+        else {
+            continue;
+        };
+        let Ok(request) = request.parse() else { continue };
+        let result = match outcome {
+            Outcome::Recorded(offsets) | Outcome::Repeated(offsets) => {
+                EntryResult::Published(positions(committed.epoch, source, offsets))
+            }
+            // Its first reading was answered then, or nobody waits any more.
+            Outcome::Known => continue,
+            Outcome::Dead(reason) => EntryResult::Rejected(reason.text.clone()),
+        };
+        let topic = Topic::Node(NodeId(node.into()));
+        let control = Control::Outcome { request, result };
+        if let Err(error) = worker.broker.send(&topic, control.encode()).await {
+            tracing::debug!(%error, node, "nobody was told of an outcome");
+        }
+    }
+}
+
+fn positions(epoch: Epoch, source: Source, offsets: &[(Channel, u64)]) -> Vec<(String, String)> {
+    let position = |channel: &Channel, offset: u64| {
+        let offsets = [(source, offset)].into_iter().collect();
+        Position { epoch, offsets }.show(channel)
+    };
+    offsets.iter().map(|(channel, o)| (channel.to_string(), position(channel, *o))).collect()
+}
+
+/// A pause that grows with the failures in a row: 50 ms to 2 s.
+pub fn pause(failures: u32) -> Duration {
+    Duration::from_millis(50 << failures.min(5)).min(Duration::from_secs(2))
+}
