@@ -1,0 +1,43 @@
+//! Every transcript of `tests/transcripts`, each embedded and through two nodes.
+
+use crate::cluster::Cluster;
+use crate::transcript::play;
+
+/// A test per transcript and set-up, and one that no file is left out.
+macro_rules! dialogues {
+    ($($test:ident = $file:literal;)+) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $test() {
+                super::play($file, super::Cluster::embedded()).await;
+            })+
+        }
+        mod through_two_nodes {
+            $(#[tokio::test]
+            async fn $test() {
+                super::play($file, super::Cluster::of(2, 2)).await;
+            })+
+        }
+        const FILES: &[&str] = &[$($file),+];
+    };
+}
+
+dialogues! {
+    seed_000_http_answers_as_documented = "000-http";
+    seed_000_updates_need_the_internal_key = "000-key";
+    seed_000_a_deployment_is_shown_live = "000-live";
+    native_refusals_keep_the_connection = "native-refusals";
+    native_subscribe_and_resume = "native-subscribe";
+    publish_answers_after_the_event_is_stored = "publish";
+}
+
+#[test]
+fn every_transcript_is_played() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    files.sort();
+    assert_eq!(files, FILES);
+}

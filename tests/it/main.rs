@@ -1,0 +1,20 @@
+//! End to end: real processes of ours, real Redis, real PostgreSQL, real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod client;
+mod cluster;
+mod http;
+mod pattern;
+mod transcript;
+
+mod commands;
+mod dead_letters;
+mod deployments;
+mod dialogues;
+mod embedded;
+mod heartbeats;
+mod ingest;
+mod outages;
+mod resume;
+mod settings;
+mod takeover;
