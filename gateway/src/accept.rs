@@ -4,15 +4,19 @@
 //! bound how long a header may take, to bound connections that are no sessions yet, and to hand
 //! out the plain TCP stream at an upgrade.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::future::join_all;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -104,11 +108,14 @@ impl Server {
         if let Err(error) = set_options(&stream) {
             tracing::debug!(%error, %peer, "the socket does not take all options");
         }
-        let router = self.router.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().oneshot(request.map(Body::new))
-        });
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let visitor = Visitor {
+            router: self.router.clone(),
+            peer,
+            has_asked: Arc::clone(&has_asked),
+            lifecycle: self.lifecycle.clone(),
+        };
+        let service = service_fn(move |request| visitor.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(u64::from(self.limits.header_ms)))
@@ -123,7 +130,10 @@ impl Server {
             let outcome = tokio::select! {
                 outcome = connection.as_mut() => outcome,
                 () = lifecycle.draining() => {
-                    connection.as_mut().graceful_shutdown();
+                    // It would end one that has not asked yet without an answer.
+                    if has_asked.load(Ordering::Relaxed) {
+                        connection.as_mut().graceful_shutdown();
+                    }
                     connection.await
                 }
             };
@@ -131,6 +141,28 @@ impl Server {
                 tracing::debug!(%error, %peer, "HTTP connection lost");
             }
         });
+    }
+}
+
+/// A connection that speaks HTTP, as its requests see it.
+#[derive(Clone)]
+struct Visitor {
+    router: Router,
+    peer: SocketAddr,
+    has_asked: Arc<AtomicBool>,
+    lifecycle: Lifecycle,
+}
+
+impl Visitor {
+    /// Passes a request to the router; in the drain it is the connection's last one.
+    async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        self.has_asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let mut response = self.router.oneshot(request.map(Body::new)).await?;
+        if self.lifecycle.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 }
 
