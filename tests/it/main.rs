@@ -7,6 +7,7 @@ mod http;
 mod pattern;
 mod transcript;
 
+mod collisions;
 mod commands;
 mod dead_letters;
 mod deployments;
@@ -18,3 +19,4 @@ mod outages;
 mod resume;
 mod settings;
 mod takeover;
+mod traps;

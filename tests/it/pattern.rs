@@ -9,7 +9,7 @@
 //! | `"<ms>"`, `"<seconds>"` | about now, since 1970, as a whole number |
 //! | `"<iso>"`, `"<rfc3339>"` | about now: `2026-11-20T10:30:51.123Z`; any RFC 3339 time |
 //! | `"<position>"` | a position of `contract.md` §4 |
-//! | `"<contains X>"` | a string with X in it |
+//! | `"<contains X>"`, `"<one of X Y>"` | a string with X in it; X or Y |
 //! | `"$name"` | the first time anything, and from then on the same again |
 //! | `"...": ""`, last `"..."` of a list | more keys, more items |
 //!
@@ -147,7 +147,12 @@ fn is_a(kind: &str, actual: &Value) -> bool {
         "iso" => text.len() == "2026-11-20T10:30:51.123Z".len() && is_time_of_now(text),
         "rfc3339" => text.contains('T') && is_time_of_now(text),
         "position" => is_position(text),
-        _ => kind.strip_prefix("contains ").is_some_and(|part| text.contains(part)),
+        _ => {
+            let contains = kind.strip_prefix("contains ").map(|part| text.contains(part));
+            let one_of =
+                || kind.strip_prefix("one of ").map(|all| all.split(' ').any(|one| one == text));
+            contains.or_else(one_of).unwrap_or(false)
+        }
     }
 }
 
@@ -241,6 +246,14 @@ mod tests {
         assert!(accepts(json!("<position>"), json!("7f3a-s1.4,s2.12")));
         assert!(!accepts(json!("<position>"), json!("12")));
         assert!(!accepts(json!("<position>"), json!("7f3a-x")));
+    }
+
+    #[test]
+    fn a_text_may_be_one_of_several_or_hold_a_part() {
+        assert!(accepts(json!("<one of ERROR error>"), json!("error")));
+        assert!(!accepts(json!("<one of ERROR error>"), json!("err")));
+        assert!(accepts(json!("<contains rr>"), json!("error")));
+        assert!(!accepts(json!("<contain rr>"), json!("error")), "an unknown kind matches nothing");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | `! NAME leaves` | the client closes |
 //! | `! NAME hears nothing for 300ms` | no frame at all in that time |
 //! | `GET /path [Header: value] … => STATUS [Header: value] … body` | also POST, DELETE …, with a body after the headers |
+//! | `eventually GET …` | the same, asked again until it is answered so: after a frame that has no answer |
 //! | `XADD STREAM field value …` | published; `'…'` around a value with spaces |
 //! | `pause 300ms` | only where a timer of the protocol is tested |
 //!
@@ -26,4 +27,4 @@
 mod player;
 mod script;
 
-pub(crate) use player::play;
+pub(crate) use player::{play, read};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::script::{Body, Headers, Request, Script, Step};
@@ -14,11 +15,16 @@ use crate::pattern::Captures;
 /// How long a connection must stay silent at the end; a doubled frame comes at once.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Starts `plan` with the settings of the transcript `tests/transcripts/NAME.txt` and plays it.
-pub(crate) async fn play(name: &str, plan: Plan) {
+/// Reads the transcript `tests/transcripts/NAME.txt`.
+pub(crate) fn read(name: &str) -> Script {
     let path = format!("{}/tests/transcripts/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let script = Script::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Script::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Starts `plan` with the settings of the transcript and plays it.
+pub(crate) async fn play(name: &str, plan: Plan) {
+    let script = read(name);
     let plan = script.settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value));
     let cluster = plan.start().await;
     let mut player =
@@ -71,6 +77,7 @@ impl Player<'_> {
                 Ok(())
             }
             Step::Silence { name, time } => self.silence(name, *time).await,
+            Step::Request(request) if request.patient => self.request_until(request).await,
             Step::Request(request) => self.request(request).await,
             Step::Append { stream, fields } => {
                 let fields: Vec<_> = fields.iter().map(|field| self.captures.fill(field)).collect();
@@ -79,7 +86,7 @@ impl Player<'_> {
                 Ok(())
             }
             Step::Pause(time) => {
-                tokio::time::sleep(*time).await;
+                sleep(*time).await;
                 Ok(())
             }
         }
@@ -87,7 +94,7 @@ impl Player<'_> {
 
     /// Everyone who is still there must have nothing more to say.
     async fn end(&mut self) -> Result<(), String> {
-        tokio::time::sleep(SETTLE).await;
+        sleep(SETTLE).await;
         for (name, socket) in &mut self.sockets {
             if let Some(frame) = socket.poll(Duration::ZERO).await {
                 return Err(format!("{name}: one frame too many: {frame:?}"));
@@ -165,6 +172,17 @@ impl Player<'_> {
         match self.socket(name)?.poll(time).await {
             None => Ok(()),
             Some(frame) => Err(format!("got {frame:?}")),
+        }
+    }
+
+    async fn request_until(&mut self, request: &Request) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answered = self.request(request).await;
+            if answered.is_ok() || Instant::now() > deadline {
+                return answered;
+            }
+            sleep(Duration::from_millis(30)).await;
         }
     }
 

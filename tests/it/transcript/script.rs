@@ -25,6 +25,8 @@ pub(crate) enum Step {
 /// An HTTP request and what must be answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Request {
+    /// Asked again until it is answered as expected.
+    pub(crate) patient: bool,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Headers,
@@ -104,7 +106,8 @@ fn step(line: &str) -> Result<Step, String> {
             Ok(Step::Append { stream, fields: words.collect() })
         }
         "pause" => Ok(Step::Pause(duration(rest)?)),
-        method if method.bytes().all(|byte| byte.is_ascii_uppercase()) => request(method, rest),
+        "eventually" => request(rest, true),
+        method if method.bytes().all(|byte| byte.is_ascii_uppercase()) => request(line, false),
         _ => Err("unknown verb".to_owned()),
     }
 }
@@ -148,13 +151,15 @@ fn ending(text: &str) -> Result<Step, String> {
     }
 }
 
-fn request(method: &str, text: &str) -> Result<Step, String> {
+fn request(text: &str, patient: bool) -> Result<Step, String> {
+    let (method, text) = word(text);
     let (asked, answered) = text.split_once(" => ").ok_or("no ` => `")?;
     let (path, rest) = word(asked);
     let (asked_headers, sent) = headers(rest);
     let (status, rest) = word(answered);
     let (answer_headers, answer) = headers(rest);
     Ok(Step::Request(Box::new(Request {
+        patient,
         method: method.to_owned(),
         path: path.to_owned(),
         headers: asked_headers,
