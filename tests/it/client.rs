@@ -118,6 +118,11 @@ impl Socket {
         self.send_message(Message::text(frame.to_string())).await;
     }
 
+    /// Sends a JSON text frame, or returns why the socket takes none any more.
+    pub(crate) async fn try_send(&mut self, frame: Value) -> Result<(), Error> {
+        self.writer.send(Message::text(frame.to_string())).await
+    }
+
     /// Sends any frame.
     pub(crate) async fn send_message(&mut self, message: Message) {
         let sent = self.writer.send(message).await;

@@ -124,6 +124,28 @@ impl Cluster {
         Node::start(role, number, &self.settings, self.scratch.path())
     }
 
+    /// Starts one more node with settings of its own, without waiting for it.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn spawn_with(
+        &self,
+        role: &'static str,
+        number: usize,
+        more: &[(&str, &str)],
+    ) -> Node {
+        let own = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings: Vec<_> = self.settings.iter().cloned().chain(own).collect();
+        Node::start(role, number, &settings, self.scratch.path())
+    }
+
+    /// A page of a channel's archive, by the first gateway.
+    pub(crate) async fn archive(&self, channel: &str, query: &str) -> Value {
+        let token = token("archivist", &["*"]);
+        let header = [("Authorization".to_owned(), format!("Bearer {token}"))];
+        let url = self.gateways[0].http(&format!("/v1/channels/{channel}/events?{query}"));
+        let answer = self.http.send("GET", &url, &header, None).await;
+        answer.unwrap_or_else(|error| panic!("GET {url}: {error}")).expect(200).json()
+    }
+
     /// A GET at the first gateway.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.http.get(&self.gateways[0].http(path)).await

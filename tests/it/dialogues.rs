@@ -1,7 +1,8 @@
 //! Every transcript of `tests/transcripts`, each embedded and through two nodes.
 
-use crate::cluster::Cluster;
-use crate::transcript::{play, read};
+use crate::client::PATIENCE;
+use crate::cluster::{Cluster, Plan};
+use crate::transcript::{faithful, read};
 
 /// A test per transcript and set-up, and one that no file is left out.
 macro_rules! dialogues {
@@ -9,13 +10,13 @@ macro_rules! dialogues {
         mod embedded {
             $(#[tokio::test]
             async fn $test() {
-                super::play($file, super::Cluster::embedded()).await;
+                super::plays($file, super::Cluster::embedded()).await;
             })+
         }
         mod through_two_nodes {
             $(#[tokio::test]
             async fn $test() {
-                super::play($file, super::Cluster::of(2, 2)).await;
+                super::plays($file, super::Cluster::of(2, 2)).await;
             })+
         }
         const FILES: &[&str] = &[$($file),+];
@@ -36,6 +37,12 @@ dialogues! {
     native_refusals_keep_the_connection = "native-refusals";
     native_subscribe_and_resume = "native-subscribe";
     publish_answers_after_the_event_is_stored = "publish";
+}
+
+async fn plays(file: &str, plan: Plan) {
+    if let Err(error) = crate::transcript::play(file, plan, faithful, PATIENCE).await {
+        panic!("{error}");
+    }
 }
 
 #[test]

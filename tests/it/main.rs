@@ -9,12 +9,17 @@ mod transcript;
 
 mod collisions;
 mod commands;
+#[cfg(feature = "failpoints")]
+mod crashes;
 mod dead_letters;
 mod deployments;
+mod deviations;
 mod dialogues;
 mod embedded;
 mod heartbeats;
 mod ingest;
+mod limits;
+mod operators;
 mod outages;
 mod resume;
 mod settings;

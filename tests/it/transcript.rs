@@ -27,4 +27,4 @@
 mod player;
 mod script;
 
-pub(crate) use player::{play, read};
+pub(crate) use player::{Deviation, faithful, play, read};

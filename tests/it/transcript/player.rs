@@ -1,6 +1,6 @@
 //! Plays a script against a running cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::script::{Body, Headers, Request, Script, Step};
-use crate::client::{Frame, PATIENCE, Socket};
+use crate::client::{Frame, Socket};
 use crate::cluster::{Cluster, Plan, expired_token, token, token_with};
 use crate::pattern::Captures;
 
@@ -22,21 +22,33 @@ pub(crate) fn read(name: &str) -> Script {
     Script::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Starts `plan` with the settings of the transcript and plays it.
-pub(crate) async fn play(name: &str, plan: Plan) {
+/// Starts `plan` with the settings of the transcript and plays it; the error names the line.
+///
+/// What the server says goes through `deviation` before it is compared, and must come within `patience`.
+pub(crate) async fn play(
+    name: &str,
+    plan: Plan,
+    deviation: Deviation,
+    patience: Duration,
+) -> Result<(), String> {
     let script = read(name);
     let plan = script.settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value));
     let cluster = plan.start().await;
-    let mut player =
-        Player { cluster: &cluster, sockets: BTreeMap::new(), captures: tokens(), connects: 0 };
+    let mut player = Player {
+        cluster: &cluster,
+        sockets: BTreeMap::new(),
+        captures: tokens(),
+        connects: 0,
+        deviation,
+        patience,
+    };
     for (number, line, step) in &script.steps {
-        if let Err(error) = player.step(step).await {
-            panic!("tests/transcripts/{name}.txt:{number}: {line}\n{error}");
-        }
+        let played = player.step(step).await;
+        played
+            .map_err(|error| format!("tests/transcripts/{name}.txt:{number}: {line}\n{error}"))?;
     }
-    if let Err(error) = player.end().await {
-        panic!("tests/transcripts/{name}.txt, at the end: {error}");
-    }
+    let ended = player.end().await;
+    ended.map_err(|error| format!("tests/transcripts/{name}.txt, at the end: {error}"))
 }
 
 /// Tokens for transcripts: `$token_all` reads every channel, `$token_alice` and `$token_bob` have the
@@ -51,11 +63,41 @@ fn tokens() -> Captures {
     captures
 }
 
+/// What a server that departs from its page would have said in place of the n-th frame (from 0) of
+/// a connection.
+pub(crate) type Deviation = fn(usize, Frame) -> Vec<Frame>;
+
+/// A server that keeps to its page.
+pub(crate) fn faithful(_: usize, frame: Frame) -> Vec<Frame> {
+    vec![frame]
+}
+
 struct Player<'c> {
     cluster: &'c Cluster,
-    sockets: BTreeMap<String, Socket>,
+    sockets: BTreeMap<String, Listener>,
     captures: Captures,
     connects: usize,
+    deviation: Deviation,
+    patience: Duration,
+}
+
+struct Listener {
+    socket: Socket,
+    deviation: Deviation,
+    heard: usize,
+    waiting: VecDeque<Frame>,
+}
+
+impl Listener {
+    async fn poll(&mut self, time: Duration) -> Option<Frame> {
+        let deadline = Instant::now() + time;
+        while self.waiting.is_empty() {
+            let frame = self.socket.poll(deadline - Instant::now()).await?;
+            self.waiting.extend((self.deviation)(self.heard, frame));
+            self.heard += 1;
+        }
+        self.waiting.pop_front()
+    }
 }
 
 impl Player<'_> {
@@ -73,7 +115,7 @@ impl Player<'_> {
                 self.closed(name, *code, reason.as_deref()).await
             }
             Step::Leave { name } => {
-                self.sockets.remove(name).ok_or("not connected")?.leave().await;
+                self.sockets.remove(name).ok_or("not connected")?.socket.leave().await;
                 Ok(())
             }
             Step::Silence { name, time } => self.silence(name, *time).await,
@@ -95,8 +137,8 @@ impl Player<'_> {
     /// Everyone who is still there must have nothing more to say.
     async fn end(&mut self) -> Result<(), String> {
         sleep(SETTLE).await;
-        for (name, socket) in &mut self.sockets {
-            if let Some(frame) = socket.poll(Duration::ZERO).await {
+        for (name, listener) in &mut self.sockets {
+            if let Some(frame) = listener.poll(Duration::ZERO).await {
                 return Err(format!("{name}: one frame too many: {frame:?}"));
             }
         }
@@ -116,7 +158,9 @@ impl Player<'_> {
         let url = nodes[turn].ws(&self.captures.fill(path));
         let socket = Socket::try_connect(&url, &self.filled(headers)).await;
         let socket = socket.map_err(|refusal| format!("{refusal:?}"))?;
-        self.sockets.insert(name.to_owned(), socket);
+        let deviation = self.deviation;
+        let listener = Listener { socket, deviation, heard: 0, waiting: VecDeque::new() };
+        self.sockets.insert(name.to_owned(), listener);
         Ok(())
     }
 
@@ -140,12 +184,13 @@ impl Player<'_> {
     async fn send(&mut self, name: &str, text: &str, binary: bool) -> Result<(), String> {
         let text = self.captures.fill(text);
         let message = if binary { Message::binary(text) } else { Message::text(text) };
-        self.socket(name)?.send_message(message).await;
+        self.listener(name)?.socket.send_message(message).await;
         Ok(())
     }
 
     async fn expect(&mut self, name: &str, pattern: &Value) -> Result<(), String> {
-        match self.socket(name)?.poll(PATIENCE).await {
+        let patience = self.patience;
+        match self.listener(name)?.poll(patience).await {
             Some(Frame::Json(value)) => self
                 .captures
                 .accept(pattern, &value)
@@ -155,7 +200,8 @@ impl Player<'_> {
     }
 
     async fn closed(&mut self, name: &str, code: u16, reason: Option<&str>) -> Result<(), String> {
-        let frame = self.socket(name)?.poll(PATIENCE).await;
+        let patience = self.patience;
+        let frame = self.listener(name)?.poll(patience).await;
         self.sockets.remove(name);
         match frame {
             Some(Frame::Cut) if code == 1006 => Ok(()),
@@ -169,14 +215,14 @@ impl Player<'_> {
     }
 
     async fn silence(&mut self, name: &str, time: Duration) -> Result<(), String> {
-        match self.socket(name)?.poll(time).await {
+        match self.listener(name)?.poll(time).await {
             None => Ok(()),
             Some(frame) => Err(format!("got {frame:?}")),
         }
     }
 
     async fn request_until(&mut self, request: &Request) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let answered = self.request(request).await;
             if answered.is_ok() || Instant::now() > deadline {
@@ -203,7 +249,7 @@ impl Player<'_> {
         self.captures.body(&request.answer, &answer.body)
     }
 
-    fn socket(&mut self, name: &str) -> Result<&mut Socket, String> {
+    fn listener(&mut self, name: &str) -> Result<&mut Listener, String> {
         self.sockets.get_mut(name).ok_or_else(|| format!("{name} is not connected"))
     }
 

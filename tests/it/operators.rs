@@ -1,0 +1,137 @@
+//! What an operator sees and does: probes, metrics, connections, cutting a user off.
+
+use serde_json::json;
+
+use crate::client::Socket;
+use crate::cluster::{Cluster, token_with};
+
+const KEY: &str = "operator-key-of-the-test-0123456789";
+
+fn with_key() -> Vec<(String, String)> {
+    vec![("X-API-Key".to_owned(), KEY.to_owned())]
+}
+
+#[tokio::test]
+async fn the_metrics_have_their_fixed_names() {
+    let cluster = Cluster::of(1, 1).start().await;
+    let mut watcher = cluster.watcher(0).await;
+    watcher.send(json!({"type": "subscribe", "channel": "task:t"})).await;
+    watcher.expect(json!({"type": "subscribed", "...": ""})).await;
+    cluster.xadd("tasks", &["type", "task_update", "id", "t", "data", "{}"]);
+    watcher.expect(json!({"type": "event", "...": ""})).await;
+    let gateway = cluster.get("/metrics").await.expect(200).body;
+    for name in [
+        "fanfare_gateway_connections{dialect=\"native\"} 1",
+        "fanfare_gateway_subscriptions 1",
+        "fanfare_gateway_channels",
+        "fanfare_gateway_frames_sent_total{dialect=\"native\"}",
+        "fanfare_gateway_bytes_sent_total{dialect=\"native\"}",
+        "fanfare_gateway_frames_received_total{",
+        "fanfare_gateway_broker_up 1",
+        "fanfare_delivery_seconds_bucket{",
+        "fanfare_build_info{",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(gateway.contains(name), "{name} is missing:\n{gateway}");
+    }
+    let worker = cluster.http.get(&cluster.workers[0].http("/metrics")).await.expect(200).body;
+    for name in [
+        "fanfare_worker_events_total{",
+        "fanfare_worker_batch_seconds_bucket",
+        "fanfare_worker_lag_entries{",
+        "fanfare_worker_lag_seconds{",
+        "fanfare_worker_unpublished_events{",
+        "fanfare_worker_lease{",
+        "fanfare_build_info{",
+    ] {
+        assert!(worker.contains(name), "{name} is missing:\n{worker}");
+    }
+}
+
+#[tokio::test]
+async fn readyz_names_its_parts() {
+    let cluster = Cluster::of(1, 1).start().await;
+    let body = cluster.get("/readyz").await.expect(200).json();
+    assert!(body.is_object() && body["degraded"] != true, "{body}");
+    let body = cluster.http.get(&cluster.workers[0].http("/readyz")).await.expect(200).json();
+    assert!(body.is_object(), "{body}");
+}
+
+#[tokio::test]
+async fn connections_of_all_nodes_are_listed_and_a_user_is_cut_off_everywhere() {
+    let cluster = Cluster::of(2, 1).set("API_KEYS", &format!("ops:{KEY}")).start().await;
+    let path = format!("/v1/connect?token={}", token_with(json!({"sub": "mallory"})));
+    let mut sockets = Vec::new();
+    for node in &cluster.gateways {
+        let mut socket = Socket::connect(&node.ws(&path)).await;
+        socket.expect(json!({"type": "welcome", "user": "mallory", "...": ""})).await;
+        sockets.push(socket);
+    }
+    let list = cluster.gateways[0].http("/v1/connections?user=mallory");
+    let deadline = tokio::time::Instant::now() + crate::client::PATIENCE;
+    loop {
+        let answer =
+            cluster.http.send("GET", &list, &with_key(), None).await.unwrap().expect(200).json();
+        if answer["connections"].as_array().unwrap().len() == 2 {
+            for connection in answer["connections"].as_array().unwrap() {
+                assert_eq!(connection["user"], "mallory");
+                assert_eq!(connection["dialect"], "native");
+                assert!(connection["node"].is_string() && connection["connection"].is_string());
+            }
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{answer}");
+    }
+    let cut = cluster.gateways[0].http("/v1/users/mallory/connections");
+    let answer =
+        cluster.http.send("DELETE", &cut, &with_key(), None).await.unwrap().expect(200).json();
+    assert_eq!(answer, json!({"closed": 2}));
+    for socket in &mut sockets {
+        assert_eq!(socket.closed().await.0, 4003);
+    }
+}
+
+#[tokio::test]
+async fn an_operators_paths_want_a_key_in_production() {
+    let cluster = Cluster::embedded()
+        .set("ENVIRONMENT", "production")
+        .set("API_KEYS", &format!("ops:{KEY}"))
+        .start()
+        .await;
+    for path in ["/v1/connections", "/v1/dead"] {
+        cluster.get(path).await.expect(401);
+        let url = cluster.gateways[0].http(path);
+        cluster.http.send("GET", &url, &with_key(), None).await.unwrap().expect(200);
+        let bearer = vec![("Authorization".to_owned(), format!("Bearer {KEY}"))];
+        cluster.http.send("GET", &url, &bearer, None).await.unwrap().expect(200);
+        let wrong = vec![("X-API-Key".to_owned(), "wrong".to_owned())];
+        cluster.http.send("GET", &url, &wrong, None).await.unwrap().expect(401);
+    }
+}
+
+#[tokio::test]
+async fn lists_of_deployments_and_tasks_are_newest_first_and_paged() {
+    let cluster = Cluster::embedded().start().await;
+    for n in 1..=5 {
+        let id = format!("t{n}");
+        cluster
+            .publish(
+                json!({"stream": "tasks", "type": "task_created", "id": id, "data": {"title": id}}),
+            )
+            .await;
+    }
+    let key = crate::cluster::token("watcher", &["*"]);
+    let bearer = vec![("Authorization".to_owned(), format!("Bearer {key}"))];
+    let mut seen = Vec::new();
+    let mut path = "/v1/tasks?limit=2".to_owned();
+    loop {
+        let url = cluster.gateways[0].http(&path);
+        let page = cluster.http.send("GET", &url, &bearer, None).await.unwrap().expect(200).json();
+        for task in page["tasks"].as_array().unwrap() {
+            seen.push(task["id"].as_str().unwrap_or_default().to_owned());
+        }
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/tasks?limit=2&cursor={next}");
+    }
+    assert_eq!(seen, ["t5", "t4", "t3", "t2", "t1"]);
+}
