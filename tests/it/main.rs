@@ -22,6 +22,7 @@ mod limits;
 mod operators;
 mod outages;
 mod resume;
+mod rules;
 mod settings;
 mod takeover;
 mod traps;
