@@ -38,6 +38,10 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Deployment, Self::Task, Self::Agent, Self::Container, Self::Repo, Self::Alert];
+
     /// The name in SQL.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,13 @@
+//! What every store must do, asked of SQLite and of a real PostgreSQL alike.
+//!
+//! Each scenario is written once, against the port, and run on both engines; what only one engine
+//! can be asked has a file of its own. The rules are those of the record in the README.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "store/bench.rs"]
+mod bench;
+#[path = "store/recording.rs"]
+mod recording;
+#[path = "store/sources.rs"]
+mod sources;
