@@ -96,6 +96,12 @@ impl Socket {
         }
     }
 
+    /// Connects, or not: for tests in which the server may be away.
+    pub(crate) async fn attempt(url: &str) -> Option<Self> {
+        let answer = timeout(PATIENCE, connect_async(url)).await.ok()?;
+        answer.ok().map(|(stream, _)| Self::open(url, stream))
+    }
+
     fn open(url: &str, stream: Stream) -> Self {
         let (writer, reader) = stream.split();
         let (sender, frames) = mpsc::channel(FRAMES_MAX);

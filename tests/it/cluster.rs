@@ -146,6 +146,21 @@ impl Cluster {
         answer.unwrap_or_else(|error| panic!("GET {url}: {error}")).expect(200).json()
     }
 
+    /// The whole archive of a channel whose events carry a number `n`: offset and number of each.
+    pub(crate) async fn archive_numbers(&self, channel: &str) -> Vec<(u64, u64)> {
+        let mut numbers = Vec::new();
+        let mut query = "limit=500".to_owned();
+        loop {
+            let page = self.archive(channel, &query).await;
+            for event in page["events"].as_array().unwrap() {
+                let offset = event["position"].as_str().unwrap().rsplit_once('-').unwrap().1;
+                numbers.push((offset.parse().unwrap(), event["data"]["n"].as_u64().unwrap()));
+            }
+            let Some(next) = page["next"].as_str() else { return numbers };
+            query = format!("limit=500&since={next}");
+        }
+    }
+
     /// A GET at the first gateway.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.http.get(&self.gateways[0].http(path)).await

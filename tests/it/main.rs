@@ -7,6 +7,7 @@ mod http;
 mod pattern;
 mod transcript;
 
+mod chaos;
 mod collisions;
 mod commands;
 #[cfg(feature = "failpoints")]

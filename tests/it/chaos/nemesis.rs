@@ -1,0 +1,145 @@
+//! The nemesis: breaks one thing, repairs it, and measures until every viewer goes on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep};
+
+use super::judge::History;
+use crate::cluster::Cluster;
+
+/// No fault may stop the viewers for longer.
+const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// What can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    WorkerKilled,
+    WorkerLeaves,
+    WorkerFrozen,
+    GatewayKilled,
+    SubscribersCut,
+    ClientsCut,
+    RedisKilled,
+    RedisFrozen,
+    SqlKilled,
+    SqlFrozen,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::WorkerKilled,
+    Fault::WorkerLeaves,
+    Fault::WorkerFrozen,
+    Fault::GatewayKilled,
+    Fault::SubscribersCut,
+    Fault::ClientsCut,
+    Fault::RedisKilled,
+    Fault::RedisFrozen,
+    Fault::SqlKilled,
+    Fault::SqlFrozen,
+];
+
+/// How long each fault kept viewers from going on.
+#[derive(Debug, Default)]
+pub(super) struct Report(BTreeMap<Fault, Vec<Duration>>);
+
+impl Report {
+    pub(super) fn add(&mut self, (fault, recovery): (Fault, Duration)) {
+        self.0.entry(fault).or_default().push(recovery);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<16} {:>5} {:>9} {:>9}", "fault", "times", "median", "longest")?;
+        for (fault, times) in &self.0 {
+            let mut times = times.clone();
+            times.sort();
+            let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+            let name = format!("{fault:?}");
+            writeln!(f, "{name:<16} {:>5} {median:>9.1?} {longest:>9.1?}", times.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// One fault from its beginning to the moment at which every viewer has seen something newer than what
+/// was there when it was repaired.
+pub(super) async fn strike(
+    cluster: &mut Cluster,
+    random: &mut StdRng,
+    histories: &[Arc<Mutex<History>>],
+) -> (Fault, Duration) {
+    let fault = FAULTS[random.random_range(0..FAULTS.len())];
+    let time = Duration::from_millis(random.random_range(50..1500));
+    let victim = random.random_range(0..2);
+    let began = Instant::now();
+    inflict(cluster, fault, victim, time).await;
+    let marks: Vec<u64> = histories.iter().map(|history| history.lock().unwrap().head()).collect();
+    while histories
+        .iter()
+        .zip(&marks)
+        .any(|(history, mark)| history.lock().unwrap().head() <= *mark)
+    {
+        assert!(began.elapsed() < RECOVERY_MAX, "after {fault:?} viewers do not go on");
+        sleep(Duration::from_millis(10)).await;
+    }
+    (fault, began.elapsed())
+}
+
+async fn inflict(cluster: &mut Cluster, fault: Fault, victim: usize, time: Duration) {
+    match fault {
+        Fault::WorkerKilled => {
+            block_in_place(|| cluster.workers[victim].kill());
+            sleep(time).await;
+            cluster.workers[victim].start_again(&cluster.http).await;
+        }
+        Fault::WorkerLeaves => {
+            cluster.workers[victim].terminate();
+            let code = block_in_place(|| cluster.workers[victim].exit_code());
+            assert_eq!(code, Some(0), "a worker that is asked to leave does so in order");
+            cluster.workers[victim].start_again(&cluster.http).await;
+        }
+        Fault::WorkerFrozen => {
+            cluster.workers[victim].freeze();
+            // Long enough for another one to take over, now and then.
+            sleep(time * 5).await;
+            cluster.workers[victim].thaw();
+        }
+        Fault::GatewayKilled => {
+            block_in_place(|| cluster.gateways[victim].kill());
+            sleep(time).await;
+            cluster.gateways[victim].start_again(&cluster.http).await;
+        }
+        Fault::SubscribersCut | Fault::ClientsCut => {
+            let kind = if fault == Fault::ClientsCut { "normal" } else { "pubsub" };
+            let arguments = ["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"];
+            block_in_place(|| cluster.redis().cli(&arguments));
+        }
+        Fault::RedisKilled => {
+            block_in_place(|| cluster.redis().kill());
+            sleep(time).await;
+            block_in_place(|| cluster.redis().restart());
+        }
+        Fault::RedisFrozen => {
+            cluster.redis().freeze();
+            sleep(time).await;
+            cluster.redis().thaw();
+        }
+        Fault::SqlKilled => {
+            block_in_place(|| cluster.postgres().kill());
+            sleep(time).await;
+            block_in_place(|| cluster.postgres().restart());
+        }
+        Fault::SqlFrozen => {
+            cluster.postgres().freeze();
+            sleep(time).await;
+            cluster.postgres().thaw();
+        }
+    }
+}
