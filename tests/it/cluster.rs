@@ -121,11 +121,10 @@ impl Cluster {
 
     /// Starts one more node of a role, without waiting for it.
     pub(crate) fn spawn(&self, role: &'static str, number: usize) -> Node {
-        Node::start(role, number, &self.settings, self.scratch.path())
+        self.spawn_with(role, number, &[])
     }
 
-    /// Starts one more node with settings of its own, without waiting for it.
-    #[cfg(feature = "failpoints")]
+    /// The same with settings of its own.
     pub(crate) fn spawn_with(
         &self,
         role: &'static str,

@@ -20,6 +20,7 @@ mod embedded;
 mod heartbeats;
 mod ingest;
 mod limits;
+mod network;
 mod operators;
 mod outages;
 mod resume;

@@ -1,11 +1,12 @@
 //! The services themselves: they run, come back, and leave nothing behind.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use services::{Postgres, Redis, Scratch, eventually};
+use services::{Postgres, Proxy, Redis, Scratch, eventually};
 
 #[test]
 fn a_redis_with_a_file_keeps_its_data_through_a_kill() {
@@ -66,6 +67,26 @@ fn a_frozen_postgres_goes_on_after_it_was_thawed() {
     postgres.freeze();
     postgres.thaw();
     assert_eq!(postgres.sql("postgres", "SELECT 1"), "1");
+}
+
+#[test]
+fn a_proxy_passes_stalls_cuts_and_refuses() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port());
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).expect("connect");
+    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("set a timeout");
+    let mut ping = || {
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer).map(|()| answer)
+    };
+    assert_eq!(&ping().expect("it passes"), b"+PONG\r\n");
+    proxy.stall();
+    assert_eq!(ping().expect_err("it stalls").kind(), ErrorKind::WouldBlock);
+    proxy.heal();
+    assert_eq!(&ping().expect("what was held back goes on"), b"+PONG\r\n");
+    proxy.refuse();
+    assert!(eventually(Duration::from_secs(5), || ping().is_err().then_some(())).is_some());
 }
 
 #[test]
