@@ -18,6 +18,7 @@ mod send_queue;
 pub(crate) mod stream;
 mod task;
 
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -67,8 +68,7 @@ pub enum Message<'a> {
 
 /// What a session does with what arrives. Calls come in order, one at a time per connection.
 ///
-/// The connection's task owns the handler and drops it at the end, so a handler may hold its
-/// connection.
+/// A connection lets go of its handler at the end, so a handler may hold its connection.
 pub trait Handler: Send + Sync + 'static {
     /// A message has arrived.
     ///
@@ -108,7 +108,6 @@ impl Sent {
 }
 
 /// One open socket. Always behind an [`Arc`]; all methods may be called from any task.
-#[derive(Debug)]
 pub struct Connection {
     id: u64,
     node: Arc<Connections>,
@@ -145,6 +144,11 @@ impl Connection {
             paused_until: AtomicU32::new(0),
             held_at: AtomicU32::new(0),
         }
+    }
+
+    /// Sets what happens with what arrives. Comes before the task's first turn.
+    pub(crate) fn attach(&self, handler: Arc<dyn Handler>) {
+        self.outbox().attach(handler);
     }
 
     /// A number that no other connection of this node has had.
@@ -292,8 +296,9 @@ impl Connection {
         self.outbox().answer_close(code.unwrap_or(close::NO_CODE), &frame, &self.stream);
     }
 
-    /// Writes what the kernel did not take before. True when that ended a [`Sent::Full`].
-    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Writes what the kernel did not take before. Ready when nothing is left, with the handler if
+    /// that ended a [`Sent::Full`].
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Option<Arc<dyn Handler>>> {
         loop {
             if self.outbox().is_blocked() && ready!(self.stream.poll_write_ready(cx)).is_err() {
                 self.outbox().abort();
@@ -328,6 +333,12 @@ impl Connection {
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         // Nothing below panics amid a change that others could not live with.
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -65,10 +65,10 @@ impl Connections {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let (stream, unread) = socket.into_parts();
         let connection = Arc::new(Connection::new(id, Arc::clone(self), stream, heartbeat));
-        let handler = open(&connection);
+        connection.attach(open(&connection));
         self.open.fetch_add(1, Ordering::Relaxed);
         self.shard(id).push(Arc::downgrade(&connection));
-        self.lifecycle.spawn(ConnectionTask::new(Arc::clone(&connection), handler, unread));
+        self.lifecycle.spawn(ConnectionTask::new(Arc::clone(&connection), unread));
         if self.lifecycle.is_stopping() {
             connection.close(close::GOING_AWAY, "");
         }

@@ -103,6 +103,11 @@ impl Decoder {
         Ok(event)
     }
 
+    /// Whether nothing has begun that is not complete.
+    pub fn is_idle(&self) -> bool {
+        self.partial.is_none()
+    }
+
     /// Whether a message has begun and is not complete.
     pub fn is_amid_message(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.message.is_some())

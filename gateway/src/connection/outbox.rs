@@ -1,11 +1,12 @@
 //! Everything about a connection that is behind its lock: the send queue and the close handshake.
 
+use std::sync::Arc;
 use std::task::Waker;
 
-use super::Sent;
 use super::close;
 use super::send_queue::SendQueue;
 use super::stream::Stream;
+use super::{Handler, Sent};
 use crate::frame::Frame;
 
 /// How far a connection's end has come. Only ever moves downwards.
@@ -25,9 +26,12 @@ pub(super) enum Phase {
 }
 
 /// The sending side of a connection, and how it ends.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     queue: SendQueue,
+    /// What the session does with what arrives. Let go at the end, because it may hold this very
+    /// connection.
+    handler: Option<Arc<dyn Handler>>,
     /// The connection's task, to be woken when there is something for it to do.
     task: Option<Waker>,
     phase: Phase,
@@ -104,14 +108,18 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// Whether the handler is to be told that the queue has drained.
-    pub(super) fn take_overflow(&mut self) -> bool {
-        self.phase == Phase::Open && std::mem::take(&mut self.overflowed)
+    pub(super) fn attach(&mut self, handler: Arc<dyn Handler>) {
+        self.handler = Some(handler);
     }
 
-    /// The close code that was seen or sent first.
-    pub(super) fn code(&self) -> u16 {
-        if self.code == 0 { close::ABNORMAL } else { self.code }
+    /// Who handles messages; nobody once a close has begun.
+    pub(super) fn handler(&self) -> Option<Arc<dyn Handler>> {
+        self.handler.clone().filter(|_handler| self.phase == Phase::Open)
+    }
+
+    /// Who is to be told that the queue has drained, if that is news.
+    pub(super) fn take_overflow(&mut self) -> Option<Arc<dyn Handler>> {
+        std::mem::take(&mut self.overflowed).then(|| self.handler()).flatten()
     }
 
     pub(super) fn close(&mut self, code: u16, frame: &Frame, stream: &Stream) {
@@ -140,10 +148,12 @@ impl Outbox {
         self.queue.clear();
     }
 
-    /// The socket is gone; the task will never run again.
-    pub(super) fn bury(&mut self) {
+    /// The socket is gone, the task will never run again. Who is to be told, and the close code
+    /// that was seen or sent first.
+    pub(super) fn bury(&mut self) -> (Option<Arc<dyn Handler>>, u16) {
         self.abort();
         self.task = None;
+        (self.handler.take(), self.code)
     }
 
     /// Remembers the task to be woken.

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::codec::{Decoder, Event};
 use super::outbox::Phase;
-use super::{Connection, Handler, Message, is_before};
+use super::{Connection, Message, is_before};
 use crate::frame::Frame;
 use crate::heartbeat::Evidence;
 
@@ -27,16 +27,22 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// Reads until the end of the socket. Small on purpose: it is all that a connection keeps in the
-/// runtime.
+/// Reads until the end of the socket. Small on purpose: it is all that a connection at rest keeps
+/// in the runtime.
 pub(crate) struct ConnectionTask {
     connection: Arc<Connection>,
-    handler: Arc<dyn Handler>,
+    /// There is none at rest.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// What a connection has begun and not finished.
+#[derive(Default)]
+struct Unfinished {
     decoder: Decoder,
     /// Input that could not be handled when it was read, because the handler was busy.
     backlog: BytesMut,
     busy: Option<BoxFuture<'static, ()>>,
-    /// The end of a pause, or of the patience with a close. There is none at rest.
+    /// The end of a pause, or of the patience with a close.
     timer: Option<Pin<Box<Sleep>>>,
     /// The timer is for the close.
     is_closing: bool,
@@ -44,27 +50,28 @@ pub(crate) struct ConnectionTask {
 
 impl ConnectionTask {
     /// `unread` is what the client sent behind its upgrade request.
-    pub(crate) fn new(
-        connection: Arc<Connection>,
-        handler: Arc<dyn Handler>,
-        unread: BytesMut,
-    ) -> Self {
-        Self {
-            connection,
-            handler,
-            decoder: Decoder::default(),
-            backlog: unread,
-            busy: None,
-            timer: None,
-            is_closing: false,
+    pub(crate) fn new(connection: Arc<Connection>, unread: BytesMut) -> Self {
+        let mut task = Self { connection, unfinished: None };
+        task.keep(unread);
+        task
+    }
+
+    fn unfinished(&mut self) -> &mut Unfinished {
+        self.unfinished.get_or_insert_default()
+    }
+
+    /// Keeps input for later.
+    fn keep(&mut self, unread: BytesMut) {
+        if !unread.is_empty() {
+            self.unfinished().backlog = unread;
         }
     }
 
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.connection.outbox().register(cx.waker());
         loop {
-            while let Poll::Ready(true) = self.connection.poll_flush(cx) {
-                self.handler.drained();
+            while let Poll::Ready(Some(handler)) = self.connection.poll_flush(cx) {
+                handler.drained();
             }
             let (phase, is_flushed) = {
                 let outbox = self.connection.outbox();
@@ -88,42 +95,43 @@ impl ConnectionTask {
 
     /// Ready when a close has taken too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_closing {
-            self.is_closing = true;
-            self.timer = None;
-        }
         let close_ms = self.connection.limits().close_ms;
-        self.timer.get_or_insert_with(|| sleep_ms(close_ms)).as_mut().poll(cx)
+        let unfinished = self.unfinished();
+        if !unfinished.is_closing {
+            unfinished.is_closing = true;
+            unfinished.timer = None;
+        }
+        unfinished.timer.get_or_insert_with(|| sleep_ms(close_ms)).as_mut().poll(cx)
     }
 
     /// Reads and handles until the socket is empty. Ready when the phase has changed.
     fn poll_input(&mut self, cx: &mut Context<'_>, phase: Phase) -> Poll<()> {
         loop {
-            if let Some(busy) = &mut self.busy {
+            if let Some(unfinished) = &mut self.unfinished
+                && let Some(busy) = &mut unfinished.busy
+            {
                 ready!(busy.as_mut().poll(cx));
-                self.busy = None;
+                unfinished.busy = None;
             }
             if phase == Phase::Open {
                 ready!(self.poll_pause(cx));
             }
             self.connection.listen();
             let mut is_full = false;
-            if self.backlog.is_empty() {
+            if let Some(mut backlog) = self.take_backlog() {
+                let unread = self.decode(&mut backlog);
+                backlog.advance(backlog.len() - unread);
+                self.keep(backlog);
+            } else {
+                self.rest();
                 ready!(self.connection.stream.poll_read_ready(cx))
                     .unwrap_or_else(|error| self.hang_up(&error));
                 is_full = self.read();
-            } else {
-                let mut backlog = std::mem::take(&mut self.backlog);
-                let unread = self.decode(&mut backlog);
-                backlog.advance(backlog.len() - unread);
-                if unread > 0 {
-                    self.backlog = backlog;
-                }
             }
             if self.connection.outbox().phase() != phase {
                 return Poll::Ready(());
             }
-            if is_full && self.busy.is_none() {
+            if is_full && !self.is_busy() {
                 // There is more; let other connections of this thread have their turn first.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -146,13 +154,14 @@ impl ConnectionTask {
                     Ordering::Relaxed,
                     Ordering::Relaxed,
                 );
-                self.timer = None;
                 continue;
             }
             self.connection.hold();
-            let timer = self.timer.get_or_insert_with(|| sleep_ms(until.wrapping_sub(now)));
+            let unfinished = self.unfinished();
+            let left_ms = until.wrapping_sub(now);
+            let timer = unfinished.timer.get_or_insert_with(|| sleep_ms(left_ms));
             ready!(timer.as_mut().poll(cx));
-            self.timer = None;
+            unfinished.timer = None;
         }
     }
 
@@ -169,9 +178,7 @@ impl ConnectionTask {
             Ok(count) => {
                 let input = &mut scratch[..count];
                 let unread = self.decode(input);
-                if unread > 0 {
-                    self.backlog = BytesMut::from(&scratch[count - unread..count]);
-                }
+                self.keep(BytesMut::from(&scratch[count - unread..count]));
                 count == SCRATCH_BYTES
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
@@ -192,8 +199,12 @@ impl ConnectionTask {
     /// Handles the messages in `input`; how many bytes at its end have to wait.
     fn decode(&mut self, mut input: &mut [u8]) -> usize {
         let limits = self.connection.limits().message;
+        let mut decoder = match &mut self.unfinished {
+            Some(unfinished) => std::mem::take(&mut unfinished.decoder),
+            None => Decoder::default(),
+        };
         while !self.is_stopped() {
-            match self.decoder.next(&mut input, limits) {
+            match decoder.next(&mut input, limits) {
                 Ok(Some(event)) => self.handle(&event),
                 Ok(None) => break,
                 Err(violation) => {
@@ -202,8 +213,11 @@ impl ConnectionTask {
                 }
             }
         }
-        if self.decoder.is_amid_message() {
+        if decoder.is_amid_message() {
             self.connection.note(Evidence::Message);
+        }
+        if !decoder.is_idle() {
+            self.unfinished().decoder = decoder;
         }
         input.len()
     }
@@ -221,18 +235,39 @@ impl ConnectionTask {
             Event::Close(code) => return self.connection.answer_close(*code),
         };
         self.connection.note(Evidence::Message);
-        if self.connection.outbox().phase() == Phase::Open {
-            self.busy = Arc::clone(&self.handler).message(message);
-            if self.busy.is_some() {
-                self.connection.hold();
-            }
+        let handler = self.connection.outbox().handler();
+        if let Some(busy) = handler.and_then(|handler| handler.message(message)) {
+            self.unfinished().busy = Some(busy);
+            self.connection.hold();
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.busy.is_some())
+    }
+
+    fn take_backlog(&mut self) -> Option<BytesMut> {
+        let unfinished = self.unfinished.as_mut()?;
+        (!unfinished.backlog.is_empty()).then(|| std::mem::take(&mut unfinished.backlog))
+    }
+
+    /// Frees what is not needed while waiting for input.
+    fn rest(&mut self) {
+        let is_at_rest = |unfinished: &Unfinished| {
+            unfinished.decoder.is_idle()
+                && unfinished.backlog.is_empty()
+                && unfinished.busy.is_none()
+                && unfinished.timer.is_none()
+        };
+        if self.unfinished.as_deref().is_some_and(is_at_rest) {
+            self.unfinished = None;
         }
     }
 
     /// Whether what follows has to wait, or will never be looked at.
     fn is_stopped(&self) -> bool {
         let phase = self.connection.outbox().phase();
-        self.busy.is_some()
+        self.is_busy()
             || phase > Phase::Closing
             || phase == Phase::Open && self.connection.paused_until.load(Ordering::Relaxed) != 0
     }
@@ -267,18 +302,27 @@ impl Drop for ConnectionTask {
     /// Also when the handler panics or the runtime ends: whoever holds the connection can rely on
     /// the last call, and the peer sees the end of the stream.
     fn drop(&mut self) {
-        let code = {
-            let mut outbox = self.connection.outbox();
-            let code = outbox.code();
-            outbox.bury();
-            code
-        };
+        let (handler, code) = self.connection.outbox().bury();
         self.connection.stream.shutdown_both();
         self.connection.node.forget();
-        self.handler.closed(code);
+        if let Some(handler) = handler {
+            handler.closed(code);
+        }
     }
 }
 
 fn sleep_ms(ms: u32) -> Pin<Box<Sleep>> {
     Box::pin(tokio::time::sleep(Duration::from_millis(u64::from(ms))))
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        // With 16 bytes the runtime's whole task fits into one block of 128, and the connection
+        // with its two counts fits into one of 192.
+        assert!(size_of::<ConnectionTask>() <= 16);
+        assert!(size_of::<Connection>() <= 192 - 16);
+    }
 }
