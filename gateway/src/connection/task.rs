@@ -82,13 +82,14 @@ impl ConnectionTask {
             }
             match phase {
                 Phase::Open | Phase::Closing => ready!(self.poll_input(cx, phase)),
-                Phase::Failing if is_flushed => {
-                    self.connection.stream.shutdown_write();
+                Phase::Failing => {
+                    if is_flushed {
+                        self.connection.stream.shutdown_write();
+                    }
                     ready!(self.poll_discard(cx));
                 }
-                Phase::Ending if is_flushed => return Poll::Ready(()),
-                Phase::Failing | Phase::Ending => return Poll::Pending,
-                Phase::Over => return Poll::Ready(()),
+                Phase::Ending if !is_flushed => return Poll::Pending,
+                Phase::Ending | Phase::Over => return Poll::Ready(()),
             }
         }
     }
@@ -154,6 +155,9 @@ impl ConnectionTask {
                     Ordering::Relaxed,
                     Ordering::Relaxed,
                 );
+                if let Some(unfinished) = &mut self.unfinished {
+                    unfinished.timer = None;
+                }
                 continue;
             }
             self.connection.hold();
