@@ -1,7 +1,15 @@
 //! The port to the broker: streams to append and read, fan-out with heads and history, pub/sub,
 //! and the registry of who is where. In memory for one process, Redis for many.
 
-use std::{fmt, sync::Arc, time::Duration};
+pub mod memory;
+pub mod redis;
+mod run;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +17,7 @@ use bytes::Bytes;
 use crate::{
     channel::Channel,
     entry::{Entry, EntryId, Fields},
+    lifecycle::Lifecycle,
     publication::Publication,
     source::Source,
 };
@@ -28,6 +37,73 @@ pub enum BrokerError {
     /// A newer generation has published already: who asked is no longer the owner.
     #[error("a newer generation has published on {0}")]
     Superseded(Channel),
+    /// The URL is wrong: trying again does not help.
+    #[error("the broker's URL: {0}")]
+    Address(String),
+}
+
+/// How a broker is set up; the settings of contract §2, and limits that only tests change.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    /// `KEY_PREFIX`: the first part of every key and pub/sub name.
+    pub key_prefix: String,
+    /// `HISTORY_LENGTH`: publications per channel and source that are kept for reading again.
+    pub history_length: usize,
+    /// `HISTORY_TTL_MS`: how long they are kept after the last one.
+    pub history_ttl: Duration,
+    /// `HISTORY_BYTES`: the memory that they may take.
+    pub history_bytes: usize,
+    /// How long a node counts as alive after it renewed its lease in the registry.
+    pub node_lease: Duration,
+    /// How long a command may take.
+    pub command_timeout: Duration,
+    /// In memory: the bytes of entries that one stream holds; a full one refuses.
+    pub memory_stream_bytes: usize,
+    /// In memory: the bytes of the histories of all channels together.
+    pub memory_history_bytes: usize,
+    /// In memory: the bytes of messages that may wait for a subscriber.
+    pub memory_queue_bytes: usize,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            key_prefix: "fanfare".to_owned(),
+            history_length: 1000,
+            history_ttl: Duration::from_hours(1),
+            history_bytes: 1 << 20,
+            node_lease: Duration::from_secs(10),
+            command_timeout: Duration::from_secs(2),
+            memory_stream_bytes: 128 << 20,
+            memory_history_bytes: 128 << 20,
+            memory_queue_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Connects to the broker behind `url`; without one it is in memory.
+///
+/// `redis://`, `rediss://`, `valkey://` and `valkeys://` `[user[:password]@]host[:port][/db]` lead to
+/// one server; `redis+sentinel://[user[:password]@]host:port,host:port/[db]?master=NAME` (or
+/// `rediss+sentinel://`) leads to the primary that the Sentinels name, asked anew on every connect.
+///
+/// # Errors
+/// [`BrokerError::Address`] when the URL is wrong; [`BrokerError::Unavailable`] when nobody answers
+/// there yet, or none but a replica: call again.
+pub async fn connect(
+    url: Option<&str>,
+    options: BrokerOptions,
+    lifecycle: &Lifecycle,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    Ok(match url {
+        Some(url) => Arc::new(redis::RedisBroker::connect(url, options, lifecycle).await?),
+        None => Arc::new(memory::MemoryBroker::new(options, lifecycle)),
+    })
+}
+
+/// Locks. What a panicking thread left is whole: nothing panics between a lock and its release.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name of one process among those that share a broker: letters, digits and `-`.
@@ -118,7 +194,8 @@ pub trait Subscriber: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`BrokerError::Unavailable`] when there is no connection at the moment; the topic stays
-    /// wanted and [`Sink::connected`] follows.
+    /// wanted and [`Sink::connected`] follows. Not to be called from within the sink: the task
+    /// that would bring the confirmation waits for the sink.
     async fn subscribe(&self, topic: Topic) -> Result<(), BrokerError>;
 
     /// Wants a topic no longer.
@@ -226,7 +303,10 @@ pub trait Broker: Send + Sync + 'static {
     ) -> Result<Arc<dyn Subscriber>, BrokerError>;
 
     /// Renews the node's lease in the registry and applies changes to what it says of itself.
-    async fn register(&self, node: &NodeId, changes: &[Registration]) -> Result<(), BrokerError>;
+    ///
+    /// Answers whether the registry knew the node: not so at first, after its lease had run out and
+    /// it was reaped, or after a flush. Then everything else that it has to say must be said again.
+    async fn register(&self, node: &NodeId, changes: &[Registration]) -> Result<bool, BrokerError>;
 
     /// What all live nodes say on a topic.
     async fn members(&self, topic: &str) -> Result<Vec<Member>, BrokerError>;

@@ -1,0 +1,10 @@
+//! The broker: what both implementations promise, and what Redis may do to ours.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bench;
+mod events;
+mod publishing;
+mod recorder;
+mod registry;
+mod streams;
+mod topics;
