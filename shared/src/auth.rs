@@ -87,6 +87,11 @@ impl Identity {
             || self.rights.channels.iter().any(|pattern| pattern.matches(channel.as_str()))
     }
 
+    /// Whether there is any channel that they may read.
+    pub fn may_read_anything(&self) -> bool {
+        self.is_known() || !self.rights.channels.is_empty()
+    }
+
     /// Whether they may publish to a stream.
     pub fn may_publish(&self, stream: Stream) -> bool {
         self.rights.admin || self.rights.publish.iter().any(|p| p.matches(stream.name()))

@@ -25,7 +25,6 @@ mod operators;
 mod outages;
 mod resume;
 mod rules;
-mod seed_clients;
 mod settings;
 mod takeover;
 mod traps;

@@ -1,0 +1,84 @@
+//! HTTP that no dialect owns (contract §6), and the order in which requests are served: an upgrade
+//! goes to its dialect, everything else to the routes.
+
+pub mod access;
+pub mod channels;
+pub mod cors;
+pub mod health;
+pub mod problem;
+pub mod publish;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use http::{Method, StatusCode, header};
+
+use crate::{
+    dialect,
+    gateway::GatewayState,
+    upgrade::{Upgrade, upgrade},
+};
+
+/// The largest body of a request, in bytes (contract, "Where the pages meet").
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Everything that a gateway serves.
+pub fn router(gateway: GatewayState) -> Router {
+    let mut router = Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/publish", axum::routing::post(publish::publish))
+        .route("/v1/channels/{channel}", get(channels::channel))
+        .route("/v1/channels/{channel}/events", get(channels::events))
+        .fallback(unknown);
+    for dialect in dialect::ALL {
+        router = router.merge(dialect.routes());
+    }
+    router
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(gateway.clone(), cors::cors))
+        .layer(middleware::from_fn_with_state(gateway.clone(), sockets_first))
+        .with_state(gateway)
+}
+
+/// What an operator's address serves.
+pub fn admin_router(gateway: GatewayState) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .with_state(gateway)
+}
+
+async fn sockets_first(
+    State(gateway): State<GatewayState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let wants = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    if wants.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        return upgrade(State(gateway), request).await;
+    }
+    next.run(request).await
+}
+
+/// A path that nobody serves; one that serves sockets asks for an upgrade.
+async fn unknown(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let upgrade = Upgrade::of(request.uri().path(), request.uri().query(), request.headers());
+    if request.method() == Method::GET && dialect::ALL.iter().any(|d| d.recognizes(&upgrade)) {
+        let answer = (StatusCode::UPGRADE_REQUIRED, "Expected WebSocket");
+        let mut answer = answer.into_response();
+        let websocket = http::HeaderValue::from_static("websocket");
+        answer.headers_mut().insert(header::UPGRADE, websocket);
+        return answer;
+    }
+    (StatusCode::NOT_FOUND, "Not Found").into_response()
+}

@@ -1,0 +1,75 @@
+//! Who asks over HTTP, and whether they may.
+
+use http::{HeaderMap, StatusCode};
+use shared::{auth::Identity, channel::Channel};
+
+use super::problem::Problem;
+use crate::{gateway::Gateway, upgrade::Upgrade};
+
+/// Who asks: `Authorization: Bearer`, `X-API-Key` or `?token=`. A credential that is given is always
+/// checked.
+///
+/// # Errors
+/// 401 when it is wrong.
+pub fn identify(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Identity, Problem> {
+    let asked = Upgrade::of("", query, headers);
+    let given = asked.bearer().or(asked.api_key.as_deref()).or(asked.query("token"));
+    match given.filter(|credential| !credential.is_empty()) {
+        None if asked.authorization.is_some() => {
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "expected Authorization: Bearer TOKEN"))
+        }
+        None => Ok(gateway.auth.anonymous()),
+        Some(credential) => gateway
+            .auth
+            .credential(credential)
+            .map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, error.to_string())),
+    }
+}
+
+/// Lets operators in: an API key, a token of the role `admin`, or anybody in development.
+///
+/// # Errors
+/// 401 without a credential, 403 when it does not suffice.
+pub fn operator(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Identity, Problem> {
+    let identity = identify(gateway, headers, query)?;
+    if identity.is_admin() || (!gateway.config.production() && !identity.is_known()) {
+        Ok(identity)
+    } else if identity.is_known() {
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "an API key or a token of the role admin is needed",
+        ))
+    } else {
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key is required"))
+    }
+}
+
+/// Lets in who may read a channel.
+///
+/// # Errors
+/// 401 without a credential, 403 when it does not suffice.
+pub fn reader(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    channel: &Channel,
+) -> Result<(), Problem> {
+    let identity = identify(gateway, headers, query)?;
+    if identity.may_read(channel) {
+        return Ok(());
+    }
+    let (status, detail) = if identity.is_known() {
+        (StatusCode::FORBIDDEN, format!("you may not read {channel}"))
+    } else {
+        (StatusCode::UNAUTHORIZED, format!("a token is required to read {channel}"))
+    };
+    Err(Problem::new(status, detail))
+}

@@ -1,0 +1,103 @@
+//! Channels over HTTP: position, state, and pages of the archive, read from SQL.
+
+use axum::{
+    Json,
+    extract::{Path, Query, RawQuery, State},
+    http::HeaderMap,
+};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use shared::{channel::Channel, position::Position, store::Page};
+
+use super::{access, problem::Problem};
+use crate::{dialect::native::event_json, gateway::GatewayState, publication::Outgoing};
+
+/// Events of a page when the client names no limit, and the most it may name.
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+/// About the most bytes of a page.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+fn parse(name: &str) -> Result<Channel, Problem> {
+    Channel::parse(name).map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.to_string()))
+}
+
+/// `GET /v1/channels/{channel}`
+pub async fn channel(
+    State(gateway): State<GatewayState>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let channel = parse(&name)?;
+    access::reader(&gateway, &headers, query.as_deref(), &channel)?;
+    let snapshot = gateway.store.snapshot(&channel).await.map_err(|e| Problem::store(&e))?;
+    Ok(Json(json!({
+        "channel": name,
+        "position": snapshot.position.show(&channel),
+        "state": snapshot.state,
+    })))
+}
+
+/// What may be asked of an archive.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    since: Option<String>,
+    limit: Option<usize>,
+    reverse: Option<bool>,
+}
+
+/// `GET /v1/channels/{channel}/events`
+pub async fn events(
+    State(gateway): State<GatewayState>,
+    Path(name): Path<String>,
+    Query(wanted): Query<Wanted>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    let channel = parse(&name)?;
+    access::reader(&gateway, &headers, query.as_deref(), &channel)?;
+    let since = wanted.since.as_deref().map(|since| Position::parse(&channel, since)).transpose();
+    let since = since.map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, error.to_string()).with("parameter", "since".into())
+    })?;
+    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let reverse = wanted.reverse.unwrap_or(false);
+    let store = &gateway.store;
+    let offsets = since.as_ref().map(|since| since.offsets.clone());
+    let page = if reverse {
+        store.page_back(&channel, offsets.as_ref(), limit, PAGE_BYTES).await
+    } else {
+        store.page(&channel, &offsets.unwrap_or_default(), limit, PAGE_BYTES).await
+    };
+    let page = page.map_err(|error| Problem::store(&error))?;
+    Ok(Json(answer(&channel, since.as_ref(), &page, reverse)))
+}
+
+fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: bool) -> Value {
+    let mut at = Position { epoch: page.head.epoch, offsets: page.floor.clone() };
+    for (source, offset) in since.iter().flat_map(|since| since.offsets.iter()) {
+        at.offsets.set(source, offset.max(at.offsets.get(source)));
+    }
+    if reverse {
+        for publication in page.publications.iter().rev() {
+            at.offsets.set(publication.source, publication.offset - 1);
+        }
+    }
+    let begin = at.clone();
+    let mut events: Vec<Box<RawValue>> = Vec::with_capacity(page.publications.len());
+    for publication in &page.publications {
+        at.offsets.set(publication.source, publication.offset);
+        let outgoing = Outgoing::new(publication.clone(), at.clone(), None);
+        events.extend(RawValue::from_string(event_json(&outgoing, &at, false)).ok());
+    }
+    let next = if reverse {
+        events.reverse();
+        (begin.offsets != page.floor && !events.is_empty()).then(|| begin.show(channel))
+    } else {
+        (!at.offsets.covers(&page.head.offsets)).then(|| at.show(channel))
+    };
+    json!({ "channel": channel.as_str(), "events": events, "next": next })
+}

@@ -1,0 +1,56 @@
+//! Which origins may read answers (contract, "Where the pages meet").
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::gateway::{Gateway, GatewayState};
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
+const HEADERS: HeaderValue = HeaderValue::from_static(
+    "Content-Type, Authorization, Upgrade, X-API-Key, X-Requested-With, Last-Event-ID",
+);
+
+/// Adds the headers of an allowed origin, and answers preflight requests.
+pub async fn cors(State(gateway): State<GatewayState>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // Seed 003's pages send credentials; seed 000's internal replies bear no such header.
+    let credentials = path.starts_with("/api/v1/ws/");
+    let internal = path.contains("/internal/");
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let preflight = request.method() == Method::OPTIONS;
+    let mut response =
+        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    if !internal || preflight {
+        allow(&gateway, response.headers_mut(), origin.as_ref(), credentials);
+    }
+    response
+}
+
+fn allow(
+    gateway: &Gateway,
+    headers: &mut HeaderMap,
+    origin: Option<&HeaderValue>,
+    credentials: bool,
+) {
+    let allowed = &gateway.config.access.allowed_origins;
+    let all = allowed.iter().any(|pattern| pattern == "*");
+    let value = match origin {
+        _ if all && !credentials => HeaderValue::from_static("*"),
+        Some(origin) if all || allowed.iter().any(|pattern| origin == pattern.as_str()) => {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            origin.clone()
+        }
+        _ => return,
+    };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+    if credentials {
+        let yes = HeaderValue::from_static("true");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+    }
+}

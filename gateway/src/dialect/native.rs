@@ -1,0 +1,203 @@
+//! Our own protocol: JSON text frames, channels and positions (contract §5).
+
+mod frames;
+
+use serde::Deserialize;
+
+pub use self::frames::{
+    bye, error, event, event_json, gap, presence, state, status, subscribed,
+    subscribed_without_position, token, welcome,
+};
+use super::{Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, View};
+use crate::{
+    connection::{Message, close},
+    frame::Frame,
+    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
+    hub::listener::Mode,
+    upgrade::Upgrade,
+};
+use shared::{channel::Channel, config::Rhythms};
+
+/// The prefix of a subprotocol that carries a token.
+const BEARER_PROTOCOL: &str = "bearer.";
+
+/// The dialect of our own protocol.
+pub struct Native;
+
+/// What a client may say.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said {
+    Subscribe {
+        channel: String,
+        #[serde(default)]
+        since: Option<String>,
+        #[serde(default)]
+        mode: Option<String>,
+        #[serde(default)]
+        tail: Option<usize>,
+    },
+    Unsubscribe {
+        channel: String,
+    },
+    Ping,
+    Token {
+        token: String,
+    },
+    Presence {
+        status: String,
+    },
+}
+
+const TYPES: &str = "subscribe, unsubscribe, ping, token, presence";
+const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
+
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn recognizes(&self, upgrade: &Upgrade) -> bool {
+        upgrade.path == "/v1/connect"
+    }
+
+    /// A wrong token is told after the 101: a browser cannot read an HTTP status.
+    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
+        let by_protocol = upgrade.protocols.iter().find_map(|p| p.strip_prefix(BEARER_PROTOCOL));
+        let token = upgrade.query("token").or(upgrade.bearer()).or(by_protocol);
+        let identity = match token.filter(|token| !token.is_empty()) {
+            None => doors.auth.anonymous(),
+            Some(token) => doors.auth.credential(token).map_err(|cause| Refusal::Socket {
+                frames: vec![error("token", &cause.to_string(), &[], None)],
+                code: close::UNAUTHORIZED,
+                reason: "token invalid or expired",
+            })?,
+        };
+        if token.is_none() && doors.config.production() && !identity.may_read_anything() {
+            return Err(Refusal::Socket {
+                frames: vec![error("token", "a token is required", &[], None)],
+                code: close::UNAUTHORIZED,
+                reason: "token required",
+            });
+        }
+        let plain = upgrade.protocols.iter().find(|p| !p.starts_with(BEARER_PROTOCOL));
+        let welcome = welcome(doors.connection, identity.user.as_deref(), doors.config.rhythm.ping);
+        Ok(Opening {
+            encoding: Encoding::Native,
+            identity,
+            protocol: plain.or(upgrade.protocols.first()).cloned(),
+            commands: vec![Command::Send(welcome)],
+        })
+    }
+
+    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
+        Heartbeat {
+            ping_ms: u32::try_from(rhythms.ping.as_millis()).unwrap_or(u32::MAX),
+            timeout_ms: u32::try_from(rhythms.timeout.as_millis()).unwrap_or(u32::MAX),
+            ping: Ping::Control,
+            rhythm: Rhythm::Own,
+            life: Life::AnyFrame,
+            death: Death::Close { code: close::HEARTBEAT_TIMEOUT, reason: "heartbeat timeout" },
+        }
+    }
+
+    fn decode(&self, message: Message<'_>, _view: &View<'_>) -> Vec<Command> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) => return complain("bad_frame", "frames are JSON texts", "", None),
+            },
+        };
+        let value: serde_json::Value = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(cause) => {
+                return complain("bad_json", &format!("no JSON: {cause}"), "", None);
+            }
+        };
+        let channel = value.get("channel").and_then(|channel| channel.as_str()).map(str::to_owned);
+        match understand(&value) {
+            Ok(said) => answer(said),
+            Err((path, reason)) => complain("bad_frame", &reason, path, channel.as_deref()),
+        }
+    }
+
+    fn drain(&self, after_ms: u64) -> (Option<Frame>, u16, &'static str) {
+        (Some(bye("restarting", true, after_ms)), close::RESTARTING, "restarting")
+    }
+
+    fn too_fast(&self) -> Option<Frame> {
+        Some(error("rate_limited", "too many messages per second", &[], None))
+    }
+}
+
+/// Reads a frame; else the field that is wrong, and why.
+fn understand(value: &serde_json::Value) -> Result<Said, (&'static str, String)> {
+    let Some(frame) = value.as_object() else {
+        return Err(("", "a frame is a JSON object".into()));
+    };
+    match frame.get("type").map(|kind| kind.as_str()) {
+        None => return Err(("type", format!("type is required: one of {TYPES}"))),
+        Some(None) => return Err(("type", "type must be a text".into())),
+        Some(Some("subscribe" | "unsubscribe" | "ping" | "token" | "presence")) => {}
+        Some(Some(other)) => {
+            return Err(("type", format!("unknown type {other:?}: one of {TYPES}")));
+        }
+    }
+    let text = |key| frame.get(key).is_none_or(|value| value.is_string() || value.is_null());
+    for key in ["channel", "since", "mode", "token", "status"] {
+        if !text(key) {
+            return Err((key, format!("{key} must be a text")));
+        }
+    }
+    let said: Said = serde_json::from_value(value.clone())
+        .map_err(|cause| (missing_field(&cause.to_string()), cause.to_string()))?;
+    match &said {
+        Said::Subscribe { mode: Some(mode), .. } if !matches!(mode.as_str(), "all" | "latest") => {
+            Err(("mode", format!("mode is all or latest, not {mode:?}")))
+        }
+        Said::Presence { status } if !PRESENCES.contains(&status.as_str()) => {
+            Err(("status", format!("status is one of {}, not {status:?}", PRESENCES.join(", "))))
+        }
+        _ => Ok(said),
+    }
+}
+
+fn missing_field(cause: &str) -> &'static str {
+    ["channel", "token", "status", "tail", "since", "mode"]
+        .into_iter()
+        .find(|field| cause.contains(&format!("`{field}`")))
+        .unwrap_or("tail")
+}
+
+fn answer(said: Said) -> Vec<Command> {
+    match said {
+        Said::Subscribe { channel, since, mode, tail } => {
+            let latest = mode.as_deref() == Some("latest");
+            vec![Command::Subscribe(Subscribe {
+                channel,
+                since,
+                mode: if latest { Mode::Latest } else { Mode::All },
+                tail: tail.unwrap_or(0),
+                granted: false,
+            })]
+        }
+        Said::Unsubscribe { channel } => match Channel::parse(&channel) {
+            Ok(parsed) => {
+                let frame = frames::unsubscribed(&channel);
+                vec![Command::Unsubscribe(parsed), Command::Send(frame)]
+            }
+            Err(cause) => {
+                complain("unknown_channel", &cause.to_string(), "channel", Some(&channel))
+            }
+        },
+        Said::Ping => vec![Command::Send(Frame::text(r#"{"type":"pong"}"#))],
+        Said::Token { token } => vec![Command::Token(token)],
+        Said::Presence { status } => vec![Command::Presence(status)],
+    }
+}
+
+fn complain(code: &str, message: &str, path: &str, channel: Option<&str>) -> Vec<Command> {
+    let details = [(path.to_owned(), message.to_owned())];
+    vec![Command::Send(error(code, message, &details, channel))]
+}

@@ -1,0 +1,164 @@
+//! The frames of our own protocol.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::{channel::Channel, event::State, position::Position};
+
+use crate::{
+    dialect::{PresenceChange, Subscribed},
+    frame::Frame,
+    hub::catch_up::Cause,
+    publication::Outgoing,
+};
+
+fn frame(value: &Value) -> Frame {
+    Frame::text(&value.to_string())
+}
+
+/// The first frame of a connection.
+pub fn welcome(connection: &str, user: Option<&str>, ping: Duration) -> Frame {
+    frame(&json!({
+        "type": "welcome",
+        "connection": connection,
+        "user": user,
+        "ping_ms": u64::try_from(ping.as_millis()).unwrap_or(u64::MAX),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// The answer to a subscription.
+pub fn subscribed(subscribed: &Subscribed<'_>) -> Frame {
+    let channel = subscribed.channel;
+    frame(&json!({
+        "type": "subscribed",
+        "channel": channel.as_str(),
+        "position": subscribed.position.show(channel),
+        "head": subscribed.head.show(channel),
+        "state": subscribed.state,
+    }))
+}
+
+/// The answer to a subscription to presence, which has no positions.
+pub fn subscribed_without_position(channel: &Channel) -> Frame {
+    frame(&json!({
+        "type": "subscribed",
+        "channel": channel.as_str(),
+        "position": null,
+        "head": null,
+        "state": null,
+    }))
+}
+
+/// The answer to the end of a subscription.
+pub(super) fn unsubscribed(channel: &str) -> Frame {
+    frame(&json!({ "type": "unsubscribed", "channel": channel }))
+}
+
+/// A publication, for a listener that is at `position` after it.
+///
+/// The body goes in as it came, byte for byte: it is neither parsed nor written again.
+pub fn event(outgoing: &Outgoing, position: &Position, tail: bool) -> Frame {
+    let text = event_json(outgoing, position, tail);
+    Frame::text(&text)
+}
+
+/// The JSON of [`event`].
+pub fn event_json(outgoing: &Outgoing, position: &Position, tail: bool) -> String {
+    let publication = &outgoing.publication;
+    let event = &publication.recorded.event;
+    let channel = &publication.channel;
+    let text = |text: &str| Value::from(text).to_string();
+    let mut json = format!(
+        r#"{{"type":"event","channel":"{channel}","position":"{}","event":{},"id":{},"data":{},"at":{}"#,
+        position.show(channel),
+        text(event.kind.name()),
+        event.id.as_deref().map_or_else(|| "null".into(), text),
+        event.data.get(),
+        event.at,
+    );
+    if let Some(traceparent) = &event.traceparent {
+        json.push_str(r#","traceparent":"#);
+        json.push_str(&text(traceparent));
+    }
+    if tail {
+        json.push_str(r#","tail":true"#);
+    }
+    json.push('}');
+    json
+}
+
+/// Publications that are missing for good, from the first to the last.
+pub fn gap(channel: &Channel, from: &Position, to: &Position, cause: Cause) -> Frame {
+    frame(&json!({
+        "type": "gap",
+        "channel": channel.as_str(),
+        "from": from.show(channel),
+        "to": to.show(channel),
+        "cause": cause.name(),
+    }))
+}
+
+/// The newest state, after a gap.
+pub fn state(channel: &Channel, position: &Position, state: Option<&State>) -> Frame {
+    frame(&json!({
+        "type": "state",
+        "channel": channel.as_str(),
+        "position": position.show(channel),
+        "state": state,
+    }))
+}
+
+/// Whether something is missing at the node.
+pub fn status(reason: Option<&str>) -> Frame {
+    match reason {
+        Some(reason) => frame(&json!({ "type": "status", "degraded": true, "reason": reason })),
+        None => frame(&json!({ "type": "status", "degraded": false })),
+    }
+}
+
+/// The answer to a fresh token.
+pub fn token(expires_at: Option<i64>) -> Frame {
+    frame(&json!({ "type": "token", "expires_at": expires_at }))
+}
+
+/// How a user is there.
+pub fn presence(change: &PresenceChange<'_>) -> Frame {
+    frame(&json!({
+        "type": "presence",
+        "user": change.user,
+        "status": change.status,
+        "at": change.at,
+    }))
+}
+
+/// The last frame before a close.
+pub fn bye(reason: &str, reconnect: bool, after_ms: u64) -> Frame {
+    frame(&json!({
+        "type": "bye",
+        "reason": reason,
+        "reconnect": reconnect,
+        "after_ms": after_ms,
+    }))
+}
+
+/// Something is wrong; `details` are paths and messages.
+pub fn error(
+    code: &str,
+    message: &str,
+    details: &[(String, String)],
+    channel: Option<&str>,
+) -> Frame {
+    let mut error = json!({ "type": "error", "code": code, "message": message });
+    if !details.is_empty() {
+        let details: Vec<Value> = details
+            .iter()
+            .map(|(path, message)| json!({ "path": path, "message": message }))
+            .collect();
+        error["details"] = details.into();
+    }
+    if let Some(channel) = channel {
+        error["channel"] = channel.into();
+    }
+    frame(&error)
+}

@@ -1,0 +1,344 @@
+//! One gateway node: everything its parts share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::{
+    auth::Authenticator,
+    broker::{Broker, BrokerError, NodeId, Registration},
+    config::Config,
+    control::Control,
+    lifecycle::Lifecycle,
+    store::Store,
+};
+
+use crate::{
+    appender::Appender,
+    connection::close,
+    connections::Connections,
+    dialect::{self, Command, Dialect, native},
+    expiries::Expiries,
+    fanout::Fanout,
+    frame::Frame,
+    heartbeat::Heartbeat,
+    hub::{Hub, HubParts},
+    metrics::Metrics,
+    presence::Presence,
+    publish_limits::PublishLimits,
+    registry::Registry,
+    session::Session,
+};
+
+/// The registry's topic of all connections.
+pub const CONNECTIONS: &str = "connections";
+
+/// What every handler and session gets.
+pub type GatewayState = Arc<Gateway>;
+
+/// A gateway node.
+pub struct Gateway {
+    /// Its name among the nodes.
+    pub node: NodeId,
+    /// The settings.
+    pub config: Config,
+    /// Checks credentials.
+    pub auth: Authenticator,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The channels of this node.
+    pub hub: Arc<Hub>,
+    /// The open sockets.
+    pub connections: Arc<Connections>,
+    /// Takes events in.
+    pub appender: Appender,
+    /// Who hears of presence.
+    pub presence: Presence,
+    /// What the node says of itself.
+    pub registry: Registry,
+    /// When tokens run out.
+    pub expiries: Expiries,
+    /// How much each may publish.
+    pub publish_limits: PublishLimits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// All metrics of the process.
+    pub prometheus: prometheus::Registry,
+    /// The life of the process.
+    pub life: Lifecycle,
+    heartbeats: Vec<Arc<Heartbeat>>,
+    sessions: Sessions,
+    connections_made: AtomicU64,
+    degraded: Mutex<Option<&'static str>>,
+}
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Its name among the nodes.
+    pub node: NodeId,
+    /// The settings.
+    pub config: Config,
+    /// Checks credentials.
+    pub auth: Authenticator,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// All metrics of the process.
+    pub prometheus: prometheus::Registry,
+    /// The life of the process.
+    pub life: Lifecycle,
+}
+
+/// The open sessions of this node, by connection and by user.
+#[derive(Default)]
+struct Sessions {
+    by_connection: Mutex<HashMap<u64, Arc<Session>>>,
+    by_user: Mutex<HashMap<Arc<str>, usize>>,
+    count: AtomicUsize,
+}
+
+impl Gateway {
+    /// Builds a node and starts its background work; it serves when its listeners are.
+    ///
+    /// # Errors
+    /// When the subscriber cannot be started or a metric's name is taken.
+    pub async fn start(parts: Parts) -> Result<GatewayState, StartError> {
+        let Parts { node, config, auth, broker, store, prometheus, life } = parts;
+        let metrics = Arc::new(Metrics::new(&prometheus)?);
+        let limits = crate::connection::Limits {
+            message: crate::connection::codec::MessageLimits {
+                bytes_max: config.limits.frame_bytes,
+                ..crate::connection::Limits::default().message
+            },
+            send_queue_bytes: config.limits.send_queue_bytes,
+            ..crate::connection::Limits::default()
+        };
+        let hub = Hub::new(HubParts {
+            broker: Arc::clone(&broker),
+            store: Arc::clone(&store),
+            life: life.clone(),
+            metrics: Arc::clone(&metrics),
+            partitions: config.record.partitions,
+            cache_bytes_max: config.record.hub_cache_bytes,
+        });
+        let heartbeats =
+            dialect::ALL.iter().map(|d| Arc::new(d.heartbeat(&config.rhythm))).collect();
+        let gateway = Arc::new(Self {
+            connections: Connections::new(limits, &life),
+            appender: Appender::new(node.clone(), Arc::clone(&broker), config.record.partitions),
+            presence: Presence::default(),
+            registry: Registry::new(node.clone(), Arc::clone(&broker)),
+            expiries: Expiries::default(),
+            publish_limits: PublishLimits::new(config.limits.publish_per_second),
+            hub,
+            metrics,
+            heartbeats,
+            sessions: Sessions::default(),
+            connections_made: AtomicU64::new(0),
+            degraded: Mutex::new(None),
+            node,
+            config,
+            auth,
+            broker,
+            store,
+            prometheus,
+            life,
+        });
+        gateway.subscribe().await?;
+        gateway.run_in_background();
+        Ok(gateway)
+    }
+
+    async fn subscribe(self: &Arc<Self>) -> Result<(), BrokerError> {
+        use shared::broker::Topic;
+        let sink = Fanout::new(self);
+        let subscriber = self.broker.subscriber(&self.node, sink).await?;
+        for topic in [Topic::Node(self.node.clone()), Topic::Nodes, Presence::topic()] {
+            // Without a connection they stay wanted.
+            let _unavailable = subscriber.subscribe(topic).await;
+        }
+        self.hub.attach(subscriber);
+        Ok(())
+    }
+
+    fn run_in_background(self: &Arc<Self>) {
+        let hub = Arc::clone(&self.hub);
+        self.life.spawn_until_stop(async move { hub.run().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.registry.run().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.expiries.run().await });
+    }
+
+    /// The heartbeat that all sockets of a dialect share.
+    pub fn heartbeat(&self, dialect: &dyn Dialect) -> Arc<Heartbeat> {
+        let at = dialect::ALL.iter().position(|other| other.name() == dialect.name());
+        Arc::clone(&self.heartbeats[at.unwrap_or_default()])
+    }
+
+    /// A number that no connection of this node has had.
+    pub fn next_connection(&self) -> u64 {
+        self.connections_made.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The name of a connection, unlike any other's on any node.
+    pub fn connection_name(&self, number: u64) -> String {
+        format!("{}-{number:x}", self.node)
+    }
+
+    /// Lets a session in, or says with which code and frame it is turned away.
+    pub fn admit(&self, session: &Arc<Session>) -> Result<(), (u16, Option<Frame>)> {
+        let dialect = session.dialect().name();
+        let limits = &self.config.limits;
+        let native = dialect == native::Native.name();
+        let frame = |code, message| native.then(|| native::error(code, message, &[], None));
+        // Containers end for good when they are turned away: they get a reserve.
+        let reserve = if dialect == "containers" { limits.connections.div_ceil(20) } else { 0 };
+        if self.sessions.count.load(Ordering::Relaxed) >= limits.connections + reserve {
+            return Err((close::OVER_CAPACITY, frame("over_capacity", "this node is full")));
+        }
+        let identity = session.identity();
+        if let Some(user) = &identity.user {
+            let mut users = self.sessions.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = users.entry(Arc::clone(user)).or_default();
+            if *count >= limits.connections_per_user {
+                let error = frame("too_many_connections", "this user has too many connections");
+                return Err((close::TOO_MANY_CONNECTIONS, error));
+            }
+            *count += 1;
+        }
+        session.count(true);
+        self.sessions.count.fetch_add(1, Ordering::Relaxed);
+        self.metrics.connections.with_label_values(&[dialect]).inc();
+        let mut sessions =
+            self.sessions.by_connection.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.insert(session.number, Arc::clone(session));
+        drop(sessions);
+        self.expiries.watch(session);
+        self.registry.register(self.registration(session));
+        Ok(())
+    }
+
+    fn registration(&self, session: &Session) -> Registration {
+        let connection = self.connection_name(session.number);
+        let value = serde_json::json!({
+            "connection": connection,
+            "node": &*self.node.0,
+            "dialect": session.dialect().name(),
+            "user": session.identity().user.as_deref(),
+            "connected_at": jiff::Timestamp::now().as_millisecond(),
+        });
+        Registration { topic: CONNECTIONS, key: connection, value: Some(value.to_string()) }
+    }
+
+    /// A session's socket is gone; its dialect's last wishes are carried out.
+    pub fn dismiss(&self, session: &Session, commands: Vec<Command>) {
+        if !session.count(false) {
+            return;
+        }
+        let mut sessions =
+            self.sessions.by_connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let owned = sessions.remove(&session.number);
+        drop(sessions);
+        self.sessions.count.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.connections.with_label_values(&[session.dialect().name()]).dec();
+        if let Some(user) = session.identity().user {
+            let mut users = self.sessions.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = users.get_mut(&user) {
+                *count -= 1;
+                if *count == 0 {
+                    users.remove(&user);
+                }
+            }
+        }
+        let key = self.connection_name(session.number);
+        self.registry.register(Registration { topic: CONNECTIONS, key, value: None });
+        if let (Some(session), false) = (owned, commands.is_empty()) {
+            self.life.spawn(session.finish(commands));
+        }
+    }
+
+    /// All open sessions.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let sessions = self.sessions.by_connection.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().cloned().collect()
+    }
+
+    /// How many sessions are open.
+    pub fn session_count(&self) -> usize {
+        self.sessions.count.load(Ordering::Relaxed)
+    }
+
+    /// Follows an order of another process.
+    pub fn control(&self, control: Control) {
+        match control {
+            Control::Outcome { request, result } => self.appender.answer(request, result),
+            Control::Disconnect { user } => {
+                for session in self.sessions() {
+                    if session.identity().user.as_deref() == Some(user.as_str()) {
+                        session.close(close::FORBIDDEN, "disconnected by an operator");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is missing at the moment: `broker`, `database`, or nothing.
+    pub fn degraded(&self) -> Option<&'static str> {
+        *self.degraded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the clients of our own protocol what is missing, when that changed.
+    pub fn say_degraded(&self, reason: Option<&'static str>) {
+        {
+            let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+            if *degraded == reason {
+                return;
+            }
+            *degraded = reason;
+        }
+        for session in self.sessions() {
+            if let Some(frame) = dialect::status(session.encoding(), reason) {
+                // Who is too slow to hear it is not waiting for anything new either.
+                let _full = session.connection.send(&frame);
+            }
+        }
+    }
+
+    /// Lets every client go: the dialect's farewell, then its close, spread over the drain.
+    pub async fn drain(&self) {
+        let sessions = self.sessions();
+        let window = self.config.limits.drain.mul_f32(0.8).min(Duration::from_secs(25));
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+        // A few clients go at once; many are spread, so that the other nodes are not stormed.
+        let step = (window / count).min(Duration::from_millis(2));
+        for session in sessions {
+            let after_ms = rand::random_range(0..1000);
+            let (frame, code, reason) = session.dialect().drain(after_ms);
+            if let Some(frame) = frame {
+                let _full = session.connection.send(&frame);
+            }
+            session.close(code, reason);
+            tokio::time::sleep(step).await;
+        }
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A metric's name is taken.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}

@@ -1,0 +1,273 @@
+//! Bringing a listener that is behind to where its channel is.
+//!
+//! One task per listener, for as long as it is behind: it reads the tail, then shared pages, at
+//! the pace of its socket. What was sent decides its position; nothing is held back for it.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    event::state::Entity,
+    position::{Offsets, Position},
+    store::Page,
+};
+
+use super::{
+    Hub,
+    listener::{Listener, Mode},
+    room::Room,
+};
+use crate::{connection::Sent, dialect, frame::Frame, publication::Outgoing};
+
+/// How long a listener waits for its room to move, at most, before it looks again.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Why publications are missing for good (contract §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Removed by retention.
+    Retention,
+    /// The position is of another database.
+    Epoch,
+    /// The position lies beyond the newest.
+    Ahead,
+    /// The listener wanted the newest state instead.
+    Latest,
+}
+
+impl Cause {
+    /// The word on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Epoch => "epoch",
+            Self::Ahead => "ahead",
+            Self::Latest => "latest",
+        }
+    }
+}
+
+/// What became of an attempt to meet the room.
+enum Met {
+    /// The listener is live.
+    Yes,
+    /// Its socket is full.
+    Full,
+    /// The tail does not reach back so far.
+    Far,
+    /// The room itself is behind the listener.
+    Early,
+    /// The room is of another epoch.
+    OtherEpoch,
+}
+
+struct CatchUp {
+    hub: Arc<Hub>,
+    room: Arc<Room>,
+    listener: Arc<Listener>,
+    position: Position,
+    /// Whether what is missing is to be left out.
+    skip: bool,
+}
+
+/// Starts a catch-up for a listener that the room counts as behind.
+pub(super) fn spawn(hub: &Arc<Hub>, room: &Arc<Room>, listener: Arc<Listener>, position: Position) {
+    let skip = listener.mode == Mode::Latest;
+    start(hub, room, listener, position, skip, None);
+}
+
+/// Starts a catch-up from the position that a client came with; `lost` when what follows that
+/// position is known to be missing for good.
+pub fn resume(
+    hub: &Arc<Hub>,
+    room: &Arc<Room>,
+    listener: Arc<Listener>,
+    position: Position,
+    lost: Option<Cause>,
+) {
+    room.lock().behind += 1;
+    start(hub, room, listener, position, false, lost);
+}
+
+fn start(
+    hub: &Arc<Hub>,
+    room: &Arc<Room>,
+    listener: Arc<Listener>,
+    position: Position,
+    skip: bool,
+    lost: Option<Cause>,
+) {
+    let (hub, room) = (Arc::clone(hub), Arc::clone(room));
+    let life = hub.life.clone();
+    life.spawn_until_stop(async move {
+        let catch_up = CatchUp { hub, room, listener, position, skip };
+        catch_up.run(lost).await;
+    });
+}
+
+impl CatchUp {
+    async fn run(mut self, lost: Option<Cause>) {
+        if let Some(cause) = lost {
+            let from = self.position.clone();
+            self.lose(cause, from).await;
+        }
+        while !self.listener.is_gone() {
+            if self.skip {
+                let from = self.after_position();
+                self.lose(Cause::Latest, from).await;
+                self.skip = false;
+            }
+            match self.meet() {
+                Met::Yes => return,
+                Met::Full => {
+                    self.skip = self.listener.mode == Mode::Latest;
+                    self.listener.session.drained().await;
+                }
+                Met::Early => self.wait().await,
+                Met::OtherEpoch => {
+                    let from = self.position.clone();
+                    self.lose(Cause::Epoch, from).await;
+                }
+                Met::Far => self.read().await,
+            }
+        }
+        let mut inner = self.room.lock();
+        inner.behind -= 1;
+        inner.remove(&self.listener);
+    }
+
+    /// Sends what the tail has and joins those who are live, in one step.
+    fn meet(&mut self) -> Met {
+        let mut inner = self.room.lock();
+        let Some(at) = &inner.position else { return Met::Early };
+        if at.epoch != self.position.epoch {
+            return Met::OtherEpoch;
+        }
+        if !at.offsets.covers(&self.position.offsets) {
+            return Met::Early;
+        }
+        let Some(missing) = inner.tail_after(&self.position.offsets) else { return Met::Far };
+        let missing: Vec<Arc<Outgoing>> = missing.cloned().collect();
+        for outgoing in missing {
+            if !send(&self.listener, &mut self.position, &outgoing) {
+                return Met::Full;
+            }
+        }
+        inner.behind -= 1;
+        inner.join(Arc::clone(&self.listener));
+        // Who left in between was not in the list then, and would stay in it for ever.
+        if self.listener.is_gone() {
+            inner.remove(&self.listener);
+        }
+        Met::Yes
+    }
+
+    /// Reads a page and sends it.
+    async fn read(&mut self) {
+        let page = match self.hub.read_page(&self.room, &self.position).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::debug!(channel = %self.room.channel, %error, "no page yet");
+                return self.wait().await;
+            }
+        };
+        if page.head.epoch != self.position.epoch {
+            let from = self.position.clone();
+            return self.lose(Cause::Epoch, from).await;
+        }
+        if !self.position.offsets.covers(&page.floor) {
+            return self.lose_to_floor(&page).await;
+        }
+        let before = self.position.clone();
+        for publication in &page.publications {
+            let next = self.position.offsets.get(publication.source) + 1;
+            if publication.offset != next {
+                continue;
+            }
+            let mut after = self.position.clone();
+            after.offsets.set(publication.source, publication.offset);
+            let outgoing = Outgoing::new(publication.clone(), after, None);
+            while !send(&self.listener, &mut self.position, &outgoing) {
+                self.skip = self.listener.mode == Mode::Latest;
+                if self.skip || self.listener.is_gone() {
+                    return;
+                }
+                self.listener.session.drained().await;
+            }
+        }
+        if self.position == before {
+            self.wait().await;
+        }
+    }
+
+    async fn wait(&self) {
+        let _moved = tokio::time::timeout(PATIENCE, self.room.advanced.notified()).await;
+    }
+
+    /// Says that everything from `from` to the newest position is lost, and shows the state there.
+    async fn lose(&mut self, cause: Cause, from: Position) {
+        self.room.ready().await;
+        let encoding = self.listener.session.encoding();
+        let channel = &self.room.channel;
+        let (frames, to) = {
+            let mut inner = self.room.lock();
+            let Some(to) = inner.position.clone() else { return };
+            if cause == Cause::Latest && to == self.position {
+                return;
+            }
+            let state = inner.state(channel);
+            let mut frames: Vec<Frame> = Vec::with_capacity(2);
+            frames.extend(dialect::gap(encoding, channel, &from, &to, cause));
+            if Entity::of(channel).is_some() {
+                frames.extend(dialect::state(encoding, channel, &to, state.as_deref()));
+            }
+            (frames, to)
+        };
+        self.hub.metrics.gaps.with_label_values(&[cause.name()]).inc();
+        self.listener.session.send_all(&frames).await;
+        self.position = to;
+    }
+
+    /// Says what retention removed. A channel with a state goes on from its newest state, because
+    /// the state at the floor is as gone as the events before it.
+    async fn lose_to_floor(&mut self, page: &Page) {
+        let from = self.after_position();
+        if Entity::of(&self.room.channel).is_some() {
+            return self.lose(Cause::Retention, from).await;
+        }
+        let mut to = self.position.clone();
+        for (source, floor) in page.floor.iter() {
+            to.offsets.set(source, floor.max(to.offsets.get(source)));
+        }
+        let encoding = self.listener.session.encoding();
+        let gap = dialect::gap(encoding, &self.room.channel, &from, &to, Cause::Retention);
+        self.hub.metrics.gaps.with_label_values(&[Cause::Retention.name()]).inc();
+        self.listener.session.send_all(gap.as_slice()).await;
+        self.position = to;
+    }
+
+    /// The first position that is missing.
+    fn after_position(&self) -> Position {
+        let heard = self.room.lock().heard.clone();
+        let mut from = self.position.clone();
+        let behind = heard.iter().filter(|(source, head)| from.offsets.get(*source) < *head);
+        let next: Offsets =
+            behind.map(|(source, _)| (source, from.offsets.get(source) + 1)).collect();
+        for (source, offset) in next.iter() {
+            from.offsets.set(source, offset);
+        }
+        from
+    }
+}
+
+/// Sends one publication and moves the position; false when the socket is full.
+fn send(listener: &Listener, position: &mut Position, outgoing: &Outgoing) -> bool {
+    let mut after = position.clone();
+    after.offsets.set(outgoing.publication.source, outgoing.publication.offset);
+    if let Some(frame) = outgoing.frame_at(listener.session.encoding(), &after)
+        && listener.session.connection.send(&frame) == Sent::Full
+    {
+        return false;
+    }
+    *position = after;
+    true
+}

@@ -1,0 +1,318 @@
+//! One channel on this node: its position, a short tail, the folded state, and who is live.
+//!
+//! Everything in here happens under the channel's lock and never waits. Only the hub's single
+//! writer advances a room; a listener becomes live under the same lock at which its position
+//! equals the room's, so it can neither miss a publication nor get one twice.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use shared::{
+    channel::Channel,
+    event::{
+        State,
+        state::{Entity, fold},
+    },
+    position::{Offsets, Position},
+    publication::Publication,
+    source::Source,
+    store::Snapshot,
+};
+use tokio::{sync::Notify, time::Instant};
+
+use super::{listener::Listener, pages::SharedPage};
+use crate::{batch::Batch, connection::Sent, dialect, publication::Outgoing};
+
+/// The most publications that a tail keeps.
+pub const TAIL_LENGTH_MAX: usize = 1000;
+
+/// The most bytes that a tail keeps.
+pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many publications wait unfolded until somebody asks for the state.
+const UNFOLDED_MAX: usize = 64;
+
+/// A channel on this node.
+#[derive(Debug)]
+pub struct Room {
+    /// Which.
+    pub channel: Channel,
+    inner: Mutex<Inner>,
+    /// The page that was read last, shared by those who catch up; absent until somebody does.
+    pages: OnceLock<Box<tokio::sync::Mutex<Option<SharedPage>>>>,
+    /// Told when the room's position is known, or known better.
+    pub advanced: Notify,
+}
+
+/// What a room knows.
+#[derive(Debug, Default)]
+pub struct Inner {
+    /// Where the channel is; none until it was read.
+    pub position: Option<Position>,
+    /// The highest offsets that were heard of, applied or not.
+    pub heard: Offsets,
+    /// Whether a fill is on its way.
+    pub filling: bool,
+    /// Who is live.
+    pub live: Vec<Arc<Listener>>,
+    /// How many are behind.
+    pub behind: usize,
+    /// Since when nobody listens.
+    pub idle_since: Option<Instant>,
+    /// When something last came, or was compared.
+    pub fresh_at: Option<Instant>,
+    /// When SQL was last asked because no head was there.
+    pub asked_store_at: Option<Instant>,
+    state: Option<Arc<State>>,
+    unfolded: Vec<Arc<Outgoing>>,
+    tail: VecDeque<Arc<Outgoing>>,
+    tail_start: Offsets,
+    tail_bytes: usize,
+}
+
+/// What a room says to a publication.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was the next one.
+    Yes,
+    /// It is here already, or the room is not ready and will read it.
+    Repeat,
+    /// Something before it is missing.
+    Hole,
+    /// It is of another epoch: everything has to be read anew.
+    OtherEpoch,
+}
+
+/// A listener that could not take a publication, and where it stands.
+#[derive(Debug)]
+pub struct Overflowed {
+    /// Who.
+    pub listener: Arc<Listener>,
+    /// The position before what it could not take.
+    pub position: Position,
+}
+
+impl Room {
+    /// A room that knows nothing yet.
+    pub fn new(channel: Channel) -> Arc<Self> {
+        Arc::new(Self {
+            channel,
+            inner: Mutex::default(),
+            pages: OnceLock::new(),
+            advanced: Notify::new(),
+        })
+    }
+
+    /// The room's lock. Nothing waits while it is held.
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shared page, and the lock of the one who reads the next.
+    pub(super) fn pages(&self) -> &tokio::sync::Mutex<Option<SharedPage>> {
+        self.pages.get_or_init(Box::default)
+    }
+
+    /// The position, once it is known.
+    pub fn position(&self) -> Option<Position> {
+        self.lock().position.clone()
+    }
+
+    /// Waits until the position is known.
+    pub async fn ready(&self) -> Position {
+        loop {
+            let advanced = self.advanced.notified();
+            if let Some(position) = self.position() {
+                return position;
+            }
+            advanced.await;
+        }
+    }
+
+    /// Takes a snapshot over: the first one, or one of another epoch. Listeners that were live are
+    /// somewhere else now; they are handed back with the position they had.
+    pub fn reset(&self, snapshot: Snapshot) -> Vec<Overflowed> {
+        let mut inner = self.lock();
+        let before = inner.position.take();
+        inner.state = snapshot.state;
+        inner.unfolded.clear();
+        inner.clear_tail(&snapshot.position.offsets);
+        inner.heard = snapshot.position.offsets.clone();
+        inner.position = Some(snapshot.position);
+        inner.fresh_at = Some(Instant::now());
+        let live = std::mem::take(&mut inner.live);
+        inner.behind += live.len();
+        drop(inner);
+        self.advanced.notify_waiters();
+        let Some(position) = before else { return Vec::new() };
+        live.into_iter()
+            .map(|listener| Overflowed { listener, position: position.clone() })
+            .collect()
+    }
+
+    /// Applies a publication and stages it for everybody who is live.
+    pub fn apply(
+        &self,
+        publication: Publication,
+        batch: &mut Batch,
+        overflowed: &mut Vec<Overflowed>,
+    ) -> Applied {
+        let mut inner = self.lock();
+        let source = publication.source;
+        let heard = inner.heard.get(source).max(publication.offset);
+        let Some(before) = inner.position.clone() else {
+            inner.heard.set(source, heard);
+            return Applied::Repeat;
+        };
+        if before.epoch != publication.epoch {
+            return Applied::OtherEpoch;
+        }
+        inner.heard.set(source, heard);
+        let next = before.offsets.get(source) + 1;
+        if publication.offset < next {
+            return Applied::Repeat;
+        }
+        if publication.offset > next {
+            return Applied::Hole;
+        }
+        inner.advance(&self.channel, publication, &before, batch, overflowed);
+        drop(inner);
+        self.advanced.notify_waiters();
+        Applied::Yes
+    }
+}
+
+impl Inner {
+    fn advance(
+        &mut self,
+        channel: &Channel,
+        publication: Publication,
+        before: &Position,
+        batch: &mut Batch,
+        overflowed: &mut Vec<Overflowed>,
+    ) {
+        let mut position = before.clone();
+        position.offsets.set(publication.source, publication.offset);
+        let whole = self.live.iter().any(|l| dialect::needs_state(l.session.encoding()));
+        let outgoing = if whole {
+            self.state(channel);
+            let state = fold_one(channel, self.state.take(), &publication);
+            self.state.clone_from(&state);
+            Arc::new(Outgoing::new(publication, position.clone(), state))
+        } else {
+            let outgoing = Arc::new(Outgoing::new(publication, position.clone(), None));
+            self.unfolded.push(Arc::clone(&outgoing));
+            if self.unfolded.len() >= UNFOLDED_MAX {
+                self.state(channel);
+            }
+            outgoing
+        };
+        self.position = Some(position);
+        self.fresh_at = Some(Instant::now());
+        self.push_tail(&outgoing);
+        let mut index = 0;
+        while let Some(listener) = self.live.get(index) {
+            let frame = outgoing.frame(listener.session.encoding());
+            let full = frame
+                .is_some_and(|frame| batch.send(&listener.session.connection, frame) == Sent::Full);
+            if full {
+                let listener = self.live.swap_remove(index);
+                overflowed.push(Overflowed { listener, position: before.clone() });
+                self.behind += 1;
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// The folded state at the position.
+    pub fn state(&mut self, channel: &Channel) -> Option<Arc<State>> {
+        for outgoing in std::mem::take(&mut self.unfolded) {
+            self.state = fold_one(channel, self.state.take(), &outgoing.publication);
+        }
+        self.state.clone()
+    }
+
+    /// Everything after `offsets`, when the tail reaches back so far.
+    pub fn tail_after(&self, offsets: &Offsets) -> Option<impl Iterator<Item = &Arc<Outgoing>>> {
+        offsets.covers(&self.tail_start).then(|| {
+            let offsets = offsets.clone();
+            self.tail.iter().filter(move |outgoing| {
+                outgoing.publication.offset > offsets.get(outgoing.publication.source)
+            })
+        })
+    }
+
+    /// The last publications, oldest first, when the tail holds so many.
+    pub fn last(&self, count: usize) -> Option<Vec<Arc<Outgoing>>> {
+        (self.tail.len() >= count)
+            .then(|| self.tail.iter().skip(self.tail.len() - count).cloned().collect())
+    }
+
+    /// What the tail occupies.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+
+    /// Forgets the tail; the position stays.
+    pub fn forget_tail(&mut self) {
+        let at = self.position.as_ref().map(|position| position.offsets.clone());
+        self.clear_tail(&at.unwrap_or_default());
+    }
+
+    /// Takes a listener out of the list of those who are live; whether it stood there.
+    pub fn remove(&mut self, listener: &Arc<Listener>) -> bool {
+        let at = self.live.iter().position(|other| Arc::ptr_eq(other, listener));
+        if let Some(at) = at {
+            self.live.swap_remove(at);
+        }
+        if self.live.is_empty() && self.behind == 0 {
+            self.idle_since = Some(Instant::now());
+            self.live = Vec::new();
+        }
+        at.is_some()
+    }
+
+    /// Puts a listener into the list of those who are live. It must be at the room's position.
+    pub fn join(&mut self, listener: Arc<Listener>) {
+        self.idle_since = None;
+        if self.live.capacity() == 0 {
+            self.live.reserve_exact(1);
+        }
+        self.live.push(listener);
+    }
+
+    /// The sources that are known to feed the channel, beside those that may.
+    pub fn sources(&self) -> impl Iterator<Item = Source> + '_ {
+        self.heard.iter().map(|(source, _)| source)
+    }
+
+    fn push_tail(&mut self, outgoing: &Arc<Outgoing>) {
+        self.tail_bytes += outgoing.size_bytes();
+        self.tail.push_back(Arc::clone(outgoing));
+        while self.tail.len() > TAIL_LENGTH_MAX || self.tail_bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            self.tail_bytes -= oldest.size_bytes();
+            self.tail_start.set(oldest.publication.source, oldest.publication.offset);
+        }
+    }
+
+    fn clear_tail(&mut self, start: &Offsets) {
+        self.tail = VecDeque::new();
+        self.tail_bytes = 0;
+        self.tail_start = start.clone();
+    }
+}
+
+fn fold_one(
+    channel: &Channel,
+    state: Option<Arc<State>>,
+    publication: &Publication,
+) -> Option<Arc<State>> {
+    let entity = Entity::of(channel)?;
+    let state = state.map(Arc::unwrap_or_clone);
+    let recorded = &publication.recorded;
+    fold(&entity, state, &recorded.event, recorded.recorded).map(Arc::new)
+}

@@ -1,0 +1,53 @@
+//! One publication on its way to many connections, encoded at most once per dialect.
+
+use std::sync::{Arc, OnceLock};
+
+use shared::{event::State, position::Position, publication::Publication};
+
+use crate::{
+    dialect::{self, Encoding},
+    frame::Frame,
+};
+
+/// A publication as this node hands it to its listeners.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// What was published.
+    pub publication: Publication,
+    /// The channel's position after it, in the order in which this node saw it.
+    pub position: Position,
+    /// The state after it, when somebody who listens must be sent whole states.
+    pub state: Option<Arc<State>>,
+    frames: [OnceLock<Option<Frame>>; Encoding::ALL.len()],
+}
+
+impl Outgoing {
+    /// A publication after which the channel is at `position`.
+    pub fn new(publication: Publication, position: Position, state: Option<Arc<State>>) -> Self {
+        Self { publication, position, state, frames: Default::default() }
+    }
+
+    /// The frame for an encoding, made when the first listener of it comes; none when the dialect
+    /// has no word for it.
+    pub fn frame(&self, encoding: Encoding) -> Option<&Frame> {
+        self.frames[encoding as usize]
+            .get_or_init(|| dialect::encode(encoding, self, &self.position))
+            .as_ref()
+    }
+
+    /// The frame for a listener that is at `position` after it, which may have seen the sources of
+    /// the channel in another order than this node.
+    pub fn frame_at(&self, encoding: Encoding, position: &Position) -> Option<Frame> {
+        if *position == self.position {
+            self.frame(encoding).cloned()
+        } else {
+            dialect::encode(encoding, self, position)
+        }
+    }
+
+    /// What it occupies in a tail, roughly.
+    pub fn size_bytes(&self) -> usize {
+        const OVERHEAD_BYTES: usize = 700;
+        OVERHEAD_BYTES + 2 * self.publication.payload.len()
+    }
+}

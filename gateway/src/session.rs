@@ -1,0 +1,400 @@
+//! What one client may do, and what it is doing: identity, subscriptions, limits.
+//!
+//! The connection below knows frames, the dialect beside translates; the session carries the
+//! dialect's commands out, in order and one message at a time.
+
+mod allowance;
+mod subscribe;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
+
+use futures_util::future::BoxFuture;
+use shared::{auth::Identity, broker::Registration, channel::Channel};
+use tokio::sync::Notify;
+
+use self::allowance::{Allowance, Verdict};
+use crate::{
+    connection::{Connection, Handler, Message, Sent, close},
+    dialect::{Append, Command, Dialect, Encoding, Opening, Refusal, View, native},
+    frame::Frame,
+    gateway::GatewayState,
+    hub::{listener::Listener, room::Room},
+};
+
+/// One client on one connection.
+pub struct Session {
+    /// Its socket.
+    pub connection: Arc<Connection>,
+    /// Its number on this node; [`crate::gateway::Gateway::connection_name`] makes a name of it.
+    pub number: u64,
+    gateway: GatewayState,
+    dialect: &'static dyn Dialect,
+    encoding: AtomicU8,
+    /// Whether what the dialect does first is done: only then messages are handled.
+    opened: AtomicBool,
+    inner: Mutex<Inner>,
+    /// Told when a send queue that was full has drained, and when the opening is done.
+    drained: Notify,
+}
+
+struct Inner {
+    identity: Identity,
+    name: Option<Box<str>>,
+    subscriptions: Vec<Subscription>,
+    allowance: Allowance,
+    registered: Vec<(&'static str, String)>,
+    /// Whether the session was counted among those of its user.
+    counted: bool,
+}
+
+/// A channel that the session listens to.
+struct Subscription {
+    /// None for the channel `presence`, which has no room.
+    room: Option<Arc<Room>>,
+    listener: Arc<Listener>,
+}
+
+impl Session {
+    /// Begins a session: the dialect's first commands run before any message is handled.
+    pub fn open(
+        gateway: GatewayState,
+        dialect: &'static dyn Dialect,
+        number: u64,
+        opening: Result<Opening, Refusal>,
+        connection: Arc<Connection>,
+    ) -> Arc<dyn Handler> {
+        let (encoding, identity, outcome) = match opening {
+            Ok(opening) => (opening.encoding, opening.identity, Ok(opening.commands)),
+            Err(refusal) => (Encoding::Native, gateway.auth.anonymous(), Err(refusal)),
+        };
+        let session = Arc::new(Self {
+            connection,
+            number,
+            dialect,
+            encoding: AtomicU8::new(encoding as u8),
+            opened: AtomicBool::new(false),
+            inner: Mutex::new(Inner {
+                identity,
+                name: None,
+                subscriptions: Vec::new(),
+                allowance: Allowance::new(gateway.config.limits.frames_per_second),
+                registered: Vec::new(),
+                counted: false,
+            }),
+            drained: Notify::new(),
+            gateway,
+        });
+        match outcome {
+            Ok(commands) => session.begin(commands),
+            Err(refusal) => session.refuse(refusal),
+        }
+        session
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        if let Refusal::Socket { frames, code, reason } = refusal {
+            for frame in &frames {
+                let _closing = self.connection.send(frame);
+            }
+            self.close(code, reason);
+        }
+    }
+
+    fn begin(self: &Arc<Self>, commands: Vec<Command>) {
+        if let Err((code, frame)) = self.gateway.admit(self) {
+            return self.refuse(Refusal::Socket {
+                frames: frame.into_iter().collect(),
+                code,
+                reason: "over capacity",
+            });
+        }
+        let rest = self.carry_out_at_once(commands);
+        if rest.is_empty() {
+            self.opened.store(true, Ordering::Release);
+            return;
+        }
+        let session = Arc::clone(self);
+        self.gateway.life.spawn_until_stop(async move {
+            session.carry_out(rest).await;
+            session.opened.store(true, Ordering::Release);
+            session.drained.notify_waiters();
+        });
+    }
+
+    /// How its frames are written.
+    pub fn encoding(&self) -> Encoding {
+        Encoding::ALL[usize::from(self.encoding.load(Ordering::Relaxed))]
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> Identity {
+        self.lock().identity.clone()
+    }
+
+    /// The dialect that it speaks.
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
+    }
+
+    /// How many channels it listens to.
+    pub fn subscriptions(&self) -> usize {
+        self.lock().subscriptions.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out what needs no waiting; what is left, from the first command that does.
+    fn carry_out_at_once(&self, commands: Vec<Command>) -> Vec<Command> {
+        let mut commands = commands.into_iter();
+        while let Some(command) = commands.next() {
+            match command {
+                Command::Send(frame) => {
+                    if self.connection.send(&frame) == Sent::Full {
+                        return std::iter::once(Command::Send(frame)).chain(commands).collect();
+                    }
+                }
+                Command::Alive => self.connection.alive(),
+                Command::Encode(encoding) => self.encode(encoding),
+                Command::Remember(name) => self.lock().name = Some(name),
+                Command::Close { code, reason } => self.close(code, reason),
+                other => return std::iter::once(other).chain(commands).collect(),
+            }
+        }
+        Vec::new()
+    }
+
+    async fn carry_out(self: &Arc<Self>, commands: Vec<Command>) {
+        for command in commands {
+            if self.connection.is_closed() && !matches!(command, Command::Append(_)) {
+                continue;
+            }
+            match command {
+                Command::Send(frame) => self.send_all(&[frame]).await,
+                Command::Subscribe(wish) => self.subscribe(wish).await,
+                Command::Unsubscribe(channel) => self.unsubscribe(&channel),
+                Command::Append(append) => self.append(append).await,
+                Command::Token(token) => self.refresh(&token).await,
+                Command::Presence(status) => self.be_present(&status).await,
+                Command::Register(registration) => self.register(registration),
+                Command::Admit(admit) => {
+                    if !self.gateway.registry.has_room(&admit).await {
+                        self.send_all(&[admit.refused]).await;
+                        self.close(admit.code, "over capacity");
+                        return;
+                    }
+                }
+                Command::Remember(name) => self.lock().name = Some(name),
+                Command::Encode(encoding) => self.encode(encoding),
+                Command::Alive => self.connection.alive(),
+                Command::Close { code, reason } => self.close(code, reason),
+            }
+        }
+    }
+
+    fn encode(&self, encoding: Encoding) {
+        self.encoding.store(encoding as u8, Ordering::Relaxed);
+    }
+
+    /// Sends frames that must not be lost, waiting while the socket is full.
+    pub async fn send_all(&self, frames: &[Frame]) {
+        for frame in frames {
+            loop {
+                let drained = self.drained.notified();
+                tokio::pin!(drained);
+                drained.as_mut().enable();
+                match self.connection.send(frame) {
+                    Sent::Full => drained.await,
+                    Sent::Written | Sent::Queued | Sent::Closed => break,
+                }
+            }
+        }
+    }
+
+    /// Waits until a full send queue has drained, or for a moment when it is not full any more.
+    pub async fn drained(&self) {
+        let patience = std::time::Duration::from_millis(100);
+        let _moment = tokio::time::timeout(patience, self.drained.notified()).await;
+        while self.connection.queued_bytes() > 0 && !self.connection.is_closed() {
+            let _moment = tokio::time::timeout(patience, self.drained.notified()).await;
+        }
+    }
+
+    async fn append(self: &Arc<Self>, append: Append) {
+        let Append { stream, fields, refused } = append;
+        let outcome = self.gateway.appender.append_until_recorded(stream, fields).await;
+        if let (Err(reason), Some(refused)) = (outcome, refused) {
+            self.send_all(&[refused(&reason)]).await;
+        }
+    }
+
+    /// A new token on the open socket: a bad one leaves the old one in force.
+    async fn refresh(self: &Arc<Self>, token: &str) {
+        let frame = match self.gateway.auth.credential(token) {
+            Ok(identity) if identity.user == self.identity().user => {
+                let frame = native::token(identity.expires_at);
+                self.lock().identity = identity;
+                self.gateway.expiries.watch(self);
+                frame
+            }
+            Ok(_) => native::error("forbidden", "the token is another user's", &[], None),
+            Err(error) => native::error("token", &error.to_string(), &[], None),
+        };
+        self.send_all(&[frame]).await;
+    }
+
+    async fn be_present(self: &Arc<Self>, status: &str) {
+        let user = self.identity().user;
+        self.gateway.presence.say(&self.gateway, user.as_deref(), status).await;
+    }
+
+    fn register(&self, registration: Registration) {
+        let key = (registration.topic, registration.key.clone());
+        {
+            let mut inner = self.lock();
+            inner.registered.retain(|registered| *registered != key);
+            if registration.value.is_some() {
+                inner.registered.push(key);
+            }
+        }
+        self.gateway.registry.register(registration);
+    }
+
+    /// Closes with a code that is counted.
+    pub fn close(&self, code: u16, reason: &str) {
+        self.connection.close(code, reason);
+    }
+
+    fn unsubscribe(&self, channel: &Channel) {
+        let taken = {
+            let mut inner = self.lock();
+            let at = inner.subscriptions.iter().position(|subscription| {
+                subscription.room.as_ref().map(|room| &room.channel) == Some(channel)
+            });
+            at.map(|at| inner.subscriptions.swap_remove(at))
+        };
+        if let Some(subscription) = taken {
+            self.leave(&subscription);
+        }
+    }
+
+    fn leave(&self, subscription: &Subscription) {
+        match &subscription.room {
+            Some(room) => self.gateway.hub.leave(room, &subscription.listener),
+            None => self.gateway.presence.leave(&subscription.listener),
+        }
+    }
+
+    fn view<R>(&self, look: impl FnOnce(&View<'_>) -> R) -> R {
+        let (identity, name) = {
+            let inner = self.lock();
+            (inner.identity.clone(), inner.name.clone())
+        };
+        look(&View {
+            connection: &self.gateway.connection_name(self.number),
+            identity: &identity,
+            encoding: self.encoding(),
+            name: name.as_deref(),
+            production: self.gateway.config.production(),
+            now: jiff::Timestamp::now().as_millisecond(),
+            config: &self.gateway.config,
+        })
+    }
+
+    /// Whether the message may be handled; a client that sends too much is told, slowed or closed.
+    fn allows(&self) -> bool {
+        let verdict = self.lock().allowance.take();
+        match (verdict, self.dialect.too_fast()) {
+            (Verdict::Good, _) => true,
+            (Verdict::Over(pause), None) | (Verdict::Abuse(pause), None) => {
+                self.connection.pause_for(pause);
+                true
+            }
+            (Verdict::Over(_), Some(frame)) => {
+                let _slow = self.connection.send(&frame);
+                false
+            }
+            (Verdict::Abuse(_), Some(_)) => {
+                self.close(close::POLICY, "too many messages");
+                false
+            }
+        }
+    }
+}
+
+impl Handler for Session {
+    fn message(self: Arc<Self>, message: Message<'_>) -> Option<BoxFuture<'static, ()>> {
+        if !self.allows() {
+            self.gateway.metrics.received(self.dialect.name(), "refused");
+            return None;
+        }
+        self.gateway.metrics.received(self.dialect.name(), "handled");
+        let commands = self.view(|view| self.dialect.decode(message, view));
+        if self.opened.load(Ordering::Acquire) {
+            let rest = self.carry_out_at_once(commands);
+            if rest.is_empty() {
+                return None;
+            }
+            return Some(Box::pin(async move { self.carry_out(rest).await }));
+        }
+        Some(Box::pin(async move {
+            while !self.opened.load(Ordering::Acquire) && !self.connection.is_closed() {
+                let patience = std::time::Duration::from_millis(100);
+                let _opened = tokio::time::timeout(patience, self.drained.notified()).await;
+            }
+            self.carry_out(commands).await;
+        }))
+    }
+
+    fn drained(&self) {
+        self.drained.notify_waiters();
+    }
+
+    fn closed(&self, code: u16) {
+        self.drained.notify_waiters();
+        self.gateway.metrics.closed(self.dialect.name(), code);
+        let commands = self.view(|view| self.dialect.farewell(view));
+        let (subscriptions, registered) = {
+            let mut inner = self.lock();
+            let registered = std::mem::take(&mut inner.registered);
+            (std::mem::take(&mut inner.subscriptions), registered)
+        };
+        for subscription in &subscriptions {
+            self.leave(subscription);
+        }
+        for (topic, key) in registered {
+            self.gateway.registry.register(Registration { topic, key, value: None });
+        }
+        self.gateway.dismiss(self, commands);
+    }
+}
+
+impl Session {
+    /// Marks the session as counted among its user's; whether it was before.
+    pub(crate) fn count(&self, counted: bool) -> bool {
+        std::mem::replace(&mut self.lock().counted, counted)
+    }
+
+    /// Carries out what a dialect wants done after the socket is gone.
+    pub(crate) async fn finish(self: Arc<Self>, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::Append(append) => self.append(append).await,
+                Command::Presence(status) => self.be_present(&status).await,
+                Command::Register(registration) => self.gateway.registry.register(registration),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let dialect = self.dialect.name();
+        f.debug_struct("Session").field("dialect", &dialect).finish_non_exhaustive()
+    }
+}
