@@ -1,10 +1,13 @@
 //! A broker to try, in memory or on Redis, and the macro that tries both.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use services::{Redis, unique};
 use shared::{
-    broker::{self, Broker, BrokerOptions, NodeId, Subscriber},
+    broker::{self, Broker, BrokerError, BrokerOptions, NodeId, Subscriber},
     lifecycle::Lifecycle,
 };
 
@@ -52,11 +55,16 @@ impl Place {
 /// A broker with keys of its own, and the life of its tasks.
 pub(crate) struct Bench {
     pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) lifecycle: Lifecycle,
+    lifecycle: Lifecycle,
 }
 
 impl Bench {
-    pub(crate) async fn connect(url: Option<&str>, options: BrokerOptions) -> Self {
+    /// On a Redis of the test's own.
+    pub(crate) async fn on(url: &str) -> Self {
+        Self::connect(Some(url), BrokerOptions::default()).await
+    }
+
+    async fn connect(url: Option<&str>, options: BrokerOptions) -> Self {
         let options = BrokerOptions { key_prefix: unique("broker"), ..options };
         let lifecycle = Lifecycle::new();
         let broker = broker::connect(url, options, &lifecycle).await.unwrap();
@@ -76,4 +84,24 @@ impl Bench {
     pub(crate) async fn finish(self) {
         assert!(self.lifecycle.finish(Duration::from_secs(5)).await, "a task does not end");
     }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tries until it succeeds; what a program does after a fault.
+pub(crate) async fn until_ok<T>(mut attempt: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "never: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The error with which connecting fails.
+pub(crate) async fn refusal(url: &str) -> BrokerError {
+    let connecting = broker::connect(Some(url), BrokerOptions::default(), &Lifecycle::new()).await;
+    connecting.err().unwrap()
 }

@@ -3,8 +3,11 @@
 
 mod bench;
 mod events;
+mod failover;
+mod network;
 mod publishing;
 mod recorder;
 mod registry;
+mod server;
 mod streams;
 mod topics;

@@ -129,8 +129,8 @@ impl<'a> Attachment<'a> {
         if self.silent_ticks > SILENT_TICKS_MAX {
             return Err(io::Error::other("no answer to PING"));
         }
-        if self.announced && self.drained && self.probe.is_missed() {
-            return Err(io::Error::other("deaf: what is published does not come back"));
+        if self.announced && self.drained {
+            self.probe.verdict().map_err(io::Error::other)?;
         }
         self.probe.send();
         self.connection.write(&resp::encode(&[b"PING"])).await

@@ -12,6 +12,9 @@ use super::super::link::Link;
 /// After so many probes in a row that were published and not heard we are deaf.
 const MISSES_MAX: u32 = 2;
 
+/// After so many in a row that could not be published there is no primary that we know of.
+const UNSENT_MAX: u32 = 3;
+
 /// As many probes are remembered, for the delay of late ones.
 const REMEMBERED_MAX: usize = 60;
 
@@ -26,6 +29,7 @@ pub(super) struct Probe {
     sent: VecDeque<Sent>,
     under_way: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     misses: u32,
+    unsent: u32,
 }
 
 struct Sent {
@@ -44,6 +48,7 @@ impl Probe {
             sent: VecDeque::new(),
             under_way: None,
             misses: 0,
+            unsent: 0,
         }
     }
 
@@ -72,6 +77,7 @@ impl Probe {
 
     /// Notes the outcome of [`Probe::published`]: only what was accepted can be missed.
     pub(super) fn note(&mut self, accepted: bool) {
+        self.unsent = if accepted { 0 } else { self.unsent + 1 };
         if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == self.number) {
             sent.accepted = accepted;
         }
@@ -86,11 +92,18 @@ impl Probe {
         Some(delay)
     }
 
-    /// Whether too many were missed. To be asked once per tick, before the next one is sent.
-    pub(super) fn is_missed(&mut self) -> bool {
+    /// What the probes say against this connection. To be asked once per tick, before the next one
+    /// is sent, and only when everything that arrived was read.
+    pub(super) fn verdict(&mut self) -> Result<(), &'static str> {
         if self.sent.back().is_some_and(|sent| sent.accepted) {
             self.misses += 1;
         }
-        self.misses >= MISSES_MAX
+        if self.misses >= MISSES_MAX {
+            return Err("deaf: what is published does not come back");
+        }
+        if self.unsent >= UNSENT_MAX {
+            return Err("no primary takes the probe");
+        }
+        Ok(())
     }
 }
