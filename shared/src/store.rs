@@ -62,7 +62,7 @@ pub struct Options {
     pub application: String,
     /// The most connections (SQLite: the most that read).
     pub connections_max: u32,
-    /// How long one call may take, and its commit once more; less than half of the lease. The server gets shorter
+    /// How long one call may take, its commit included: less than the lease. The server gets shorter
     /// times for statements, locks and idle transactions.
     pub deadline: Duration,
 }

@@ -24,7 +24,9 @@ BEGIN
         IF has_function_privilege('pg_control_system()', 'execute') THEN
             cluster := cluster || (SELECT system_identifier FROM pg_control_system());
         END IF;
-        IF has_function_privilege('pg_walfile_name(pg_lsn)', 'execute') THEN
+        IF has_function_privilege('pg_walfile_name(pg_lsn)', 'execute')
+            AND has_function_privilege('pg_current_wal_lsn()', 'execute')
+        THEN
             cluster := cluster || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8);
         END IF;
         PERFORM set_config('fanfare.cluster', cluster, false);
@@ -172,9 +174,9 @@ SELECT id,
        state::json ->> 'name' AS name,
        state::json ->> 'branch' AS branch,
        state::json ->> 'status' AS status,
-       (state::json ->> 'uncommitted_count')::bigint AS uncommitted_count,
-       (state::json ->> 'ahead_count')::bigint AS ahead_count,
-       (state::json ->> 'behind_count')::bigint AS behind_count,
+       (state::json ->> 'uncommitted_count')::numeric AS uncommitted_count,
+       (state::json ->> 'ahead_count')::numeric AS ahead_count,
+       (state::json ->> 'behind_count')::numeric AS behind_count,
        (state::json ->> 'last_checked')::bigint AS last_checked,
        nullif((state::json -> 'modifiedFiles')::text, 'null') AS modified_files
 FROM entity

@@ -151,6 +151,10 @@ fn event_id(fields: &Fields) -> Result<Option<String>, Rejection> {
     if id.len() > id::ID_BYTES_MAX {
         return Err(Rejection::new(field::EVENT_ID, "must be at most 200 bytes long"));
     }
+    // PostgreSQL keeps no text with a NUL.
+    if id.contains('\0') {
+        return Err(Rejection::new(field::EVENT_ID, "must not hold U+0000"));
+    }
     Ok(Some(id.to_owned()))
 }
 

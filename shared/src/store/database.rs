@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Batch, Committed, DeadLetter, EntityFilter, Listed, Options, Page, Snapshot, SourceRow, Store,
@@ -56,13 +56,20 @@ impl Database {
         timeout(self.deadline, asked).await.unwrap_or_else(late)
     }
 
-    /// Commits; when the deadline passes nobody knows whether that happened.
-    async fn commit(&self, session: Session) -> Result<(), StoreError> {
+    /// Awaits a transaction and its commit until the deadline; when it passes amid the commit nobody
+    /// knows whether that happened.
+    async fn committed<T>(
+        &self,
+        asked: impl Future<Output = Result<(Session, T), StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.deadline;
+        let (session, answer) = self.within(asked).await?;
         let late = |_| {
             let ms = self.deadline.as_millis();
             Err(StoreError::Unknown(format!("no answer to the commit within {ms} ms")))
         };
-        timeout(self.deadline, session.commit()).await.unwrap_or_else(late)
+        timeout_at(deadline, session.commit()).await.unwrap_or_else(late)?;
+        Ok(answer)
     }
 
     async fn session(&self, access: Access) -> Result<Session, StoreError> {
@@ -121,6 +128,12 @@ impl Store for Database {
         self.within(asked).await
     }
 
+    async fn attempt(&self, source: Source, fence: u64) -> Result<u32, StoreError> {
+        let asked =
+            async { source::attempt(&mut self.session(Access::Write).await?, source, fence).await };
+        self.within(asked).await
+    }
+
     async fn renew(
         &self,
         source: Source,
@@ -157,8 +170,7 @@ impl Store for Database {
                 source::regenerate(&mut session, source, fence, generation, replid, cursor).await?;
             Ok((session, row))
         };
-        let (session, row) = self.within(asked).await?;
-        self.commit(session).await?;
+        let row = self.committed(asked).await?;
         self.seen(row.epoch);
         Ok(row)
     }
@@ -176,8 +188,7 @@ impl Store for Database {
                 record::record(&mut session, source, fence, batch, state_bytes_max).await?;
             Ok((session, committed))
         };
-        let (session, committed) = self.within(asked).await?;
-        self.commit(session).await?;
+        let committed = self.committed(asked).await?;
         self.seen(committed.epoch);
         Ok(committed)
     }

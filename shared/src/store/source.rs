@@ -59,14 +59,14 @@ const CREATE: Statement = each(
 const CLAIM: Statement = each(
     concat!(
         "UPDATE source SET owner = $2, lease_until = (SELECT ms FROM clock) + $3,
-         fence = fence + 1, attempts = attempts + 1
+         fence = fence + 1
          WHERE id = (SELECT id FROM source WHERE id = $1 AND (owner IS NULL OR owner = $2
          OR lease_until <= (SELECT ms FROM clock)) FOR UPDATE SKIP LOCKED) RETURNING ",
         row!()
     ),
     concat!(
         "UPDATE source SET owner = $2, lease_until = (SELECT ms FROM clock) + $3,
-         fence = fence + 1, attempts = attempts + 1
+         fence = fence + 1
          WHERE id = $1 AND (owner IS NULL OR owner = $2
          OR lease_until <= (SELECT ms FROM clock)) RETURNING ",
         row!()
@@ -79,12 +79,14 @@ const RENEW: Statement = both(
      WHERE id = $1 AND fence = $2",
 );
 
-// An owner that gives the source back did not die of it, so its attempt does not count.
 const RELEASE: Statement = both(
     "UPDATE source SET owner = NULL, lease_until = 0,
-     published = CASE WHEN $3 > published THEN $3 ELSE published END,
-     attempts = CASE WHEN owner IS NOT NULL AND attempts > 0 THEN attempts - 1 ELSE attempts END
+     published = CASE WHEN $3 > published THEN $3 ELSE published END
      WHERE id = $1 AND fence = $2",
+);
+
+const ATTEMPT: Statement = both(
+    "UPDATE source SET attempts = attempts + 1 WHERE id = $1 AND fence = $2 RETURNING attempts",
 );
 
 const CURSOR: Statement = each(
@@ -95,7 +97,7 @@ const CURSOR: Statement = each(
 const REGENERATE: Statement = both(concat!(
     "UPDATE source SET cursor = $2, replid = $4, epoch = (SELECT value FROM epoch),
      generation = CASE WHEN $3 > generation THEN $3 ELSE generation END,
-     attempts = CASE WHEN cursor = $2 THEN attempts ELSE 1 END
+     attempts = CASE WHEN cursor = $2 THEN attempts ELSE 0 END
      WHERE id = $1 RETURNING ",
     row!()
 ));
@@ -172,6 +174,17 @@ pub(super) async fn release(
     let params = [Param::Int(number(source)), Param::Int(int(fence)), Param::Int(int(published))];
     let changed = session.run(&RELEASE, &params).await?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Fenced(source)) }
+}
+
+/// Counts that an owner begins to work after the cursor; how many did since it last moved.
+pub(super) async fn attempt(
+    session: &mut Session,
+    source: Source,
+    fence: u64,
+) -> Result<u32, StoreError> {
+    let params = [Param::Int(number(source)), Param::Int(int(fence))];
+    let row = session.row(&ATTEMPT, &params).await?.ok_or(StoreError::Fenced(source))?;
+    Ok(u32::try_from(row.int(0)?).unwrap_or(u32::MAX))
 }
 
 /// Enters a generation, in a transaction that the caller commits.
