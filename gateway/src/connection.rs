@@ -27,7 +27,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::BoxFuture;
 
-use self::codec::{MessageLimits, Violation};
+use self::codec::MessageLimits;
 use self::outbox::{Outbox, Phase};
 use self::stream::Stream;
 use crate::connections::Connections;
@@ -41,6 +41,9 @@ pub(crate) use self::task::ConnectionTask;
 pub struct Limits {
     /// What a client may send (`MAX_FRAME_BYTES`; beyond it: close 1009).
     pub message: MessageLimits,
+    /// Memory in bytes for incomplete messages of all connections together. Beyond it whoever
+    /// adds to it is closed with 1013, so that many half uploads cannot exhaust the node.
+    pub uploads_bytes_max: usize,
     /// Bytes that may wait for a client (`SEND_QUEUE_BYTES`).
     pub send_queue_bytes: usize,
     /// How long a close may take: what is queued, our close frame, the peer's answer.
@@ -51,6 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message: MessageLimits { bytes_max: 4 << 20, fragments_max: 100_000 },
+            uploads_bytes_max: 512 << 20,
             send_queue_bytes: 256 << 10,
             close_ms: 10_000,
         }
@@ -283,11 +287,10 @@ impl Connection {
         }
     }
 
-    /// Fails the connection for a broken rule (RFC 6455 §7.1.7).
-    fn fail(&self, violation: Violation) {
-        tracing::debug!(connection = self.id, %violation, "closing");
-        let frame = Frame::close(violation.code(), &violation.to_string());
-        self.outbox().fail(violation.code(), &frame, &self.stream);
+    /// Fails the connection (RFC 6455 §7.1.7): what it goes on to send is thrown away.
+    fn fail(&self, code: u16, reason: &str) {
+        tracing::debug!(connection = self.id, code, reason, "failing a connection");
+        self.outbox().fail(code, &Frame::close(code, reason), &self.stream);
     }
 
     /// The peer's close frame came.

@@ -24,6 +24,8 @@ pub struct Connections {
     started: Instant,
     ids: AtomicU64,
     open: AtomicUsize,
+    /// Memory of all incomplete messages, in bytes.
+    uploads_bytes: AtomicUsize,
     shards: [Mutex<Vec<Weak<Connection>>>; Self::SHARDS],
     /// Pause between two sweeps.
     tick_ms: AtomicU32,
@@ -43,6 +45,7 @@ impl Connections {
             started: Instant::now(),
             ids: AtomicU64::new(1),
             open: AtomicUsize::new(0),
+            uploads_bytes: AtomicUsize::new(0),
             shards: Default::default(),
             tick_ms: AtomicU32::new(1000),
             quickened: Notify::new(),
@@ -142,6 +145,14 @@ impl Connections {
             true
         });
         due
+    }
+
+    /// One connection's incomplete message has grown or shrunk; whether all together may be so
+    /// large.
+    pub(crate) fn count_upload(&self, before: usize, after: usize) -> bool {
+        let all = self.uploads_bytes.fetch_add(after, Ordering::Relaxed) + after;
+        self.uploads_bytes.fetch_sub(before, Ordering::Relaxed);
+        all - before <= self.limits.uploads_bytes_max
     }
 
     /// A connection's task has ended.

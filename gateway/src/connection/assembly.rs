@@ -66,6 +66,14 @@ impl Assembly {
         }
     }
 
+    /// Memory taken, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.content {
+            Content::Text { text, cut } => text.capacity() + cut.capacity(),
+            Content::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     /// The last fragment is complete.
     pub(super) fn finish<'a>(self) -> Result<Event<'a>, Violation> {
         match self.content {

@@ -108,6 +108,13 @@ impl Decoder {
         self.partial.is_none()
     }
 
+    /// Memory that incomplete input takes, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            partial.raw.capacity() + partial.message.as_ref().map_or(0, Assembly::held_bytes)
+        })
+    }
+
     /// Whether a message has begun and is not complete.
     pub fn is_amid_message(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.message.is_some())

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::codec::{Decoder, Event};
 use super::outbox::Phase;
-use super::{Connection, Message, is_before};
+use super::{Connection, Message, close, is_before};
 use crate::frame::Frame;
 use crate::heartbeat::Evidence;
 
@@ -39,6 +39,8 @@ pub(crate) struct ConnectionTask {
 #[derive(Default)]
 struct Unfinished {
     decoder: Decoder,
+    /// Memory of the decoder, as the node has counted it.
+    upload_bytes: usize,
     /// Input that could not be handled when it was read, because the handler was busy.
     backlog: BytesMut,
     busy: Option<BoxFuture<'static, ()>>,
@@ -212,7 +214,7 @@ impl ConnectionTask {
                 Ok(Some(event)) => self.handle(&event),
                 Ok(None) => break,
                 Err(violation) => {
-                    self.connection.fail(violation);
+                    self.connection.fail(violation.code(), &violation.to_string());
                     return 0;
                 }
             }
@@ -220,10 +222,24 @@ impl ConnectionTask {
         if decoder.is_amid_message() {
             self.connection.note(Evidence::Message);
         }
+        self.count_upload(decoder.held_bytes());
         if !decoder.is_idle() {
             self.unfinished().decoder = decoder;
         }
         input.len()
+    }
+
+    /// Counts the memory of an incomplete message against what all may have together.
+    fn count_upload(&mut self, bytes: usize) {
+        let counted = self.unfinished.as_ref().map_or(0, |unfinished| unfinished.upload_bytes);
+        if bytes == counted {
+            return;
+        }
+        self.unfinished().upload_bytes = bytes;
+        let has_room = self.connection.node.count_upload(counted, bytes);
+        if bytes > counted && !has_room {
+            self.connection.fail(close::OVER_CAPACITY, "too many uploads at once");
+        }
     }
 
     fn handle(&mut self, event: &Event<'_>) {
@@ -306,6 +322,7 @@ impl Drop for ConnectionTask {
     /// Also when the handler panics or the runtime ends: whoever holds the connection can rely on
     /// the last call, and the peer sees the end of the stream.
     fn drop(&mut self) {
+        self.count_upload(0);
         let (handler, code) = self.connection.outbox().bury();
         self.connection.stream.shutdown_both();
         self.connection.node.forget();

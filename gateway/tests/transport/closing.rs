@@ -166,6 +166,38 @@ async fn whoever_breaks_a_rule_is_told_which_even_amid_an_upload() -> anyhow::Re
 }
 
 #[tokio::test]
+async fn half_uploads_together_have_a_limit_and_give_their_room_back() -> anyhow::Result<()> {
+    let limits = Limits { uploads_bytes_max: 3 << 20, ..Limits::default() };
+    let mut node = Node::start(Setup { limits, ..Setup::default() }).await?;
+    let half = [wire::frame(0x01, &[b'u'; 1 << 20]), wire::frame(wire::PING, b"")].concat();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = wire::upgrade(node.address, &half).await?;
+        wire::expect(&mut client, b"\x8A\x00").await?;
+        node.peer().await?;
+        clients.push(client);
+    }
+    let mut greedy = wire::upgrade(node.address, b"").await?;
+    let mut peer = node.peer().await?;
+    let large = wire::frame(wire::TEXT, &[b'g'; 4 << 20]);
+    greedy.write_all(&large[..large.len() - 1]).await?;
+    let mut frame = [0; 4];
+    greedy.read_exact(&mut frame).await?;
+    assert_eq!(u16::from_be_bytes([frame[2], frame[3]]), close::OVER_CAPACITY);
+    drop(greedy);
+    assert_eq!(peer.sees().await?, Seen::Closed(close::OVER_CAPACITY));
+    // Who was there first is not harmed, and there is room again.
+    for client in &mut clients {
+        client.write_all(&wire::frame(0x80, b"!")).await?;
+        wire::expect(client, b"\x81\x7F\0\0\0\0\0\x10\0\x01uuu").await?;
+    }
+    let (mut client, _peer) = node.connect().await?;
+    client.send(Message::text("v".repeat(2 << 20))).await?;
+    assert!(matches!(client.next().await.transpose()?, Some(Message::Text(_))));
+    Ok(())
+}
+
+#[tokio::test]
 async fn when_the_process_stops_clients_are_told_to_go_elsewhere() -> anyhow::Result<()> {
     let mut node = Node::start(Setup::default()).await?;
     let (mut client, mut peer) = node.connect().await?;
