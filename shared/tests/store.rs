@@ -7,7 +7,21 @@
 
 #[path = "store/bench.rs"]
 mod bench;
+#[path = "store/deadlines.rs"]
+mod deadlines;
+#[path = "store/entities.rs"]
+mod entities;
+#[path = "store/epoch.rs"]
+mod epoch;
+#[path = "store/property.rs"]
+mod property;
+#[path = "store/reading.rs"]
+mod reading;
 #[path = "store/recording.rs"]
 mod recording;
+#[path = "store/repeats.rs"]
+mod repeats;
+#[path = "store/retention.rs"]
+mod retention;
 #[path = "store/sources.rs"]
 mod sources;

@@ -1,6 +1,12 @@
 //! PostgreSQL: the pool, its sessions, and what its errors mean.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{
     Connection as _, PgConnection, PgPool, Postgres as Db,
@@ -21,6 +27,8 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 pub(super) struct Postgres {
     pool: PgPool,
     target: PgConnectOptions,
+    /// Whether the newest connection led to a standby; the pool keeps such reasons to itself.
+    standby: Arc<AtomicBool>,
 }
 
 impl Postgres {
@@ -29,7 +37,8 @@ impl Postgres {
     /// The server ends whatever hangs well before `options.deadline`: a half-open session inside a
     /// transaction would keep the source's row locked beyond the lease.
     pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
-        let target: PgConnectOptions = url.parse().map_err(error)?;
+        let wrong = |failure: sqlx::Error| StoreError::Refused(failure.to_string());
+        let target: PgConnectOptions = url.parse().map_err(wrong)?;
         let target = target.application_name(&options.application);
         let ms = |part: u32| (options.deadline * part / 5).as_millis().to_string();
         let bounded = target.clone().options([
@@ -39,11 +48,13 @@ impl Postgres {
             // Compiling a query costs more than any of ours takes.
             ("jit", String::from("off")),
         ]);
+        let standby = Arc::new(AtomicBool::new(false));
+        let seen = standby.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(options.deadline)
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
+            .after_connect(move |connection, _| Box::pin(refuse_standby(connection, seen.clone())))
             .before_acquire(|connection, about| {
                 Box::pin(async move {
                     if about.idle_for > IDLE_TRUSTED {
@@ -53,7 +64,7 @@ impl Postgres {
                 })
             })
             .connect_lazy_with(bounded);
-        Ok(Self { pool, target })
+        Ok(Self { pool, target, standby })
     }
 
     /// Migrates on a connection of its own, without deadlines: another process may be at it, and
@@ -70,7 +81,12 @@ impl Postgres {
 
     /// A connection of the pool.
     pub(super) async fn session(&self, access: Access) -> Result<Session, StoreError> {
-        let connection = self.pool.acquire().await.map_err(error)?;
+        let connection = self.pool.acquire().await.map_err(|failure| {
+            if self.standby.load(Ordering::Relaxed) {
+                return StoreError::Unavailable(String::from("the server is a standby"));
+            }
+            error(failure)
+        })?;
         let mut session = Session { connection: Some(connection), sound: true };
         if access == Access::Transaction {
             session.simple("BEGIN").await?;
@@ -81,13 +97,15 @@ impl Postgres {
 }
 
 /// A standby's data lie in the past, and its session may outlive its promotion.
-async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let standby: bool =
-        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await?;
-    if standby {
-        return Err(sqlx::Error::Configuration("the server is a standby".into()));
-    }
-    Ok(())
+async fn refuse_standby(
+    connection: &mut PgConnection,
+    standby: Arc<AtomicBool>,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT pg_is_in_recovery()");
+    let recovers = query.fetch_one(connection).await?;
+    standby.store(recovers, Ordering::Relaxed);
+    let refused = || sqlx::Error::Configuration("the server is a standby".into());
+    if recovers { Err(refused()) } else { Ok(()) }
 }
 
 /// A connection, and whether it may go back to the pool.
@@ -99,13 +117,13 @@ pub(super) struct Session {
     sound: bool,
 }
 
+// While a statement is under way, and after an error, the connection is unsound.
 impl Session {
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let gone = || StoreError::Unavailable(String::from("the session has ended"));
         self.connection.as_deref_mut().ok_or_else(gone)
     }
 
-    /// Runs `asked` so that the connection counts as unsound while it is under way, and after an error.
     async fn simple(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let sound = std::mem::replace(&mut self.sound, false);
         sqlx::raw_sql(sql).execute(self.connection()?).await.map_err(error)?;
@@ -141,10 +159,14 @@ impl Session {
 
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
-        committed.map_err(|failure| match failure {
-            // The server says why it did not commit.
-            sqlx::Error::Database(_) => error(failure),
-            _ => StoreError::Unknown(failure.to_string()),
+        committed.map_err(|failure| {
+            let text = failure.to_string();
+            match error(failure) {
+                // The server says why it rolled back. Other errors may come after the deed: one that
+                // is told to stop while it waits for a standby has committed already.
+                rolled_back @ (StoreError::Conflict(_) | StoreError::Refused(_)) => rolled_back,
+                _ => StoreError::Unknown(text),
+            }
         })?;
         self.sound = true;
         Ok(())

@@ -32,7 +32,8 @@ impl Sqlite {
     /// `synchronous=FULL`: each commit waits for the disk, so that what was acknowledged survives a
     /// loss of power too (`NORMAL` would only survive the end of the process).
     pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
-        let target: SqliteConnectOptions = url.parse().map_err(error)?;
+        let wrong = |failure: sqlx::Error| StoreError::Refused(failure.to_string());
+        let target: SqliteConnectOptions = url.parse().map_err(wrong)?;
         let target = target
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

@@ -20,6 +20,7 @@ pub(crate) const LEASE: Duration = Duration::from_secs(3);
 pub(crate) const STATE_BYTES: usize = 256 * 1024;
 pub(crate) const DEPLOYMENTS: Source = Source::first(Stream::Deployments);
 pub(crate) const TASKS: Source = Source::first(Stream::Tasks);
+pub(crate) const AGENTS: Source = Source::first(Stream::Agents);
 
 /// Makes a test of each scenario for each engine.
 macro_rules! on_both_engines {
@@ -74,6 +75,19 @@ impl Bench {
         } else {
             let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// One text of the database.
+    pub(crate) async fn ask(&self, sql: &'static str) -> Option<String> {
+        use sqlx::Connection as _;
+
+        if self.url.starts_with("sqlite") {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(sql).fetch_optional(&mut connection).await.unwrap()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(sql).fetch_optional(&mut connection).await.unwrap()
         }
     }
 

@@ -60,7 +60,6 @@ impl PostgresOptions {
             "listen_addresses=127.0.0.1".to_owned(),
             format!("unix_socket_directories={}", sockets.display()),
             format!("fsync={fsync}"),
-            format!("synchronous_commit={fsync}"),
             "max_connections=400".to_owned(),
             "shared_buffers=64MB".to_owned(),
         ];
