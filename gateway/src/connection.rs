@@ -14,6 +14,7 @@ pub mod close;
 pub mod codec;
 mod header;
 mod outbox;
+mod pulse;
 mod send_queue;
 pub(crate) mod stream;
 mod task;
@@ -29,6 +30,7 @@ use futures_util::future::BoxFuture;
 
 use self::codec::MessageLimits;
 use self::outbox::{Outbox, Phase};
+use self::pulse::{Pulse, is_before};
 use self::stream::Stream;
 use crate::connections::Connections;
 use crate::frame::Frame;
@@ -118,14 +120,9 @@ pub struct Connection {
     stream: Stream,
     outbox: Mutex<Outbox>,
     heartbeat: ArcSwap<Heartbeat>,
-    /// When the last sign of life came, on the node's clock.
-    alive_at: AtomicU32,
-    /// When the next ping is due, on the node's clock.
-    ping_at: AtomicU32,
+    pulse: Pulse,
     /// Until when nothing is read, on the node's clock; 0 when reading.
     paused_until: AtomicU32,
-    /// Since when nothing has been read, by our own decision, on the node's clock; 0 when reading.
-    held_at: AtomicU32,
 }
 
 impl Connection {
@@ -136,17 +133,15 @@ impl Connection {
         heartbeat: Arc<Heartbeat>,
     ) -> Self {
         let now = node.now();
-        let ping_at = AtomicU32::new(heartbeat.first_ping(id, now));
+        let pulse = Pulse::new(heartbeat.first_ping(id, now), now);
         Self {
             id,
             node,
             stream,
             outbox: Mutex::default(),
             heartbeat: ArcSwap::new(heartbeat),
-            alive_at: AtomicU32::new(now),
-            ping_at,
+            pulse,
             paused_until: AtomicU32::new(0),
-            held_at: AtomicU32::new(0),
         }
     }
 
@@ -226,19 +221,18 @@ impl Connection {
 
     /// A sign of life that only the session can see ([`crate::heartbeat::Life::Reported`]).
     pub fn alive(&self) {
-        self.alive_at.store(self.node.now(), Ordering::Relaxed);
+        self.pulse.alive(self.node.now());
     }
 
     /// Milliseconds since the last sign of life.
     pub fn silent_ms(&self) -> u32 {
-        self.node.now().wrapping_sub(self.alive_at.load(Ordering::Relaxed))
+        self.pulse.silent_ms(self.node.now())
     }
 
     /// Changes how life is watched over, for example when a client has registered. Counts as life.
     pub fn set_heartbeat(&self, heartbeat: Arc<Heartbeat>) {
         let now = self.node.now();
-        self.ping_at.store(heartbeat.first_ping(self.id, now), Ordering::Relaxed);
-        self.alive_at.store(now, Ordering::Relaxed);
+        self.pulse.restart(heartbeat.first_ping(self.id, now), now);
         self.node.quicken(&heartbeat);
         self.heartbeat.store(heartbeat);
     }
@@ -248,36 +242,9 @@ impl Connection {
         self.heartbeat.load()
     }
 
-    /// Whether a ping is due at `now`; if so the next one is scheduled.
-    pub(crate) fn takes_ping(&self, heartbeat: &Heartbeat, now: u32) -> bool {
-        let due = self.ping_at.load(Ordering::Relaxed);
-        if is_before(now, due) {
-            return false;
-        }
-        self.ping_at.store(heartbeat.next_ping(due, now), Ordering::Relaxed);
-        true
-    }
-
-    /// Whether nothing is read at the moment, by our own decision: silence proves nothing then.
-    pub(crate) fn is_held(&self) -> bool {
-        self.held_at.load(Ordering::Relaxed) != 0
-    }
-
-    /// Reading stops.
-    fn hold(&self) {
-        if !self.is_held() {
-            self.held_at.store(self.node.now().max(1), Ordering::Relaxed);
-        }
-    }
-
-    /// Reading goes on. The time for which nobody listened does not count as the peer's silence.
-    fn listen(&self) {
-        let held_at = self.held_at.load(Ordering::Relaxed);
-        if held_at != 0 {
-            let deaf_ms = self.node.now().wrapping_sub(held_at);
-            self.alive_at.fetch_add(deaf_ms, Ordering::Relaxed);
-            self.held_at.store(0, Ordering::Relaxed);
-        }
+    /// What is known about its life.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Something came that may count as life.
@@ -343,9 +310,4 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// Whether `a` is before `b` on a clock that wraps around.
-pub(crate) fn is_before(a: u32, b: u32) -> bool {
-    a.wrapping_sub(b) > u32::MAX / 2
 }

@@ -175,10 +175,11 @@ pub(crate) enum Verdict {
 
 fn verdict(connection: &Connection, now: u32) -> Option<Verdict> {
     let heartbeat = connection.heartbeat();
-    let is_due = connection.takes_ping(&heartbeat, now);
-    let is_watched = heartbeat.timeout_ms > 0 && !connection.is_held();
+    let pulse = connection.pulse();
+    let is_due = pulse.takes_ping(&heartbeat, now);
+    let is_watched = heartbeat.timeout_ms > 0 && !pulse.is_held();
     let is_time = is_due || heartbeat.rhythm == Rhythm::Own;
-    if is_watched && is_time && connection.silent_ms() >= heartbeat.timeout_ms {
+    if is_watched && is_time && pulse.silent_ms(now) >= heartbeat.timeout_ms {
         return Some(Verdict::Dead);
     }
     is_due.then_some(Verdict::Ping)

@@ -14,7 +14,8 @@ use tokio::time::Sleep;
 
 use super::codec::{Decoder, Event};
 use super::outbox::Phase;
-use super::{Connection, Message, close, is_before};
+use super::pulse::is_before;
+use super::{Connection, Message, close};
 use crate::frame::Frame;
 use crate::heartbeat::Evidence;
 
@@ -119,7 +120,9 @@ impl ConnectionTask {
             if phase == Phase::Open {
                 ready!(self.poll_pause(cx));
             }
-            self.connection.listen();
+            if self.connection.pulse.is_held() {
+                self.connection.pulse.listen(self.connection.node.now());
+            }
             let mut is_full = false;
             if let Some(mut backlog) = self.take_backlog() {
                 let unread = self.decode(&mut backlog);
@@ -162,7 +165,7 @@ impl ConnectionTask {
                 }
                 continue;
             }
-            self.connection.hold();
+            self.connection.pulse.hold(now);
             let unfinished = self.unfinished();
             let left_ms = until.wrapping_sub(now);
             let timer = unfinished.timer.get_or_insert_with(|| sleep_ms(left_ms));
@@ -258,7 +261,7 @@ impl ConnectionTask {
         let handler = self.connection.outbox().handler();
         if let Some(busy) = handler.and_then(|handler| handler.message(message)) {
             self.unfinished().busy = Some(busy);
-            self.connection.hold();
+            self.connection.pulse.hold(self.connection.node.now());
         }
     }
 
