@@ -1,3 +1,52 @@
 //! The executable: role → parts → signals → drain → exit code.
 
-fn main() {}
+mod admin;
+mod banner;
+mod commands;
+mod exit;
+mod process;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use shared::config::{Config, Role};
+
+use self::commands::Command;
+
+/// The memory allocator: small at rest, small again after a burst.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Fanfare, a realtime gateway: backends say what happens with one XADD, everybody who watches sees
+/// it. Without a command: gateway and worker in one process.
+#[derive(Debug, Parser)]
+#[command(name = "fanfare", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::command().try_get_matches() {
+        Ok(matches) => match Arguments::from_arg_matches(&matches) {
+            Ok(arguments) => arguments,
+            Err(error) => return exit::usage(&error),
+        },
+        Err(error) => return exit::usage(&error),
+    };
+    let role = arguments.command.as_ref().map_or(Role::Whole, Command::role);
+    let (config, layers) = match Config::load(role) {
+        Ok(loaded) => loaded,
+        Err(problems) => return exit::configuration(&problems),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::failure(&error.into()),
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            None | Some(Command::Gateway | Command::Worker) => process::run(role, config).await,
+            Some(command) => commands::run(command, config, &layers).await,
+        }
+    })
+}

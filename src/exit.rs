@@ -1,0 +1,43 @@
+//! Exit codes (contract §1), and the last words that go with them.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "the last words of a process")]
+
+use std::process::ExitCode;
+
+use shared::config::Problem;
+
+/// Wrong usage.
+const USAGE: u8 = 64;
+/// A needed service is not reachable.
+const UNAVAILABLE: u8 = 69;
+/// Wrong configuration.
+const CONFIGURATION: u8 = 78;
+
+/// Ends after wrong usage; or after `--help` and `--version`, which are no errors.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        eprint!("{error}");
+        return ExitCode::from(USAGE);
+    }
+    print!("{error}");
+    ExitCode::SUCCESS
+}
+
+/// Ends after wrong configuration: every problem on a line of its own.
+pub(crate) fn configuration(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("fanfare: {problem}");
+    }
+    ExitCode::from(CONFIGURATION)
+}
+
+/// Ends because a service could not be reached in time.
+pub(crate) fn unavailable(what: &str) -> ExitCode {
+    eprintln!("fanfare: {what}");
+    ExitCode::from(UNAVAILABLE)
+}
+
+/// Ends after anything else.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("fanfare: {error:#}");
+    ExitCode::FAILURE
+}

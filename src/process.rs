@@ -1,0 +1,261 @@
+//! A server process: connects to its services, starts its parts, drains on a signal.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use gateway::{
+    accept::{self, HttpLimits},
+    api,
+    gateway::{Gateway, GatewayState, Parts},
+};
+use shared::{
+    auth::Authenticator,
+    broker::{self, Broker, BrokerError, BrokerOptions, NodeId},
+    config::{Config, Role},
+    lifecycle::{self, Lifecycle},
+    store::{self, Store, StoreError},
+    telemetry,
+};
+use tokio::{net::TcpListener, time::Instant};
+use worker::{Worker, metrics::Metrics};
+
+use crate::{admin, banner, exit};
+
+/// How long tasks may take to end after the drain.
+const FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// Where a worker's operator finds it, when nothing else is said.
+const WORKER_ADMIN: &str = "127.0.0.1:9464";
+
+/// Where a process is reached.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    /// Clients.
+    pub(crate) public: Vec<SocketAddr>,
+    /// Operators, when they have an address of their own.
+    pub(crate) admin: Option<SocketAddr>,
+}
+
+/// Runs a role until a signal ends it.
+pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
+    if let Err(problem) = telemetry::start_logging(&config) {
+        return exit::configuration(&[problem]);
+    }
+    let auth = match Authenticator::new(&config.access) {
+        Ok(auth) => auth,
+        Err(problem) => return exit::configuration(&[problem]),
+    };
+    let life = Lifecycle::new();
+    let started = tokio::select! {
+        started = start(role, &config, auth, &life) => started,
+        signal = lifecycle::signal() => {
+            tracing::info!(signal = signal.unwrap_or("signal"), "stopped before it was ready");
+            life.finish(FINISH_MAX).await;
+            return ExitCode::SUCCESS;
+        }
+    };
+    let gateway = match started {
+        Ok(gateway) => gateway,
+        Err(Start::Unreachable(what)) => {
+            life.finish(FINISH_MAX).await;
+            return exit::unavailable(&what);
+        }
+        Err(Start::Other(error)) => {
+            life.finish(FINISH_MAX).await;
+            return exit::failure(&error);
+        }
+    };
+    wait_and_drain(gateway, &config, &life).await
+}
+
+/// Why a process does not start.
+enum Start {
+    /// A service is not there.
+    Unreachable(String),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Start {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+async fn start(
+    role: Role,
+    config: &Config,
+    auth: Authenticator,
+    life: &Lifecycle,
+) -> Result<Option<GatewayState>, Start> {
+    let listeners = Listeners::bind(role, config).await?;
+    let deadline = Instant::now() + config.startup_timeout;
+    let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
+    let store = connect_store(config, deadline).await?;
+    let broker = connect_broker(config, life, deadline).await?;
+    let prometheus = telemetry::registry().context("metrics")?;
+    if matches!(role, Role::Whole | Role::Worker) {
+        worker::start(Worker {
+            node: node.clone(),
+            broker: Arc::clone(&broker),
+            store: Arc::clone(&store),
+            limits: config.record.clone(),
+            life: life.clone(),
+            metrics: Arc::new(Metrics::new(&prometheus).context("metrics")?),
+        });
+    }
+    if role == Role::Worker {
+        let admin = listeners.admin.map(|(listener, _)| listener);
+        let router = admin::router(store, broker, prometheus, life.clone());
+        serve(admin.into_iter().collect(), router, life);
+        tracing::info!(addresses = ?listeners.addresses, "worker ready");
+        return Ok(None);
+    }
+    let parts =
+        Parts { node, config: config.clone(), auth, broker, store, prometheus, life: life.clone() };
+    let gateway = Gateway::start(parts).await.context("the gateway does not start")?;
+    if let Some((listener, _)) = listeners.admin {
+        serve(vec![listener], api::admin_router(Arc::clone(&gateway)), life);
+    }
+    serve(listeners.public, api::router(Arc::clone(&gateway)), life);
+    banner::show(config, &listeners.addresses, &gateway.auth);
+    Ok(Some(gateway))
+}
+
+fn serve(listeners: Vec<TcpListener>, router: axum::Router, life: &Lifecycle) {
+    let serving = accept::serve(listeners, router, HttpLimits::default(), life.clone());
+    life.spawn(serving);
+}
+
+/// Sockets that are bound and not served yet: a taken port is told before anything else happens.
+#[derive(Default)]
+struct Listeners {
+    public: Vec<TcpListener>,
+    admin: Option<(TcpListener, SocketAddr)>,
+    addresses: Addresses,
+}
+
+impl Listeners {
+    async fn bind(role: Role, config: &Config) -> anyhow::Result<Self> {
+        let mut listeners = Self::default();
+        if role != Role::Worker {
+            for address in &config.listen {
+                let (listener, local) = bind(address).await?;
+                listeners.public.push(listener);
+                listeners.addresses.public.push(local);
+            }
+        }
+        let worker = (role == Role::Worker).then(|| WORKER_ADMIN.to_owned());
+        if let Some(address) = config.admin_listen.clone().or(worker) {
+            let (listener, local) = bind(&address).await?;
+            listeners.admin = Some((listener, local));
+            listeners.addresses.admin = Some(local);
+        }
+        Ok(listeners)
+    }
+}
+
+async fn bind(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let local = listener.local_addr()?;
+    Ok((listener, local))
+}
+
+/// Connects to SQL and brings the schema up, trying until the deadline.
+async fn connect_store(config: &Config, deadline: Instant) -> Result<Arc<dyn Store>, Start> {
+    let options = store::Options::default();
+    let mut told = false;
+    loop {
+        let error = match store::connect(&config.database_url, &options).await {
+            Ok(store) => match store.migrate().await {
+                Ok(()) => return Ok(store),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let final_error = matches!(error, StoreError::Refused(_));
+        if final_error || Instant::now() >= deadline {
+            let url = shared::config::masked_url(&config.database_url);
+            let what = format!("the database {url} cannot be used: {error}");
+            return Err(if final_error {
+                Start::Other(anyhow::anyhow!(what))
+            } else {
+                Start::Unreachable(what)
+            });
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%error, "waiting for the database");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Connects to the broker, trying until the deadline.
+async fn connect_broker(
+    config: &Config,
+    life: &Lifecycle,
+    deadline: Instant,
+) -> Result<Arc<dyn Broker>, Start> {
+    let options = BrokerOptions {
+        key_prefix: config.key_prefix.clone(),
+        history_length: config.record.history_length,
+        history_ttl: config.record.history_ttl,
+        history_bytes: config.record.history_bytes,
+        ..BrokerOptions::default()
+    };
+    let mut told = false;
+    loop {
+        let error = match ask_broker(config, life, &options).await {
+            Ok(broker) => return Ok(broker),
+            Err(error) => error,
+        };
+        if Instant::now() >= deadline {
+            let url = config.redis_url.as_deref().map(shared::config::masked_url);
+            let what = format!("Redis {} cannot be reached: {error}", url.unwrap_or_default());
+            return Err(Start::Unreachable(what));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%error, "waiting for Redis");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn ask_broker(
+    config: &Config,
+    life: &Lifecycle,
+    options: &BrokerOptions,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let broker = broker::connect(config.redis_url.as_deref(), options.clone(), life).await?;
+    for warning in broker.check().await? {
+        tracing::warn!("{warning}");
+    }
+    Ok(broker)
+}
+
+/// Waits for a signal, then lets clients go, then ends everything. A second signal ends at once.
+async fn wait_and_drain(
+    gateway: Option<GatewayState>,
+    config: &Config,
+    life: &Lifecycle,
+) -> ExitCode {
+    let signal = match lifecycle::signal().await {
+        Ok(signal) => signal,
+        Err(error) => return exit::failure(&error.into()),
+    };
+    tracing::info!(signal, "draining");
+    life.drain();
+    let drain = async {
+        if let Some(gateway) = gateway {
+            let _late = tokio::time::timeout(config.limits.drain, gateway.drain()).await;
+        }
+        if !life.finish(FINISH_MAX).await {
+            tracing::warn!("some tasks did not end in time");
+        }
+    };
+    tokio::select! {
+        () = drain => ExitCode::SUCCESS,
+        _ = lifecycle::signal() => ExitCode::FAILURE,
+    }
+}
