@@ -24,7 +24,7 @@ use redis::{Pipeline, RedisResult, Value};
 
 use self::{
     keys::Keys,
-    link::{Link, refusal},
+    link::{Link, Lost, refusal},
     publish::Publisher,
     reader::RedisReader,
     server::Server,
@@ -46,8 +46,9 @@ use crate::{
 const APPEND_ENTRIES_MAX: usize = 1000;
 const APPEND_BYTES_MAX: usize = 2 << 20;
 
-/// The most keys in one MGET: it holds the server up.
+/// The most keys in one MGET, which holds the server up, and the most in one pipeline.
 const HEADS_MAX: usize = 500;
+const HEADS_PIPELINE_MAX: usize = 20 * HEADS_MAX;
 
 /// The broker on Redis.
 pub struct RedisBroker {
@@ -168,13 +169,21 @@ impl Broker for RedisBroker {
 
     async fn heads(&self, of: &[(Channel, Source)]) -> Result<Vec<Option<Head>>, BrokerError> {
         let mut heads = Vec::with_capacity(of.len());
-        for part in of.chunks(HEADS_MAX) {
-            let mut command = redis::cmd("MGET");
-            for (channel, source) in part {
-                command.arg(self.keys.head(channel, *source));
+        for window in of.chunks(HEADS_PIPELINE_MAX) {
+            let mut pipeline = Pipeline::new();
+            pipeline.ignore_errors();
+            for part in window.chunks(HEADS_MAX) {
+                pipeline.cmd("MGET");
+                for (channel, source) in part {
+                    pipeline.arg(self.keys.head(channel, *source));
+                }
             }
-            let texts: Vec<Option<String>> = self.link.query(command).await?;
-            heads.extend(texts.iter().map(|text| text.as_deref().and_then(parse_head)));
+            for answer in self.link.run(&pipeline).await.map_err(Lost::read)? {
+                let texts: Vec<Option<String>> = answer
+                    .and_then(|texts| Ok(redis::from_redis_value(texts)?))
+                    .map_err(|error| refusal(&error))?;
+                heads.extend(texts.iter().map(|text| text.as_deref().and_then(parse_head)));
+            }
         }
         Ok(heads)
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bench;
+mod cost;
 mod events;
 mod failover;
 mod network;
@@ -10,4 +11,5 @@ mod recorder;
 mod registry;
 mod server;
 mod streams;
+mod tls;
 mod topics;

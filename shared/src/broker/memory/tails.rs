@@ -67,6 +67,10 @@ impl Tails {
             touched: Instant::now(),
         };
         let tail = self.tails.entry((run.channel.clone(), run.source)).or_insert_with(begin);
+        if tail.touched.elapsed() > 2 * self.ttl {
+            self.bytes -= tail.bytes;
+            *tail = begin();
+        }
         if generation < tail.head.generation {
             return Err(BrokerError::Superseded(run.channel.clone()));
         }

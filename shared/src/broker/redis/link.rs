@@ -5,7 +5,10 @@
 //! after six tries, and keeps a connection that only times out.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,10 +36,12 @@ pub(super) struct Link {
     current: Mutex<Option<Arc<Primary>>>,
     /// Held while connecting; when and why it failed last.
     connecting: tokio::sync::Mutex<Option<(Instant, BrokerError)>>,
+    connects: AtomicU64,
 }
 
 /// A server that was a primary when we connected.
 pub(super) struct Primary {
+    number: u64,
     info: ConnectionInfo,
     connection: MultiplexedConnection,
     pages: Pool,
@@ -71,6 +76,7 @@ impl Link {
             command_timeout,
             current: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            connects: AtomicU64::new(0),
         }
     }
 
@@ -112,7 +118,8 @@ impl Link {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(unavailable)?;
-        Ok(Primary { info, connection, pages, silent_since: Mutex::default() })
+        let number = self.connects.fetch_add(1, Ordering::Relaxed);
+        Ok(Primary { number, info, connection, pages, silent_since: Mutex::default() })
     }
 
     /// Sends commands in one go; one answer for each.
@@ -196,6 +203,11 @@ impl Link {
 }
 
 impl Primary {
+    /// The number of this connection: another one may lead to another server of the same name.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// How to connect to it.
     pub(super) fn info(&self) -> &ConnectionInfo {
         &self.info
