@@ -1,0 +1,53 @@
+/** Numbers, times and durations in words. */
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+/** 1,204 · 18.3K */
+export function count(value: number): string {
+  return value < 10_000 ? whole.format(value) : short.format(value);
+}
+
+/** A rate or a ratio: one decimal while that says something. */
+export function decimal(value: number): string {
+  return value === 0 ? "0" : value < 10 ? value.toFixed(1) : count(value);
+}
+
+export function plural(value: number, one: string, many: string = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** Milliseconds as 840 µs · 12 ms · 3.2 s · 4 min 10 s · 2 h 5 min · 3 d 4 h */
+export function duration(ms: number): string {
+  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
+  if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const pair = (big: number, bigUnit: string, small: number, smallUnit: string): string =>
+    small > 0 ? `${big} ${bigUnit} ${small} ${smallUnit}` : `${big} ${bigUnit}`;
+  const s = Math.floor(seconds);
+  if (s < 3600) return pair(Math.floor(s / 60), "min", s % 60, "s");
+  if (s < 86_400) return pair(Math.floor(s / 3600), "h", Math.floor((s % 3600) / 60), "min");
+  return pair(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
+}
+
+/** "just now", "12 s ago", "4 min ago", then the date. */
+export function ago(at: number, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - at) / 1000));
+  if (seconds < 3) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return day.format(at);
+}
+
+/** 14:03:07 */
+export function time(at: number): string {
+  return clock.format(at);
+}
+
+export function exact(at: number): string {
+  return new Date(at).toISOString();
+}
