@@ -10,6 +10,7 @@ pub mod appender;
 pub mod batch;
 pub mod connection;
 pub mod connections;
+pub mod console;
 pub mod dialect;
 pub mod expiries;
 pub mod fanout;

@@ -17,7 +17,7 @@ import { Streams } from "./pages/streams.tsx";
 import { TaskPage, Tasks } from "./pages/tasks.tsx";
 import { go, path, segments, to } from "./router.ts";
 import { cycleTheme, theme } from "./theme.ts";
-import { Dot, Empty, Mark, type Tone } from "./ui/bits.tsx";
+import { Dot, Heading, Mark, type Tone } from "./ui/bits.tsx";
 
 interface Page {
   slug: string;
@@ -67,11 +67,11 @@ export function App(): JSX.Element {
       <Bar />
       <main id="main" tabIndex={-1}>
         {page.value?.view(segments.value[1]) ?? (
-          <Empty title="There is no such page">
+          <Heading title="There is no such page">
             <p>
               <a href={to()}>To the overview</a>
             </p>
-          </Empty>
+          </Heading>
         )}
       </main>
     </div>
@@ -120,7 +120,7 @@ function Bar(): JSX.Element {
 function Foot(): JSX.Element {
   const [tone, words, note] = ownState();
   return (
-    <footer class="own">
+    <div class="own">
       <p class={`own-state ${tone}`} role="status" aria-live="polite">
         <Dot tone={tone} />
         <span>{words}</span>
@@ -145,7 +145,7 @@ function Foot(): JSX.Element {
           </button>
         )}
       </p>
-    </footer>
+    </div>
   );
 }
 
