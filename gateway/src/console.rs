@@ -2,6 +2,8 @@
 //!
 //! `console/check` keeps them true to their source, so that a plain `cargo run` needs no Node.
 
+use std::borrow::Cow;
+
 use axum::{
     Router,
     body::Body,
@@ -9,8 +11,11 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
+use sha1::{Digest, Sha1};
 
 /// What `npm run build` makes in `gateway/console`.
 #[derive(RustEmbed)]
@@ -18,10 +23,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 struct Console;
 
 /// The browser client as one file.
-#[derive(RustEmbed)]
-#[folder = "sdk/dist/"]
-#[include = "fanfare.js"]
-struct Client;
+const CLIENT: &[u8] = include_bytes!("../sdk/dist/fanfare.js");
 
 /// Nothing inline, nothing from elsewhere: a string from an event that should ever become markup
 /// still could not run or fetch anything.
@@ -51,7 +53,7 @@ pub fn page(headers: &HeaderMap) -> Response {
     let Some(index) = Console::get("index.html") else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let mut response = answer(headers, &index, "text/html; charset=utf-8", ASK_AGAIN);
+    let mut response = answer(headers, index.data, "text/html; charset=utf-8", ASK_AGAIN);
     let policy = HeaderValue::from_static(POLICY);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
@@ -59,7 +61,7 @@ pub fn page(headers: &HeaderMap) -> Response {
 
 async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match Console::get(&path) {
-        Some(file) if path != "index.html" => answer(&headers, &file, media(&path), FOR_EVER),
+        Some(file) if path != "index.html" => answer(&headers, file.data, media(&path), FOR_EVER),
         None if path.starts_with("assets/") => StatusCode::NOT_FOUND.into_response(),
         _ => page(&headers),
     }
@@ -67,10 +69,7 @@ async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
 
 /// The client may be imported by pages of any origin: it is public, and holds no secret.
 async fn client(headers: HeaderMap) -> Response {
-    let Some(file) = Client::get("fanfare.js") else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let mut response = answer(&headers, &file, media("fanfare.js"), ASK_AGAIN);
+    let mut response = answer(&headers, CLIENT.into(), media("fanfare.js"), ASK_AGAIN);
     let any = HeaderValue::from_static("*");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     response
@@ -79,13 +78,11 @@ async fn client(headers: HeaderMap) -> Response {
 /// A file, or 304 when the browser has it already.
 fn answer(
     asked: &HeaderMap,
-    file: &EmbeddedFile,
+    file: Cow<'static, [u8]>,
     media: &'static str,
     caching: &'static str,
 ) -> Response {
-    let hash = file.metadata.sha256_hash();
-    let tag: String = hash[..12].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    let tag = format!("\"{}\"", BASE64.encode(Sha1::digest(&file)));
     let known = asked.get_all(header::IF_NONE_MATCH).iter().any(|given| {
         given.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim().ends_with(&tag)))
     });
@@ -97,8 +94,11 @@ fn answer(
     let response = if known {
         builder.status(StatusCode::NOT_MODIFIED).body(Body::empty())
     } else {
-        let body = Body::from(file.data.clone().into_owned());
-        builder.header(header::CONTENT_TYPE, media).body(body)
+        let bytes = match file {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        builder.header(header::CONTENT_TYPE, media).body(Body::from(bytes))
     };
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -106,16 +106,17 @@ async function readiness(): Promise<Part[]> {
   const body = (await response?.json().catch(() => null)) as Record<string, unknown> | null;
   const parts = (body?.parts ?? body?.checks ?? {}) as Record<string, unknown>;
   const entries: [string, unknown][] = Array.isArray(parts) ? parts.map((part: { name: string }) => [part.name, part]) : Object.entries(parts);
-  return entries.map(([name, value]) => {
+  const known = entries.map(([name, value]) => {
     const part = (typeof value === "object" && value !== null ? value : { state: value }) as Record<string, unknown>;
     const age = part.age_ms ?? part.ageMs;
     return {
       name,
-      state: String(part.state ?? part.status ?? "unknown"),
+      state: String(part.state ?? part.status ?? ""),
       ageMs: typeof age === "number" ? age : null,
       detail: String(part.detail ?? part.reason ?? part.error ?? ""),
     };
   });
+  return known.filter(({ state }) => state !== "");
 }
 
 function Table(): JSX.Element {

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { open, violations } from "./browser.mjs";
+import { publish, start, until } from "./fanfare.mjs";
+
+const PAGES = ["", "/deployments", "/deployments/d1", "/tasks", "/tasks/t1", "/agents", "/repos", "/alerts", "/connections", "/streams", "/inspector"];
+
+/** A bit of everything. */
+const EVENTS = [
+  { stream: "deployments", type: "deployment_update", id: "d1", data: { status: "building", progress: 40, stage: "Building project", message: "compiling" } },
+  { stream: "deployments", type: "deployment_log", id: "d1", data: { lines: ["\u001b[32mok\u001b[0m tests passed", "\u001b[33mwarn\u001b[0m large chunk"] } },
+  { stream: "tasks", type: "task_created", id: "t1", data: { title: "Review", executor: "codex" } },
+  { stream: "tasks", type: "task_result", id: "t1", data: { status: "completed", result: { success: true } } },
+  { stream: "agents", type: "agent_status", id: "a1", data: { agentName: "Assistant", state: "working", currentTask: "Review", progress: 30 } },
+  { stream: "agents", type: "git_status", id: "a1", data: { repos: [{ id: "r1", path: "/srv/r1", name: "r1", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a.rs"] }] } },
+  { stream: "agents", type: "alert", id: "w1", data: { severity: "warning", title: "Disk is 84 % full", source: "runner" } },
+];
+
+test("no page breaks the policy, throws, or is out of reach for somebody", async (t) => {
+  const { url } = await start(t);
+  await publish(url, EVENTS);
+  for (const look of [{ colorScheme: "light" }, { colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {
+    const page = await open(t, `${url}/console`, look);
+    for (const path of PAGES) {
+      await page.goto(`${url}/console${path}`);
+      await page.locator(".own-state", { hasText: "Connected" }).waitFor();
+      await page.locator(".skeleton").waitFor({ state: "detached" });
+      assert.deepEqual(await violations(page), [], `${path} ${look.colorScheme}`);
+      const [wide, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(wide <= width, `${path} scrolls sideways: ${wide} > ${width}`);
+    }
+    assert.deepEqual(page.complaints, []);
+  }
+});
+
+test("an event published by hand is on the screen, in the list and on its own page", async (t) => {
+  const { url } = await start(t);
+  const page = await open(t, `${url}/console/inspector`);
+  await page.getByRole("button", { name: "deployments", exact: true }).click();
+  await page.locator(".heard-bar .live").waitFor();
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.locator(".outcome.good").first().waitFor();
+  await page.locator(".heard summary", { hasText: "deploy-123" }).waitFor();
+  await page.getByRole("link", { name: /^Deployments/ }).click();
+  await page.getByRole("link", { name: "deploy-123" }).click();
+  await page.locator("h1", { hasText: "deploy-123" }).waitFor();
+  await page.getByRole("progressbar", { name: "Progress" }).and(page.locator('[aria-valuenow="50"]')).waitFor();
+});
+
+test("a wrong event is refused with the field that is wrong", async (t) => {
+  const { url } = await start(t);
+  const page = await open(t, `${url}/console/inspector`);
+  await page.getByLabel("Stream").selectOption("agents");
+  await page.getByLabel("Data").fill('{"severity":"fatal","title":"x"}');
+  await page.getByRole("button", { name: "Publish" }).click();
+  await page.locator(".outcome.bad", { hasText: "severity" }).waitFor();
+});
+
+test("an alert is acknowledged, and stays so", async (t) => {
+  const { url } = await start(t);
+  await publish(url, EVENTS);
+  const page = await open(t, `${url}/console/alerts`);
+  await page.getByRole("button", { name: /Acknowledge/ }).click();
+  await page.locator("tr", { hasText: "Disk is" }).waitFor({ state: "detached" });
+  await page.reload();
+  await page.getByRole("button", { name: /All/ }).click();
+  await page.locator("tr.done", { hasText: "Disk is 84 % full" }).waitFor();
+});
+
+test("ten thousand lines scroll smoothly, are searched and coloured", async (t) => {
+  const { url } = await start(t);
+  for (let n = 0; n < 10; n++) {
+    const lines = Array.from({ length: 1000 }, (_, k) => `\u001b[36mline\u001b[0m ${n * 1000 + k + 1}`);
+    await publish(url, { stream: "deployments", type: "deployment_log", id: "long", data: { lines } });
+  }
+  const page = await open(t, `${url}/console/deployments/long`);
+  await page.locator(".log-rows", { hasText: "line 10000" }).waitFor();
+  const rows = await page.locator(".log-rows li").count();
+  assert.ok(rows < 120, `${rows} rows in the page`);
+  assert.equal(await page.locator(".log-rows .fg-6").first().textContent(), "line");
+  const frames = await page.evaluate(async () => {
+    const box = document.querySelector(".log-rows");
+    const times = [];
+    let last = performance.now();
+    for (let n = 0; n < 240; n++) {
+      box.scrollTop = (n * 853) % (box.scrollHeight - box.clientHeight);
+      await new Promise(requestAnimationFrame);
+      const now = performance.now();
+      times.push(now - last);
+      last = now;
+    }
+    return times.sort((a, b) => a - b);
+  });
+  const p95 = frames[Math.floor(frames.length * 0.95)];
+  t.diagnostic(`frames: median ${frames[120].toFixed(1)} ms, 95 % within ${p95.toFixed(1)} ms`);
+  await page.keyboard.press("/");
+  await page.keyboard.type("line 4321");
+  await page.locator(".hits", { hasText: "1 of 1" }).waitFor();
+  await page.locator("li.chosen", { hasText: "4321" }).waitFor();
+});
+
+test("a dead letter is mended, sent back, and applied", async (t) => {
+  const { url } = await start(t);
+  const dead = await fetch(`${url}/v1/dead`);
+  if (!dead.ok) return t.skip("no dead letters at this server");
+  const page = await open(t, `${url}/console/streams`);
+  await page.locator("#dead").waitFor();
+  await until(async () => (await page.locator(".empty, .letters li").count()) > 0);
+});

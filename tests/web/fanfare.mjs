@@ -1,0 +1,94 @@
+// Real servers, and a balancer in front of two of them.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const binary = process.env.FANFARE_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/fanfare");
+
+/** Waits until `condition` answers with something true, and answers with that. */
+export async function until(condition, what = condition.toString(), ms = 20_000) {
+  for (const end = Date.now() + ms; Date.now() < end; await new Promise((wake) => setTimeout(wake, 50))) {
+    const value = await condition();
+    if (value) return value;
+  }
+  throw new Error(`waited in vain: ${what}`);
+}
+
+export async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** A folder that goes with the test. */
+export function folder(t) {
+  const path = mkdtempSync(join(tmpdir(), "fanfare-web-"));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** One process; by default all in one, on a database file of its own. */
+export async function start(t, { port, home = folder(t), role = [], env = {} } = {}) {
+  port ??= await freePort();
+  const settings = { PORT: String(port), DATABASE_URL: `sqlite://${home}/fanfare.db`, LOG_LEVEL: "warn", DRAIN_MS: "2000" };
+  const child = spawn(binary, role, { cwd: home, env: { PATH: process.env.PATH, ...settings, ...env }, stdio: ["ignore", "ignore", "pipe"] });
+  let said = "";
+  child.stderr.on("data", (part) => (said = (said + part).slice(-4000)));
+  const over = new Promise((done) => child.on("exit", done));
+  const end = async (signal) => {
+    child.kill(signal);
+    await over;
+  };
+  t.after(() => end("SIGKILL"));
+  const url = `http://127.0.0.1:${port}`;
+  const ready = async () => {
+    if (child.exitCode !== null) throw new Error(`fanfare ended with ${child.exitCode}: ${said}`);
+    return fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+  };
+  await until(ready, `fanfare is ready at ${url}`, 60_000);
+  return { url, port, home, kill: () => end("SIGKILL"), drain: () => end("SIGTERM") };
+}
+
+export async function publish(url, events) {
+  const answer = await fetch(`${url}/v1/publish`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(events),
+  });
+  if (!answer.ok) throw new Error(`publish: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+}
+
+/** Hands each connection to the first server that takes it, beginning with another one each time. */
+export async function balancer(t, ports) {
+  let turn = 0;
+  const sockets = new Set();
+  const server = createServer((client) => {
+    const first = turn++;
+    const attempt = (n) => {
+      if (n === ports.length) return client.destroy();
+      const upstream = connect(ports[(first + n) % ports.length], "127.0.0.1");
+      upstream.once("connect", () => {
+        for (const socket of [client, upstream]) sockets.add(socket);
+        client.pipe(upstream).pipe(client);
+        client.on("close", () => upstream.destroy());
+        upstream.on("close", () => client.destroy());
+      });
+      upstream.once("error", () => (upstream.connecting || !sockets.has(upstream) ? attempt(n + 1) : client.destroy()));
+    };
+    client.on("error", () => {});
+    attempt(0);
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${server.address().port}` };
+}
