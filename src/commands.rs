@@ -22,7 +22,7 @@ impl Command {
         match self {
             Self::Gateway => Role::Gateway,
             Self::Worker => Role::Worker,
-            Self::Config => Role::Command,
+            Self::Config => Role::Whole,
         }
     }
 }

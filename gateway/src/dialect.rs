@@ -68,6 +68,18 @@ impl Encoding {
         Self::ContainersLower,
         Self::Native,
     ];
+
+    /// The name of its dialect.
+    pub const fn dialect(self) -> &'static str {
+        match self {
+            Self::Deployments => "deployments",
+            Self::Cockpit => "cockpit",
+            Self::CloudAgents => "cloud_agents",
+            Self::ZeroState | Self::ZeroStateAnonymous => "zerostate",
+            Self::ContainersUpper | Self::ContainersLower => "containers",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// A wire protocol.
@@ -276,7 +288,8 @@ pub const fn needs_state(encoding: Encoding) -> bool {
 /// The frame of a publication, for a listener that is at `position` after it.
 pub fn encode(encoding: Encoding, outgoing: &Outgoing, position: &Position) -> Option<Frame> {
     match encoding {
-        Encoding::Deployments => deployments::encode(outgoing),
+        // Its frames are whole states: the room makes them (see `needs_state`).
+        Encoding::Deployments => None,
         Encoding::Native => Some(native::event(outgoing, position, false)),
         _ => None,
     }

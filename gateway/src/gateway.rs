@@ -326,7 +326,7 @@ impl Gateway {
             if let Some(frame) = frame {
                 let _full = session.connection.send(&frame);
             }
-            session.close(code, reason);
+            session.connection.close(code, reason);
             tokio::time::sleep(step).await;
         }
     }

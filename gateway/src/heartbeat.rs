@@ -64,7 +64,7 @@ pub enum Life {
 }
 
 /// What happens to a client that is silent for too long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Death {
     /// A close frame, then the end.
     Close {
@@ -72,6 +72,8 @@ pub enum Death {
         code: u16,
         /// The reason next to it.
         reason: &'static str,
+        /// The last frame before it.
+        last: Option<fn() -> Frame>,
     },
     /// The end of the TCP stream without a close frame.
     Abort,
@@ -197,7 +199,12 @@ impl Round {
         for (connection, verdict) in due {
             let heartbeat = connection.heartbeat();
             match (verdict, heartbeat.death) {
-                (Verdict::Dead, Death::Close { code, reason }) => connection.close(code, reason),
+                (Verdict::Dead, Death::Close { code, reason, last }) => {
+                    if let Some(last) = last {
+                        connection.send_if_room(&last());
+                    }
+                    connection.close(code, reason);
+                }
                 (Verdict::Dead, Death::Abort) => connection.abort(),
                 (Verdict::Ping, _) => {
                     if let Some(frame) = self.frame(&heartbeat) {

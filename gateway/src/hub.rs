@@ -31,7 +31,7 @@ use shared::{
     source::Source,
     store::{SourceRow, Store},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use self::{
     listener::Listener,
@@ -62,6 +62,9 @@ pub struct Hub {
     trusted: AtomicBool,
     /// Whether this node hears nothing while the broker answers.
     deaf: AtomicBool,
+    /// When the database answered last, and since when the broker is trusted or not.
+    store_answered: ArcSwap<Instant>,
+    trust_changed: ArcSwap<Instant>,
     /// The sources' rows as last read: generations, and how far is published.
     sources: ArcSwap<HashMap<Source, SourceRow>>,
     subscriber: OnceLock<Arc<dyn Subscriber>>,
@@ -99,6 +102,8 @@ impl Hub {
             reads: Semaphore::new(READS_MAX),
             trusted: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
+            store_answered: ArcSwap::from_pointee(Instant::now()),
+            trust_changed: ArcSwap::from_pointee(Instant::now()),
             sources: ArcSwap::default(),
             subscriber: OnceLock::new(),
             partitions: parts.partitions,
@@ -117,7 +122,19 @@ impl Hub {
 
     /// Says whether what arrives can be relied on to be complete.
     pub fn trust(&self, trusted: bool) {
-        self.trusted.store(trusted, Ordering::Release);
+        if self.trusted.swap(trusted, Ordering::AcqRel) != trusted {
+            self.trust_changed.store(Arc::new(Instant::now()));
+        }
+    }
+
+    /// How long ago the database answered last.
+    pub fn store_age(&self) -> Duration {
+        self.store_answered.load().elapsed()
+    }
+
+    /// How long the subscriber has been connected, or gone.
+    pub fn trust_age(&self) -> Duration {
+        self.trust_changed.load().elapsed()
     }
 
     /// Takes a newer position of a channel over, as the database said it.
@@ -204,7 +221,7 @@ impl Hub {
         let mut overflowed = Vec::new();
         for publication in publications {
             let Some(room) = self.known(&publication.channel) else { continue };
-            match room.apply(publication, &mut batch, &mut overflowed) {
+            match room.apply(publication, &mut batch, &mut overflowed, &self.metrics) {
                 Applied::Yes | Applied::Repeat => {}
                 Applied::Hole => self.fill(&room, "hole"),
                 Applied::OtherEpoch => self.change_epoch(&room),
@@ -283,7 +300,7 @@ impl Hub {
                     }
                     continue;
                 }
-                None if idle => inner.idle_since = Some(tokio::time::Instant::now()),
+                None if idle => inner.idle_since = Some(Instant::now()),
                 _ => {}
             }
             cached += inner.tail_bytes();

@@ -1,10 +1,42 @@
 //! What a gateway counts (contract §7). No ids in labels.
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 use shared::telemetry::LATENCY_BUCKETS_SECONDS;
+
+use crate::dialect::Encoding;
+
+/// What was handed to sockets of one dialect. The label is looked up once, not per publication.
+#[derive(Debug)]
+struct Sent {
+    frames: IntCounter,
+    bytes: IntCounter,
+    delivery_seconds: Histogram,
+}
+
+impl Sent {
+    /// One for each encoding.
+    fn register(registry: &Registry, delivery: &HistogramVec) -> prometheus::Result<Vec<Self>> {
+        let counters = |name: &str, help: &str| {
+            let metric = IntCounterVec::new(Opts::new(name, help), &["dialect"])?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let frames = counters("fanfare_gateway_frames_sent_total", "Frames handed to sockets.")?;
+        let bytes = counters("fanfare_gateway_bytes_sent_total", "Bytes handed to sockets.")?;
+        let of = |encoding: &Encoding| {
+            let dialect = [encoding.dialect()];
+            Self {
+                frames: frames.with_label_values(&dialect),
+                bytes: bytes.with_label_values(&dialect),
+                delivery_seconds: delivery.with_label_values(&dialect),
+            }
+        };
+        Ok(Encoding::ALL.iter().map(of).collect())
+    }
+}
 
 /// The metrics of a gateway.
 #[derive(Debug)]
@@ -15,10 +47,8 @@ pub struct Metrics {
     pub subscriptions: IntGauge,
     /// Channels with a place in the hub.
     pub channels: IntGauge,
-    /// Frames handed to sockets, by dialect.
-    pub frames_sent: IntCounterVec,
-    /// Bytes handed to sockets, by dialect.
-    pub bytes_sent: IntCounterVec,
+    /// What was handed to sockets, by encoding.
+    sent: Vec<Sent>,
     /// Messages of clients, by dialect and outcome.
     pub frames_received: IntCounterVec,
     /// Closed sockets, by dialect and code.
@@ -33,8 +63,6 @@ pub struct Metrics {
     pub store_up: Gauge,
     /// The way of the probe through the broker.
     pub canary_seconds: Histogram,
-    /// Event time to socket write, by dialect.
-    pub delivery_seconds: HistogramVec,
 }
 
 impl Metrics {
@@ -71,19 +99,10 @@ impl Metrics {
         )?;
         registry.register(Box::new(connections.clone()))?;
         Ok(Self {
+            sent: Sent::register(registry, &delivery_seconds)?,
             connections,
             subscriptions: count("fanfare_gateway_subscriptions", "Listeners.")?,
             channels: count("fanfare_gateway_channels", "Channels with listeners.")?,
-            frames_sent: counters(
-                "fanfare_gateway_frames_sent_total",
-                "Frames handed to sockets.",
-                &["dialect"],
-            )?,
-            bytes_sent: counters(
-                "fanfare_gateway_bytes_sent_total",
-                "Bytes handed to sockets.",
-                &["dialect"],
-            )?,
             frames_received: counters(
                 "fanfare_gateway_frames_received_total",
                 "Messages of clients.",
@@ -107,8 +126,21 @@ impl Metrics {
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,
             canary_seconds,
-            delivery_seconds,
         })
+    }
+
+    /// Counts frames that were handed to sockets.
+    pub fn sent(&self, encoding: Encoding, frames: u64, bytes: usize) {
+        let sent = &self.sent[encoding as usize];
+        sent.frames.inc_by(frames);
+        sent.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a publication's way from the event to the sockets of an encoding.
+    pub fn delivered(&self, encoding: Encoding, at_ms: i64) {
+        let elapsed_ms = jiff::Timestamp::now().as_millisecond().saturating_sub(at_ms).max(0);
+        let seconds = std::time::Duration::from_millis(elapsed_ms.unsigned_abs()).as_secs_f64();
+        self.sent[encoding as usize].delivery_seconds.observe(seconds);
     }
 
     /// Counts a message of a client.

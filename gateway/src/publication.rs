@@ -1,8 +1,8 @@
 //! One publication on its way to many connections, encoded at most once per dialect.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use shared::{event::State, position::Position, publication::Publication};
+use shared::{position::Position, publication::Publication};
 
 use crate::{
     dialect::{self, Encoding},
@@ -16,15 +16,18 @@ pub struct Outgoing {
     pub publication: Publication,
     /// The channel's position after it, in the order in which this node saw it.
     pub position: Position,
-    /// The state after it, when somebody who listens must be sent whole states.
-    pub state: Option<Arc<State>>,
     frames: [OnceLock<Option<Frame>>; Encoding::ALL.len()],
 }
 
 impl Outgoing {
     /// A publication after which the channel is at `position`.
-    pub fn new(publication: Publication, position: Position, state: Option<Arc<State>>) -> Self {
-        Self { publication, position, state, frames: Default::default() }
+    pub fn new(publication: Publication, position: Position) -> Self {
+        Self { publication, position, frames: Default::default() }
+    }
+
+    /// Gives it the frame of an encoding that is not made of the publication alone.
+    pub fn preset(&self, encoding: Encoding, frame: Option<Frame>) {
+        let _made = self.frames[encoding as usize].set(frame);
     }
 
     /// The frame for an encoding, made when the first listener of it comes; none when the dialect

@@ -154,7 +154,7 @@ impl Session {
         while let Some(command) = commands.next() {
             match command {
                 Command::Send(frame) => {
-                    if self.connection.send(&frame) == Sent::Full {
+                    if self.send(&frame) == Sent::Full {
                         return std::iter::once(Command::Send(frame)).chain(commands).collect();
                     }
                 }
@@ -200,6 +200,15 @@ impl Session {
         self.encoding.store(encoding as u8, Ordering::Relaxed);
     }
 
+    /// Sends a frame, if there is room for it.
+    pub fn send(&self, frame: &Frame) -> Sent {
+        let sent = self.connection.send(frame);
+        if sent.is_taken() {
+            self.gateway.metrics.sent(self.encoding(), 1, frame.len());
+        }
+        sent
+    }
+
     /// Sends frames that must not be lost, waiting while the socket is full.
     pub async fn send_all(&self, frames: &[Frame]) {
         for frame in frames {
@@ -207,7 +216,7 @@ impl Session {
                 let drained = self.drained.notified();
                 tokio::pin!(drained);
                 drained.as_mut().enable();
-                match self.connection.send(frame) {
+                match self.send(frame) {
                     Sent::Full => drained.await,
                     Sent::Written | Sent::Queued | Sent::Closed => break,
                 }
@@ -264,8 +273,11 @@ impl Session {
         self.gateway.registry.register(registration);
     }
 
-    /// Closes with a code that is counted.
+    /// Closes; a client of our own protocol hears first whether it may come back.
     pub fn close(&self, code: u16, reason: &str) {
+        if self.encoding() == Encoding::Native {
+            let _full = self.connection.send(&native::farewell(code, reason));
+        }
         self.connection.close(code, reason);
     }
 

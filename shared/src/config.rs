@@ -181,6 +181,16 @@ impl Config {
                 );
             }
         }
+        let redis = ["redis://", "rediss://", "valkey://", "valkeys://", "redis+"];
+        if self.redis_url.as_ref().is_some_and(|url| !redis.iter().any(|s| url.starts_with(s))) {
+            problem("redis_url", "must begin with redis://, rediss:// or redis+sentinel://");
+        }
+        for address in self.listen.iter().chain(&self.admin_listen) {
+            let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                problem("listen", "addresses are HOST:PORT, separated by commas");
+            }
+        }
         if self.production() {
             self.access.check_production(role, problems);
         } else if role != Role::Command && !self.insecure_allowed() {

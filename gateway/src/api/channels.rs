@@ -90,7 +90,7 @@ fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: boo
     let mut events: Vec<Box<RawValue>> = Vec::with_capacity(page.publications.len());
     for publication in &page.publications {
         at.offsets.set(publication.source, publication.offset);
-        let outgoing = Outgoing::new(publication.clone(), at.clone(), None);
+        let outgoing = Outgoing::new(publication.clone(), at.clone());
         events.extend(RawValue::from_string(event_json(&outgoing, &at, false)).ok());
     }
     let next = if reverse {

@@ -1,5 +1,7 @@
 //! The probes of an orchestrator, and the metrics.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
@@ -9,6 +11,9 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use crate::gateway::GatewayState;
+
+/// After so long without an answer the database counts as down; it is asked every second.
+const STORE_SILENCE_MAX: Duration = Duration::from_secs(4);
 
 /// The process runs. Touches nothing.
 pub async fn livez() -> &'static str {
@@ -22,7 +27,8 @@ pub async fn readyz(State(gateway): State<GatewayState>) -> Response {
     let full = gateway.session_count() >= gateway.config.limits.connections;
     let deaf = gateway.hub.is_deaf();
     let broker = gateway.hub.is_trusted();
-    let store = gateway.metrics.store_up.get() > 0.0;
+    let store = gateway.hub.store_age() < STORE_SILENCE_MAX;
+    let age = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let reason = match (draining, full, deaf) {
         (true, _, _) => Some("draining"),
         (_, true, _) => Some("over capacity"),
@@ -34,8 +40,8 @@ pub async fn readyz(State(gateway): State<GatewayState>) -> Response {
         "status": reason.unwrap_or("ready"),
         "degraded": !broker || !store,
         "parts": {
-            "broker": { "state": state(broker) },
-            "store": { "state": state(store) },
+            "broker": { "state": state(broker), "age_ms": age(gateway.hub.trust_age()) },
+            "store": { "state": state(store), "age_ms": age(gateway.hub.store_age()) },
             "connections": { "open": gateway.session_count() },
         },
     });

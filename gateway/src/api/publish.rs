@@ -168,7 +168,9 @@ fn answer(taken: &[Taken]) -> Result<Response, Problem> {
             .zip(taken)
             .filter_map(|(index, taken)| match taken {
                 Taken::Rejected(reason) => {
-                    Some(Wrong { index, path: String::new(), message: reason.clone() })
+                    // A reason is a sentence that begins with its field.
+                    let (path, message) = reason.split_once(' ').unwrap_or(("", reason));
+                    Some(Wrong { index, path: path.to_owned(), message: message.to_owned() })
                 }
                 _ => None,
             })

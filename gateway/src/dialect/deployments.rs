@@ -21,7 +21,6 @@ use crate::{
     gateway::GatewayState,
     heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
     hub::listener::Mode,
-    publication::Outgoing,
     upgrade::Upgrade,
 };
 
@@ -97,11 +96,6 @@ impl Dialect for Deployments {
     fn routes(&self) -> Router<GatewayState> {
         routes::routes()
     }
-}
-
-/// The whole state after a publication.
-pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
-    state(&outgoing.publication.channel, outgoing.state.as_deref())
 }
 
 /// The whole state of a deployment; the initial one before anybody said anything about it.

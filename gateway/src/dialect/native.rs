@@ -97,7 +97,11 @@ impl Dialect for Native {
             ping: Ping::Control,
             rhythm: Rhythm::Own,
             life: Life::AnyFrame,
-            death: Death::Close { code: close::HEARTBEAT_TIMEOUT, reason: "heartbeat timeout" },
+            death: Death::Close {
+                code: close::HEARTBEAT_TIMEOUT,
+                reason: "heartbeat timeout",
+                last: Some(|| farewell(close::HEARTBEAT_TIMEOUT, "heartbeat timeout")),
+            },
         }
     }
 
@@ -130,6 +134,22 @@ impl Dialect for Native {
         Some(error("rate_limited", "too many messages per second", &[], None))
     }
 }
+
+/// The `bye` right before a close: whether and when to come back.
+pub fn farewell(code: u16, reason: &str) -> Frame {
+    let reconnect = matches!(
+        code,
+        close::GOING_AWAY
+            | close::INTERNAL
+            | close::RESTARTING
+            | close::OVER_CAPACITY
+            | close::HEARTBEAT_TIMEOUT
+    );
+    bye(reason, reconnect, if reconnect { COME_BACK_MS } else { 0 })
+}
+
+/// When a client should come back after a close that is not a drain's.
+const COME_BACK_MS: u64 = 1000;
 
 /// Reads a frame; else the field that is wrong, and why.
 fn understand(value: &serde_json::Value) -> Result<Said, (&'static str, String)> {

@@ -14,7 +14,7 @@ use shared::{
 use super::{
     Hub,
     listener::{Listener, Mode},
-    room::Room,
+    room::{Inner, Room},
 };
 use crate::{connection::Sent, dialect, frame::Frame, publication::Outgoing};
 
@@ -147,11 +147,27 @@ impl CatchUp {
         }
         let Some(missing) = inner.tail_after(&self.position.offsets) else { return Met::Far };
         let missing: Vec<Arc<Outgoing>> = missing.cloned().collect();
+        let encoding = self.listener.session.encoding();
+        if dialect::needs_state(encoding) && !missing.is_empty() {
+            let at = at.clone();
+            let state = inner.state(&self.room.channel);
+            let frame = dialect::state(encoding, &self.room.channel, &at, state.as_deref());
+            if frame.is_some_and(|frame| self.listener.session.send(&frame) == Sent::Full) {
+                return Met::Full;
+            }
+            self.position = at;
+            return self.join(&mut inner);
+        }
         for outgoing in missing {
             if !send(&self.listener, &mut self.position, &outgoing) {
                 return Met::Full;
             }
         }
+        self.join(&mut inner)
+    }
+
+    /// Becomes live. The position is the room's.
+    fn join(&self, inner: &mut Inner) -> Met {
         inner.behind -= 1;
         inner.join(Arc::clone(&self.listener));
         // Who left in between was not in the list then, and would stay in it for ever.
@@ -185,7 +201,7 @@ impl CatchUp {
             }
             let mut after = self.position.clone();
             after.offsets.set(publication.source, publication.offset);
-            let outgoing = Outgoing::new(publication.clone(), after, None);
+            let outgoing = Outgoing::new(publication.clone(), after);
             while !send(&self.listener, &mut self.position, &outgoing) {
                 self.skip = self.listener.mode == Mode::Latest;
                 if self.skip || self.listener.is_gone() {
@@ -264,7 +280,7 @@ fn send(listener: &Listener, position: &mut Position, outgoing: &Outgoing) -> bo
     let mut after = position.clone();
     after.offsets.set(outgoing.publication.source, outgoing.publication.offset);
     if let Some(frame) = outgoing.frame_at(listener.session.encoding(), &after)
-        && listener.session.connection.send(&frame) == Sent::Full
+        && listener.session.send(&frame) == Sent::Full
     {
         return false;
     }

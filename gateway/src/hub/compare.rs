@@ -67,6 +67,7 @@ impl Hub {
                 let rows = rows.into_iter().map(|row| (row.source, row)).collect();
                 self.sources.store(Arc::new(rows));
                 self.metrics.store_up.set(1.0);
+                self.store_answered.store(Arc::new(Instant::now()));
             }
             Err(error) => {
                 self.metrics.store_up.set(0.0);

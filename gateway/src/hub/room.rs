@@ -23,7 +23,13 @@ use shared::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{listener::Listener, pages::SharedPage};
-use crate::{batch::Batch, connection::Sent, dialect, publication::Outgoing};
+use crate::{
+    batch::Batch,
+    connection::Sent,
+    dialect::{self, Encoding},
+    metrics::Metrics,
+    publication::Outgoing,
+};
 
 /// The most publications that a tail keeps.
 pub const TAIL_LENGTH_MAX: usize = 1000;
@@ -158,6 +164,7 @@ impl Room {
         publication: Publication,
         batch: &mut Batch,
         overflowed: &mut Vec<Overflowed>,
+        metrics: &Metrics,
     ) -> Applied {
         let mut inner = self.lock();
         let source = publication.source;
@@ -177,7 +184,7 @@ impl Room {
         if publication.offset > next {
             return Applied::Hole;
         }
-        inner.advance(&self.channel, publication, &before, batch, overflowed);
+        inner.advance(&self.channel, publication, &before, batch, overflowed, metrics);
         drop(inner);
         self.advanced.notify_waiters();
         Applied::Yes
@@ -192,37 +199,79 @@ impl Inner {
         before: &Position,
         batch: &mut Batch,
         overflowed: &mut Vec<Overflowed>,
+        metrics: &Metrics,
     ) {
         let mut position = before.clone();
         position.offsets.set(publication.source, publication.offset);
         let whole = self.live.iter().any(|l| dialect::needs_state(l.session.encoding()));
         let outgoing = if whole {
-            self.state(channel);
-            let state = fold_one(channel, self.state.take(), &publication);
-            self.state.clone_from(&state);
-            Arc::new(Outgoing::new(publication, position.clone(), state))
+            self.whole(channel, &publication, &position)
         } else {
-            let outgoing = Arc::new(Outgoing::new(publication, position.clone(), None));
+            let outgoing = Arc::new(Outgoing::new(publication, position.clone()));
             self.unfolded.push(Arc::clone(&outgoing));
             if self.unfolded.len() >= UNFOLDED_MAX {
                 self.state(channel);
             }
+            self.push_tail(Arc::clone(&outgoing));
             outgoing
         };
         self.position = Some(position);
         self.fresh_at = Some(Instant::now());
-        self.push_tail(&outgoing);
+        self.deliver(&outgoing, before, batch, overflowed, metrics);
+    }
+
+    /// A publication with the frame of the whole state after it. The tail keeps one without that
+    /// frame: who reads the tail is sent the newest state instead.
+    fn whole(
+        &mut self,
+        channel: &Channel,
+        publication: &Publication,
+        position: &Position,
+    ) -> Arc<Outgoing> {
+        self.state(channel);
+        self.state = fold_one(channel, self.state.take(), publication);
+        let outgoing = Outgoing::new(publication.clone(), position.clone());
+        for encoding in Encoding::ALL.into_iter().filter(|e| dialect::needs_state(*e)) {
+            let frame = dialect::state(encoding, channel, position, self.state.as_deref());
+            outgoing.preset(encoding, frame);
+        }
+        self.push_tail(Arc::new(Outgoing::new(publication.clone(), position.clone())));
+        Arc::new(outgoing)
+    }
+
+    fn deliver(
+        &mut self,
+        outgoing: &Outgoing,
+        before: &Position,
+        batch: &mut Batch,
+        overflowed: &mut Vec<Overflowed>,
+        metrics: &Metrics,
+    ) {
+        let mut delivered = [0; Encoding::ALL.len()];
         let mut index = 0;
         while let Some(listener) = self.live.get(index) {
-            let frame = outgoing.frame(listener.session.encoding());
-            let full = frame
-                .is_some_and(|frame| batch.send(&listener.session.connection, frame) == Sent::Full);
+            let encoding = listener.session.encoding();
+            let full = outgoing.frame(encoding).is_some_and(|frame| {
+                let sent = batch.send(&listener.session.connection, frame);
+                delivered[encoding as usize] += u64::from(sent.is_taken());
+                sent == Sent::Full
+            });
             if full {
                 let listener = self.live.swap_remove(index);
                 overflowed.push(Overflowed { listener, position: before.clone() });
                 self.behind += 1;
             } else {
                 index += 1;
+            }
+        }
+        for encoding in Encoding::ALL {
+            let frames = delivered[encoding as usize];
+            if frames > 0
+                && let Some(frame) = outgoing.frame(encoding)
+            {
+                let bytes = frame.len() * usize::try_from(frames).unwrap_or(usize::MAX);
+                metrics.sent(encoding, frames, bytes);
+                metrics.delivered(encoding, outgoing.publication.recorded.event.at);
             }
         }
     }
@@ -289,9 +338,9 @@ impl Inner {
         self.heard.iter().map(|(source, _)| source)
     }
 
-    fn push_tail(&mut self, outgoing: &Arc<Outgoing>) {
+    fn push_tail(&mut self, outgoing: Arc<Outgoing>) {
         self.tail_bytes += outgoing.size_bytes();
-        self.tail.push_back(Arc::clone(outgoing));
+        self.tail.push_back(outgoing);
         while self.tail.len() > TAIL_LENGTH_MAX || self.tail_bytes > TAIL_BYTES_MAX {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.size_bytes();

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a subscription may wait in silence; then its client hears that the node is degraded.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 
 /// The most of the last events that a client may ask for at once.
 const TAIL_MAX: usize = 1000;
@@ -157,7 +157,7 @@ impl Session {
                             state: state.as_deref(),
                         },
                     );
-                    let sent = frame.map_or(Sent::Queued, |frame| self.connection.send(&frame));
+                    let sent = frame.map_or(Sent::Queued, |frame| self.send(&frame));
                     if sent != Sent::Full {
                         if let (Some(listener), true) = (listener, sent.is_taken()) {
                             inner.join(listener);
@@ -201,7 +201,7 @@ impl Session {
         }
         for publication in page.publications {
             at.offsets.set(publication.source, publication.offset);
-            let outgoing = Outgoing::new(publication, at.clone(), None);
+            let outgoing = Outgoing::new(publication, at.clone());
             self.send_all(dialect::tail(self.encoding(), &outgoing).as_slice()).await;
         }
         catch_up::resume(&self.gateway.hub, room, listener, position, None);

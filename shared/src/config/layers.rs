@@ -119,7 +119,7 @@ impl Layers {
                 Some(setting) => (setting.1, setting.2) = (value, origin),
                 None => {
                     self.problems
-                        .push(Problem::new(&name, format!("{file}: there is no such setting")));
+                        .push(Problem::new(&name, format!("{file}: there is no setting {name}")));
                 }
             }
         }

@@ -150,9 +150,10 @@ impl EventKind {
     pub(super) fn channels(&self, id: Option<&str>) -> Vec<Channel> {
         let own = |kind| Channel::entity(kind, id.unwrap_or_default());
         match self {
-            Self::DeploymentUpdate | Self::DeploymentLog => {
+            Self::DeploymentUpdate => {
                 vec![own(ChannelKind::Deployment), Channel::feed(ChannelKind::Deployments)]
             }
+            Self::DeploymentLog => vec![own(ChannelKind::Deployment)],
             Self::TaskCreated | Self::TaskUpdate | Self::TaskLog | Self::TaskResult => {
                 vec![own(ChannelKind::Task), Channel::feed(ChannelKind::Tasks)]
             }

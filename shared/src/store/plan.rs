@@ -137,7 +137,7 @@ impl<'a> Plan<'a> {
                 Err(too_large) => Fate::Dead(DeadReason {
                     label: "state_bytes",
                     text: format!(
-                        "the state of {} {} would have {} bytes, {state_bytes_max} are allowed",
+                        "data would make the state of {} {} have {} bytes, {state_bytes_max} are allowed",
                         too_large.entity.kind.name(),
                         too_large.entity.id,
                         too_large.bytes

@@ -53,6 +53,7 @@ pub(super) async fn record(
     let top = batch.entries.iter().map(|judged| judged.entry).max();
     let top = top.map_or(begun.top, |top| top.max(begun.top));
     source::reach(session, source, numbered.committed.seq, top).await?;
+    crate::failpoint::hit("before_commit");
     Ok(numbered.committed)
 }
 
