@@ -25,6 +25,7 @@ mod operators;
 mod outages;
 mod resume;
 mod rules;
+mod seed_clients;
 mod settings;
 mod takeover;
 mod traps;

@@ -9,7 +9,7 @@ const SECRET: &str = "a-secret-that-nobody-may-read-0123456789";
 /// `fanfare config` with these settings must refuse and name one of them.
 async fn wrong(settings: &[(&str, &str)], named: &str) -> Outcome {
     let outcome = fanfare(&["config"], settings).await.expect(78);
-    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    let said = format!("{}{}", outcome.stdout, outcome.stderr).to_uppercase();
     assert!(said.contains(named), "it names {named}:\n{said}");
     outcome
 }
@@ -83,7 +83,7 @@ async fn a_file_holds_settings_and_the_environment_wins() {
     assert!(said.contains("4321") && said.contains("2222") && !said.contains("1111"), "{said}");
 
     std::fs::write(&file, "pong_ms = 1\n").unwrap();
-    let outcome = wrong(&[("FANFARE_CONFIG", path)], "pong_ms").await;
+    let outcome = wrong(&[("FANFARE_CONFIG", path)], "PONG_MS").await;
     assert!(format!("{outcome:?}").contains("fanfare.toml"), "it names the file: {outcome:#?}");
 }
 
