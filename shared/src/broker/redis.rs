@@ -146,7 +146,7 @@ impl Broker for RedisBroker {
     }
 
     async fn inspect(&self, source: Source) -> Result<StreamInfo, BrokerError> {
-        entries::inspect(&self.link, &self.keys.stream(source), source).await
+        entries::inspect(&self.link, &self.keys.stream(source)).await
     }
 
     async fn identity(&self, source: Source) -> Result<Identity, BrokerError> {

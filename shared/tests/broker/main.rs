@@ -1,10 +1,12 @@
 //! The broker: what both implementations promise, and what Redis may do to ours.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod alike;
 mod bench;
 mod cost;
 mod events;
 mod failover;
+mod memory;
 mod network;
 mod publishing;
 mod recorder;

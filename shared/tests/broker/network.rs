@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     bench::{Bench, refusal, until_ok},
-    events::{channel, publications},
+    events::{channel, fields, publications},
 };
 
 const SOURCE: Source = Source::first(Stream::Tasks);
@@ -68,6 +68,21 @@ async fn a_half_open_link_is_noticed_by_all_and_left() {
     }
     recorder.until("heard both", |heard| heard.messages.len() == 2).await;
     until_ok(async || reader.read(EntryId::ZERO, 1, Duration::from_millis(1)).await).await;
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_whose_answer_is_lost_is_unknown_and_nothing_follows_it() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port());
+    let bench = Bench::on(&format!("redis://127.0.0.1:{}", proxy.port())).await;
+    proxy.stall();
+    let entries: Vec<_> = (0..1500).map(|n| (SOURCE, fields(&n.to_string()))).collect();
+    let results = bench.broker.append(&entries).await;
+    let (unknown, unsent) = results.split_at(1000);
+    assert!(unknown.iter().all(|result| matches!(result, Err(BrokerError::Unknown(_)))));
+    assert!(unsent.iter().all(|result| matches!(result, Err(BrokerError::Unavailable(_)))));
+    assert_eq!((unknown.len(), unsent.len()), (1000, 500));
     bench.finish().await;
 }
 

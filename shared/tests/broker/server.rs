@@ -236,3 +236,34 @@ async fn the_operator_is_told_what_is_set_up_badly() {
     assert!(bench.broker.check().await.unwrap().is_empty());
     bench.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_that_comes_too_late_for_the_caller_is_announced() {
+    let redis = Redis::start();
+    let bench = Bench::on(&redis.url()).await;
+    let (subscriber, recorder) = bench.subscriber("n1").await;
+    redis.freeze();
+    let late = subscriber.subscribe(Topic::Nodes).await;
+    assert!(matches!(late, Err(BrokerError::Unavailable(_))));
+    redis.thaw();
+    recorder.until("announced", |heard| heard.connected == 2).await;
+    bench.broker.send(&Topic::Nodes, Bytes::from_static(b"x")).await.unwrap();
+    recorder.until("heard", |heard| heard.messages.len() == 1).await;
+    assert!(recorder.heard().disconnected.is_empty(), "{:?}", recorder.heard().disconnected);
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_takes_its_time_is_not_taken_for_a_dead_link() {
+    let redis = Redis::start();
+    let bench = Bench::on(&redis.url()).await;
+    let (subscriber, recorder) = bench.subscriber("n1").await;
+    subscriber.subscribe(Topic::Nodes).await.unwrap();
+    *recorder.slowness.lock().unwrap() = Duration::from_secs(7);
+    bench.broker.send(&Topic::Nodes, Bytes::from_static(b"x")).await.unwrap();
+    recorder.until("heard", |heard| heard.messages.len() == 1).await;
+    let canaries = recorder.heard().canaries.len();
+    recorder.until("more canaries", |heard| heard.canaries.len() >= canaries + 3).await;
+    assert!(recorder.heard().disconnected.is_empty(), "{:?}", recorder.heard().disconnected);
+    bench.finish().await;
+}

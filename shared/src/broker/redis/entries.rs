@@ -6,7 +6,6 @@ use super::link::Link;
 use crate::{
     broker::{BrokerError, StreamInfo},
     entry::{Entry, EntryId, Fields},
-    source::Source,
 };
 
 /// As many as one XTRIM removes at most, approximately: 100 nodes of 100 entries.
@@ -82,16 +81,12 @@ pub(super) async fn trim(link: &Link, key: &str, before: EntryId) -> Result<(), 
 }
 
 /// What the stream looks like; a stream that does not exist is empty.
-pub(super) async fn inspect(
-    link: &Link,
-    key: &str,
-    source: Source,
-) -> Result<StreamInfo, BrokerError> {
+pub(super) async fn inspect(link: &Link, key: &str) -> Result<StreamInfo, BrokerError> {
     let mut command = Cmd::new();
     command.arg("XINFO").arg("STREAM").arg(key);
     let answer = match link.query::<Value>(command).await {
+        // The server has no other word for it.
         Err(BrokerError::Refused(reason)) if reason.contains("no such key") => {
-            tracing::trace!(%source, "the stream does not exist yet");
             return Ok(StreamInfo::default());
         }
         answer => answer?,

@@ -89,9 +89,8 @@ impl Link {
         if let Some(primary) = lock(&self.current).clone() {
             return Ok(primary);
         }
-        if let Some((at, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < RECONNECT_PAUSE)
-        {
-            tracing::trace!(since = ?at.elapsed(), "no attempt to connect so soon after another");
+        let recent = failed.as_ref().filter(|(at, _)| at.elapsed() < RECONNECT_PAUSE);
+        if let Some((_, error)) = recent {
             return Err(error.clone());
         }
         match self.connect().await {

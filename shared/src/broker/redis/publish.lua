@@ -34,23 +34,26 @@ for i = 8 + repeats, #ARGV do bytes = bytes + #ARGV[i] + 64 end
 
 -- The head outlives the history; `bytes` bounds from above what the history takes.
 local refresh = not known or ARGV[7] == '1'
-head = ARGV[1] .. ':' .. string.format('%.0f', first + count - 1)
+head = ARGV[1] .. ':' .. first + count - 1
 if refresh then
   call('SET', head_key, head .. ':' .. bytes, 'PX', 2 * ARGV[6])
 else
   call('SET', head_key, head .. ':' .. bytes, 'KEEPTTL')
 end
 
--- The history. It may be gone, expired or evicted, or be in the way: then it begins here.
-for i = 8 + repeats, #ARGV do
-  local id = string.format('%.0f-0', first + i - 8)
-  local added = known
-    and pcall('XADD', history_key, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], id, 'p', ARGV[i])
-  if type(added) ~= 'string' then
-    call('UNLINK', history_key)
-    call('XADD', history_key, id, 'p', ARGV[i])
-    known, refresh = true, true
-  end
+-- The history. It may be gone, expired or evicted, or be in the way: then it begins here. Numbers
+-- are written in full up to 10^14, which no offset reaches. Trimming once per run is enough.
+local i = 8 + repeats
+local id = first + repeats .. '-0'
+local added = known
+  and pcall('XADD', history_key, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], id, 'p', ARGV[i])
+if type(added) ~= 'string' then
+  refresh = true
+  call('UNLINK', history_key)
+  call('XADD', history_key, id, 'p', ARGV[i])
+end
+for later = i + 1, #ARGV do
+  call('XADD', history_key, first + later - 8 .. '-0', 'p', ARGV[later])
 end
 if refresh then call('PEXPIRE', history_key, ARGV[6]) end
 
