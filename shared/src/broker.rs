@@ -1,8 +1,8 @@
 //! The port to the broker: streams to append and read, fan-out with heads and history, pub/sub,
 //! and the registry of who is where. In memory for one process, Redis for many.
 
-pub mod memory;
-pub mod redis;
+mod memory;
+mod redis;
 mod run;
 
 use std::{

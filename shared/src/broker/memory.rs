@@ -38,7 +38,7 @@ use crate::{
 
 /// The broker in memory.
 #[derive(Debug)]
-pub struct MemoryBroker {
+pub(super) struct MemoryBroker {
     options: BrokerOptions,
     lifecycle: Lifecycle,
     replid: String,
@@ -51,7 +51,7 @@ pub struct MemoryBroker {
 
 impl MemoryBroker {
     /// An empty one, with a replication id that no other ever had.
-    pub fn new(options: BrokerOptions, lifecycle: &Lifecycle) -> Self {
+    pub(super) fn new(options: BrokerOptions, lifecycle: &Lifecycle) -> Self {
         Self {
             lifecycle: lifecycle.clone(),
             replid: format!("{:032x}", rand::random::<u128>()),

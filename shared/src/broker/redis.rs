@@ -1,8 +1,8 @@
 //! The broker on Redis or Valkey; the only folder that knows the library.
 //!
 //! Redis is the nervous system and holds no record: it may be flushed, fail over or come back empty
-//! at any time (`design.md` §3). Connections: one for commands ([`link`]) with a small pool for pages,
-//! one per reader, one for subscriptions. What the keys are called and mean is in [`keys`].
+//! at any time (`design.md` §3). Connections: one for commands (`link`) with a small pool for pages,
+//! one per reader, one for subscriptions. What the keys are called and mean is in `keys`.
 
 mod check;
 mod entries;
@@ -51,7 +51,7 @@ const HEADS_MAX: usize = 500;
 const HEADS_PIPELINE_MAX: usize = 20 * HEADS_MAX;
 
 /// The broker on Redis.
-pub struct RedisBroker {
+pub(super) struct RedisBroker {
     link: Arc<Link>,
     keys: Keys,
     options: BrokerOptions,
@@ -65,7 +65,7 @@ impl RedisBroker {
     /// # Errors
     /// [`BrokerError::Address`] when the URL is wrong; [`BrokerError::Unavailable`] when no primary
     /// answers there.
-    pub async fn connect(
+    pub(super) async fn connect(
         url: &str,
         options: BrokerOptions,
         lifecycle: &Lifecycle,

@@ -80,3 +80,43 @@ async fn cost_of_publishing_and_delivering() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn cost_of_a_hundred_thousand_topics() {
+    const TOPICS: usize = 100_000;
+    let redis = Redis::start();
+    let bench = Bench::on(&redis.url()).await;
+    let (subscriber, recorder) = bench.subscriber("n1").await;
+    let topics: Vec<_> =
+        (0..TOPICS).map(|n| Topic::Channel(channel(&format!("deployment:d{n}")))).collect();
+    println!("what         seconds  Redis CPU s  our CPU s");
+    let report = |what: &str, begun: Instant, redis_before: f64, own_before: f64| {
+        let (took, ours) = (begun.elapsed().as_secs_f64(), own_cpu() - own_before);
+        println!(
+            "{what:<11}  {took:>7.2}  {:>11.2}  {ours:>9.2}",
+            redis_cpu(&redis) - redis_before
+        );
+    };
+    let (begun, redis_before, own_before) = (Instant::now(), redis_cpu(&redis), own_cpu());
+    let wishes = topics.iter().map(|topic| subscriber.subscribe(topic.clone()));
+    for result in futures_util::future::join_all(wishes).await {
+        result.unwrap();
+    }
+    report("subscribe", begun, redis_before, own_before);
+    let (begun, redis_before, own_before) = (Instant::now(), redis_cpu(&redis), own_cpu());
+    redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    recorder.until("connected again", |heard| heard.connected == 2).await;
+    report("again", begun, redis_before, own_before);
+    let asked: Vec<_> = topics
+        .iter()
+        .filter_map(|topic| match topic {
+            Topic::Channel(channel) => Some((channel.clone(), channel.home())),
+            _ => None,
+        })
+        .collect();
+    let (begun, redis_before, own_before) = (Instant::now(), redis_cpu(&redis), own_cpu());
+    assert_eq!(bench.broker.heads(&asked).await.unwrap().len(), TOPICS);
+    report("heads", begun, redis_before, own_before);
+    bench.finish().await;
+}
