@@ -2,9 +2,15 @@
 //! goes to its dialect, everything else to the routes.
 
 pub mod access;
+pub mod body;
 pub mod channels;
+pub mod connections;
+pub mod console_session;
 pub mod cors;
+pub mod dead;
+pub mod explain;
 pub mod health;
+pub mod listing;
 pub mod problem;
 pub mod publish;
 
@@ -13,10 +19,11 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{delete, get, post},
 };
 use http::{Method, StatusCode, header};
 
+use self::problem::Problem;
 use crate::{
     dialect,
     gateway::GatewayState,
@@ -32,9 +39,19 @@ pub fn router(gateway: GatewayState) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .route("/v1/publish", axum::routing::post(publish::publish))
+        .route("/console/session", get(console_session::session))
+        .route("/v1/publish", post(publish::publish))
         .route("/v1/channels/{channel}", get(channels::channel))
         .route("/v1/channels/{channel}/events", get(channels::events))
+        .route("/v1/deployments", get(listing::deployments))
+        .route("/v1/tasks", get(listing::tasks))
+        .route("/v1/connections", get(connections::list))
+        .route("/v1/users/{id}/connections", delete(connections::cut_off))
+        .route("/v1/dead", get(dead::list))
+        .route("/v1/dead/{id}", get(dead::one).delete(dead::forget))
+        .route("/v1/dead/{id}/redrive", post(dead::redrive))
+        .route("/v1/explain/{event}", get(explain::explain))
+        .method_not_allowed_fallback(not_allowed)
         .fallback(unknown);
     for dialect in dialect::ALL {
         router = router.merge(dialect.routes());
@@ -80,5 +97,12 @@ async fn unknown(request: Request) -> Response {
         answer.headers_mut().insert(header::UPGRADE, websocket);
         return answer;
     }
+    if request.uri().path().starts_with("/v1/") {
+        return Problem::new(StatusCode::NOT_FOUND, "there is no such path").into_response();
+    }
     (StatusCode::NOT_FOUND, "Not Found").into_response()
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has other methods: see Allow")
 }

@@ -223,20 +223,8 @@ impl Gateway {
         sessions.insert(session.number, Arc::clone(session));
         drop(sessions);
         self.expiries.watch(session);
-        self.registry.register(self.registration(session));
+        session.announce();
         Ok(())
-    }
-
-    fn registration(&self, session: &Session) -> Registration {
-        let connection = self.connection_name(session.number);
-        let value = serde_json::json!({
-            "connection": connection,
-            "node": &*self.node.0,
-            "dialect": session.dialect().name(),
-            "user": session.identity().user.as_deref(),
-            "connected_at": jiff::Timestamp::now().as_millisecond(),
-        });
-        Registration { topic: CONNECTIONS, key: connection, value: Some(value.to_string()) }
     }
 
     /// A session's socket is gone; its dialect's last wishes are carried out.

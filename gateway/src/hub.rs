@@ -260,7 +260,7 @@ impl Hub {
     }
 
     /// The room of a channel, if this node has it.
-    fn known(&self, channel: &Channel) -> Option<Arc<Room>> {
+    pub(crate) fn known(&self, channel: &Channel) -> Option<Arc<Room>> {
         self.shard(channel).get(channel).cloned()
     }
 

@@ -20,7 +20,7 @@ use crate::{
     connection::{Connection, Handler, Message, Sent, close},
     dialect::{Append, Command, Dialect, Encoding, Opening, Refusal, View, native},
     frame::Frame,
-    gateway::GatewayState,
+    gateway::{CONNECTIONS, GatewayState},
     hub::{listener::Listener, room::Room},
 };
 
@@ -30,6 +30,8 @@ pub struct Session {
     pub connection: Arc<Connection>,
     /// Its number on this node; [`crate::gateway::Gateway::connection_name`] makes a name of it.
     pub number: u64,
+    /// When it came, seconds since 1970.
+    connected_at: u32,
     gateway: GatewayState,
     dialect: &'static dyn Dialect,
     encoding: AtomicU8,
@@ -73,6 +75,7 @@ impl Session {
         let session = Arc::new(Self {
             connection,
             number,
+            connected_at: u32::try_from(jiff::Timestamp::now().as_second()).unwrap_or(u32::MAX),
             dialect,
             encoding: AtomicU8::new(encoding as u8),
             opened: AtomicBool::new(false),
@@ -291,6 +294,7 @@ impl Session {
         };
         if let Some(subscription) = taken {
             self.leave(&subscription);
+            self.announce();
         }
     }
 
@@ -386,6 +390,26 @@ impl Handler for Session {
 }
 
 impl Session {
+    /// Says in the registry who is here; again when the number of channels has changed.
+    pub(crate) fn announce(&self) {
+        let inner = self.lock();
+        // Under the lock: nobody is announced again after the farewell.
+        if !inner.counted {
+            return;
+        }
+        let connection = self.gateway.connection_name(self.number);
+        let value = serde_json::json!({
+            "connection": connection,
+            "node": &*self.gateway.node.0,
+            "dialect": self.dialect.name(),
+            "user": inner.identity.user.as_deref(),
+            "channels": inner.subscriptions.len(),
+            "connected_at": u64::from(self.connected_at) * 1000,
+        });
+        let value = Some(value.to_string());
+        self.gateway.registry.register(Registration { topic: CONNECTIONS, key: connection, value });
+    }
+
     /// Marks the session as counted among its user's; whether it was before.
     pub(crate) fn count(&self, counted: bool) -> bool {
         std::mem::replace(&mut self.lock().counted, counted)

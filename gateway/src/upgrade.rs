@@ -6,7 +6,7 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
     dialect::{self, Dialect, Doors, Opening, Refusal},
@@ -132,7 +132,13 @@ pub fn origin_allowed(gateway: &Gateway, headers: &HeaderMap) -> bool {
     if allowed.iter().any(|pattern| pattern == "*" || pattern.eq_ignore_ascii_case(origin)) {
         return true;
     }
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    same_origin(headers)
+}
+
+/// Whether a request comes from a page of ours, or from no page at all.
+pub fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
+    let Some(origin) = text(header::ORIGIN) else { return true };
     let authority = origin.split_once("://").map(|(_, authority)| authority);
-    authority.is_some() && authority == host
+    authority.is_some() && authority == text(header::HOST)
 }

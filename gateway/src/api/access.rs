@@ -1,10 +1,14 @@
 //! Who asks over HTTP, and whether they may.
 
-use http::{HeaderMap, StatusCode};
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, StatusCode, request::Parts};
 use shared::{auth::Identity, channel::Channel};
 
 use super::problem::Problem;
-use crate::{gateway::Gateway, upgrade::Upgrade};
+use crate::{
+    gateway::{Gateway, GatewayState},
+    upgrade::Upgrade,
+};
 
 /// Who asks: `Authorization: Bearer`, `X-API-Key` or `?token=`. A credential that is given is always
 /// checked.
@@ -30,18 +34,24 @@ pub fn identify(
     }
 }
 
-/// Lets operators in: an API key, a token of the role `admin`, or anybody in development.
-///
-/// # Errors
-/// 401 without a credential, 403 when it does not suffice.
-pub fn operator(
-    gateway: &Gateway,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<Identity, Problem> {
-    let identity = identify(gateway, headers, query)?;
+/// Lets operators in: an API key, a token of the role `admin`, or in development anybody without a
+/// credential. Refuses with 401 without a credential, with 403 when it does not suffice.
+pub struct Operator;
+
+impl FromRequestParts<GatewayState> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        gateway: &GatewayState,
+    ) -> Result<Self, Problem> {
+        operator(gateway, &identify(gateway, &parts.headers, parts.uri.query())?)
+    }
+}
+
+fn operator(gateway: &Gateway, identity: &Identity) -> Result<Operator, Problem> {
     if identity.is_admin() || (!gateway.config.production() && !identity.is_known()) {
-        Ok(identity)
+        Ok(Operator)
     } else if identity.is_known() {
         Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, RawQuery, State},
+    extract::{Path, RawQuery, State},
     http::HeaderMap,
 };
 use http::StatusCode;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use shared::{channel::Channel, position::Position, store::Page};
 
-use super::{access, problem::Problem};
+use super::{access, body::Params, problem::Problem};
 use crate::{dialect::native::event_json, gateway::GatewayState, publication::Outgoing};
 
 /// Events of a page when the client names no limit, and the most it may name.
@@ -53,9 +53,9 @@ pub struct Wanted {
 pub async fn events(
     State(gateway): State<GatewayState>,
     Path(name): Path<String>,
-    Query(wanted): Query<Wanted>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    Params(wanted): Params<Wanted>,
 ) -> Result<Json<Value>, Problem> {
     let channel = parse(&name)?;
     access::reader(&gateway, &headers, query.as_deref(), &channel)?;

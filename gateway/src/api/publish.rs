@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
@@ -18,7 +17,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use super::{access, problem::Problem};
+use super::{access, body::Body, problem::Problem};
 use crate::{
     appender::{Appender, Taken},
     gateway::GatewayState,
@@ -42,7 +41,7 @@ pub async fn publish(
     State(gateway): State<GatewayState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<Response, Problem> {
     let identity = access::identify(&gateway, &headers, query.as_deref())?;
     let open = !gateway.config.production() && !identity.is_known();
@@ -145,6 +144,11 @@ fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
     Ok((stream, fields))
 }
 
+/// The answer to an event that is wrong.
+pub(super) fn problem(index: usize, Rejection { path, message }: Rejection) -> Problem {
+    problems(&[Wrong { index, path, message }])
+}
+
 fn problems(wrong: &[Wrong]) -> Problem {
     let list: Vec<Value> = wrong
         .iter()
@@ -154,7 +158,8 @@ fn problems(wrong: &[Wrong]) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail).with("problems", list.into())
 }
 
-fn answer(taken: &[Taken]) -> Result<Response, Problem> {
+/// The answer to a publisher whose events became this.
+pub(super) fn answer(taken: &[Taken]) -> Result<Response, Problem> {
     let all = |wanted: fn(&Taken) -> bool| taken.iter().all(wanted);
     if all(|taken| matches!(taken, Taken::Published(_))) {
         return Ok(Json(json!({ "published": published(taken) })).into_response());

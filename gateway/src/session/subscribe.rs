@@ -80,6 +80,8 @@ impl Session {
         // Most sockets listen to one channel or to few: no room is kept for more.
         inner.subscriptions.reserve_exact(1);
         inner.subscriptions.push(subscription);
+        drop(inner);
+        self.announce();
     }
 
     async fn subscribe_presence(self: &Arc<Self>, channel: &Channel, wish: &Subscribe) {

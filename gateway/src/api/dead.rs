@@ -1,0 +1,226 @@
+//! Dead letters: what was not accepted, with the reason; seen, corrected and redriven, forgotten.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use shared::{
+    entry::Fields,
+    event::submission::field,
+    source::{Source, Stream},
+    store::DeadLetter,
+};
+use tokio::time::Instant;
+
+use super::{
+    access::Operator,
+    body::{Body, Params},
+    problem::Problem,
+    publish,
+};
+use crate::{
+    appender::{Appender, Taken},
+    gateway::{Gateway, GatewayState},
+};
+
+/// Dead letters of a page when the client names no limit, and the most it may name.
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 200;
+
+/// How long a redrive waits for its outcome, as a publisher does.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What may be asked of the list.
+#[derive(Debug, Deserialize)]
+pub struct Wanted {
+    stream: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<i64>,
+}
+
+/// `GET /v1/dead`
+pub async fn list(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+    Params(wanted): Params<Wanted>,
+) -> Result<Json<Value>, Problem> {
+    let sources = sources(&gateway, wanted.stream.as_deref())?;
+    let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let mut letters = Vec::new();
+    for source in sources {
+        // One more tells whether there is a next page.
+        let read = gateway.store.dead_letters(source, wanted.cursor, limit + 1).await;
+        letters.extend(read.map_err(|error| Problem::store(&error))?);
+    }
+    letters.sort_unstable_by_key(|letter| std::cmp::Reverse(letter.id));
+    let more = letters.len() > limit;
+    letters.truncate(limit);
+    let next = letters.last().filter(|_| more).map(|letter| letter.id.to_string());
+    let dead: Vec<Value> = letters.iter().map(shown).collect();
+    Ok(Json(json!({ "dead": dead, "next": next })))
+}
+
+/// The sources to look through: a stream's partitions, or one partition `NAME:K`, or everything.
+fn sources(gateway: &Gateway, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
+    let Some(name) = stream.filter(|name| !name.is_empty()) else { return Ok(vec![None]) };
+    if let Ok(stream) = name.parse::<Stream>() {
+        let partitions = 0..gateway.config.record.partitions;
+        return Ok(partitions.map(|partition| Some(Source { stream, partition })).collect());
+    }
+    let source = name.parse::<Source>().map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, error.to_string()).with("parameter", "stream".into())
+    })?;
+    Ok(vec![Some(source)])
+}
+
+/// `GET /v1/dead/{id}`
+pub async fn one(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(shown(&find(&gateway, &id).await?)))
+}
+
+/// `DELETE /v1/dead/{id}`
+pub async fn forget(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let number = id.parse().map_err(|_| unknown(&id))?;
+    let dropped = gateway.store.drop_dead_letter(number).await;
+    if dropped.map_err(|error| Problem::store(&error))? {
+        Ok(Json(json!({ "dropped": id })))
+    } else {
+        Err(unknown(&id))
+    }
+}
+
+/// `POST /v1/dead/{id}/redrive`: appended as corrected, and forgotten once it is recorded.
+///
+/// A repetition, after an answer that came too late, is recognized by its `event_id`.
+pub async fn redrive(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let letter = find(&gateway, &id).await?;
+    let (number, stream) = (letter.id, letter.source.stream);
+    let fields = corrected(letter, &corrections(&body)?)?;
+    Appender::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
+    let deadline = Instant::now() + DEADLINE;
+    let taken = gateway.appender.append(vec![(stream, fields)], deadline).await;
+    if matches!(taken.as_slice(), [Taken::Published(_)])
+        && let Err(error) = gateway.store.drop_dead_letter(number).await
+    {
+        tracing::warn!(%error, letter = number, "redriven, but not forgotten yet");
+    }
+    publish::answer(&taken)
+}
+
+/// The `fields` of a request: new values by name, null removes.
+fn corrections(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        #[serde(default)]
+        fields: Map<String, Value>,
+    }
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("expected {{\"fields\": {{NAME: VALUE or null}}}}: {error}");
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    Ok(asked.fields)
+}
+
+/// The entry to append: the letter's fields with the corrections over them.
+fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields, Problem> {
+    let mut fields: BTreeMap<String, String> = letter.fields;
+    // Whoever waited for the first outcome has been told.
+    fields.remove(field::REPLY);
+    for (name, value) in changes {
+        match value {
+            Value::Null => drop(fields.remove(name)),
+            Value::String(text) => drop(fields.insert(name.clone(), text.clone())),
+            Value::Number(_) | Value::Object(_) => {
+                drop(fields.insert(name.clone(), value.to_string()));
+            }
+            Value::Bool(_) | Value::Array(_) => {
+                let wrong = shared::event::Rejection::new(name, "must be a text");
+                return Err(publish::problem(0, wrong));
+            }
+        }
+    }
+    let own = || format!("~redrive:{}:{}", letter.id, letter.entry);
+    fields.entry(field::EVENT_ID.to_owned()).or_insert_with(own);
+    Ok(Fields(fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()))
+}
+
+async fn find(gateway: &Gateway, id: &str) -> Result<DeadLetter, Problem> {
+    let number = id.parse().map_err(|_| unknown(id))?;
+    let found = gateway.store.dead_letter(number).await;
+    found.map_err(|error| Problem::store(&error))?.ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no dead letter {id}"))
+}
+
+fn shown(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.id.to_string(),
+        "stream": letter.source.to_string(),
+        "entry": letter.entry,
+        "reason": letter.reason,
+        "at": letter.at,
+        "fields": letter.fields,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> DeadLetter {
+        let fields = [("type", "task_created"), ("id", "t"), ("x", "y"), ("reply", "n:1")];
+        DeadLetter {
+            id: 7,
+            source: Source::first(Stream::Tasks),
+            entry: "5-0".into(),
+            reason: "data.title is required".into(),
+            at: 5,
+            fields: fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        }
+    }
+
+    #[test]
+    fn corrections_are_merged_and_null_removes() {
+        let body = br#"{"fields":{"data":{"title":"again"},"x":null,"at":5}}"#;
+        let fields = corrected(letter(), &corrections(body).unwrap()).unwrap();
+        let text = |name| fields.get(name).map(String::from_utf8_lossy);
+        assert_eq!(text("data").unwrap(), r#"{"title":"again"}"#);
+        assert_eq!(text("at").unwrap(), "5");
+        assert!(text("x").is_none() && text("reply").is_none());
+        assert!(Appender::check(Stream::Tasks, &fields).is_ok());
+    }
+
+    #[test]
+    fn a_redrive_that_is_repeated_is_the_same_event() {
+        let event_id = || corrected(letter(), &Map::new()).unwrap().get("event_id").map(Vec::from);
+        assert_eq!(event_id(), event_id());
+        assert!(event_id().is_some());
+        assert!(corrections(br#"{"feilds":{}}"#).is_err());
+        assert!(corrections(b"").unwrap().is_empty());
+    }
+}
