@@ -21,11 +21,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{delete, get, post},
 };
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use self::problem::Problem;
 use crate::{
-    dialect,
+    console, dialect,
     gateway::GatewayState,
     upgrade::{Upgrade, upgrade},
 };
@@ -51,6 +51,7 @@ pub fn router(gateway: GatewayState) -> Router {
         .route("/v1/dead/{id}", get(dead::one).delete(dead::forget))
         .route("/v1/dead/{id}/redrive", post(dead::redrive))
         .route("/v1/explain/{event}", get(explain::explain))
+        .merge(console::routes())
         .method_not_allowed_fallback(not_allowed)
         .fallback(unknown);
     for dialect in dialect::ALL {
@@ -89,8 +90,15 @@ async fn unknown(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let upgrade = Upgrade::of(request.uri().path(), request.uri().query(), request.headers());
-    if request.method() == Method::GET && dialect::ALL.iter().any(|d| d.recognizes(&upgrade)) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let upgrade = Upgrade::of(path, request.uri().query(), headers);
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_socket = dialect::ALL.iter().any(|dialect| dialect.recognizes(&upgrade));
+    let is_deployment = upgrade.query("deploymentId").is_some();
+    if is_get && path == "/" && !is_deployment && accepts_html(headers) {
+        return console::page(headers);
+    }
+    if is_get && is_socket {
         let answer = (StatusCode::UPGRADE_REQUIRED, "Expected WebSocket");
         let mut answer = answer.into_response();
         let websocket = http::HeaderValue::from_static("websocket");
@@ -101,6 +109,11 @@ async fn unknown(request: Request) -> Response {
         return Problem::new(StatusCode::NOT_FOUND, "there is no such path").into_response();
     }
     (StatusCode::NOT_FOUND, "Not Found").into_response()
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).into_iter();
+    accept.filter_map(|value| value.to_str().ok()).any(|accept| accept.contains("text/html"))
 }
 
 async fn not_allowed() -> Problem {

@@ -21,7 +21,7 @@ const QUICK: Heartbeat = Heartbeat {
     ping: Ping::Control,
     rhythm: Rhythm::Own,
     life: Life::AnyFrame,
-    death: Death::Close { code: close::HEARTBEAT_TIMEOUT, reason: "silent" },
+    death: Death::Close { code: close::HEARTBEAT_TIMEOUT, reason: "silent", last: None },
 };
 
 async fn node(heartbeat: Heartbeat) -> anyhow::Result<Node> {
