@@ -104,14 +104,15 @@ async fn a_publisher_is_held_to_its_rate() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_to_publish_is_413() {
+async fn data_above_its_limit_is_a_problem_and_a_body_above_its_own_is_413() {
     let cluster = Cluster::embedded().start().await;
     let event = |size: usize| {
         let data = json!({"x": "x".repeat(size)});
         json!({"stream": "messages", "type": "song", "data": data})
     };
     cluster.post("/v1/publish", &event(1_900_000)).await.expect(200);
-    cluster.post("/v1/publish", &event(2_200_000)).await.expect(413);
+    let problems = cluster.post("/v1/publish", &event(2_200_000)).await.expect(400).json();
+    assert_eq!(problems["problems"][0]["path"], "data", "{problems}");
     cluster.post("/v1/publish", &event(5_000_000)).await.expect(413);
 }
 

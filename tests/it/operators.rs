@@ -1,8 +1,11 @@
 //! What an operator sees and does: probes, metrics, connections, cutting a user off.
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::client::Socket;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{PATIENCE, Socket};
 use crate::cluster::{Cluster, token_with};
 
 const KEY: &str = "operator-key-of-the-test-0123456789";
@@ -34,7 +37,16 @@ async fn the_metrics_have_their_fixed_names() {
     ] {
         assert!(gateway.contains(name), "{name} is missing:\n{gateway}");
     }
-    let worker = cluster.http.get(&cluster.workers[0].http("/metrics")).await.expect(200).body;
+    let worker = &cluster.workers[0];
+    // How far a worker is behind, it looks up every now and then.
+    let deadline = Instant::now() + PATIENCE;
+    let worker = loop {
+        let body = cluster.http.get(&worker.http("/metrics")).await.expect(200).body;
+        if body.contains("fanfare_worker_lag_entries{") || Instant::now() > deadline {
+            break body;
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
     for name in [
         "fanfare_worker_events_total{",
         "fanfare_worker_batch_seconds_bucket",
@@ -68,7 +80,7 @@ async fn connections_of_all_nodes_are_listed_and_a_user_is_cut_off_everywhere() 
         sockets.push(socket);
     }
     let list = cluster.gateways[0].http("/v1/connections?user=mallory");
-    let deadline = tokio::time::Instant::now() + crate::client::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let answer =
             cluster.http.send("GET", &list, &with_key(), None).await.unwrap().expect(200).json();
@@ -80,7 +92,7 @@ async fn connections_of_all_nodes_are_listed_and_a_user_is_cut_off_everywhere() 
             }
             break;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{answer}");
+        assert!(Instant::now() < deadline, "{answer}");
     }
     let cut = cluster.gateways[0].http("/v1/users/mallory/connections");
     let answer =
