@@ -350,7 +350,8 @@ pub trait Store: Send + Sync + 'static {
         state_bytes_max: usize,
     ) -> Result<Committed, StoreError>;
 
-    /// Events after `seq`, in order, with all their channels: what a new owner publishes again.
+    /// Events after `seq`, in order, with all their channels: what a new owner publishes again. At
+    /// most `events_max` and a few megabytes; whoever wants all asks again until none comes.
     async fn unpublished(
         &self,
         source: Source,

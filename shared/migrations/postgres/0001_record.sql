@@ -137,6 +137,15 @@ CREATE INDEX entity_ended ON entity (ended) WHERE ended IS NOT NULL;
 CREATE INDEX entity_lease ON entity (source, lease_until) WHERE lease_until IS NOT NULL;
 CREATE UNIQUE INDEX entity_path ON entity (kind, path) WHERE path IS NOT NULL;
 
+-- States are rewritten all the time, and lz4 packs them twice as fast as the default does. Servers
+-- before 14, and those built without it, stay with the default.
+DO $$ BEGIN
+    EXECUTE 'ALTER TABLE entity ALTER COLUMN state SET COMPRESSION lz4';
+    EXECUTE 'ALTER TABLE event ALTER COLUMN payload SET COMPRESSION lz4';
+EXCEPTION WHEN feature_not_supported OR syntax_error THEN
+    NULL;
+END $$;
+
 -- What was not accepted, and why.
 CREATE TABLE dead_letter (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -15,35 +15,35 @@ CREATE VIEW clock AS SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms;
 
 -- The workers that live.
 CREATE TABLE worker (
-    name        TEXT   PRIMARY KEY,
+    name        TEXT    PRIMARY KEY,
     lease_until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each partition of a stream: who owns it and how far it is.
 CREATE TABLE source (
-    id          INTEGER PRIMARY KEY,               -- stream × 65536 + partition
-    name        TEXT   NOT NULL UNIQUE,
+    id          INTEGER PRIMARY KEY,              -- stream × 65536 + partition
+    name        TEXT    NOT NULL UNIQUE,
     owner       TEXT,
     lease_until INTEGER NOT NULL DEFAULT 0,
-    fence       INTEGER NOT NULL DEFAULT 0,        -- rises with every change of owner
-    cursor      TEXT   NOT NULL DEFAULT '0-0',    -- the last entry that was read
-    top         TEXT   NOT NULL DEFAULT '0-0',    -- the highest entry ever taken in
+    fence       INTEGER NOT NULL DEFAULT 0,       -- rises with every change of owner
+    cursor      TEXT    NOT NULL DEFAULT '0-0',   -- the last entry that was read
+    top         TEXT    NOT NULL DEFAULT '0-0',   -- the highest entry ever taken in
     seq         INTEGER NOT NULL DEFAULT 0,
     published   INTEGER NOT NULL DEFAULT 0,
-    recorded    INTEGER NOT NULL DEFAULT 0,        -- time of the last batch, never decreasing
-    replid      TEXT   NOT NULL DEFAULT '',
+    recorded    INTEGER NOT NULL DEFAULT 0,       -- time of the last batch, never decreasing
+    replid      TEXT    NOT NULL DEFAULT '',
     generation  INTEGER NOT NULL DEFAULT 0,
     epoch       INTEGER NOT NULL DEFAULT 0,
-    attempts    INTEGER NOT NULL DEFAULT 0         -- owners in a row that got nowhere
+    attempts    INTEGER NOT NULL DEFAULT 0        -- owners in a row that got nowhere
 ) STRICT;
 
 -- One row for each channel and source that feeds it: the counter of its offsets. Never deleted.
 CREATE TABLE channel (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
-    name   TEXT   NOT NULL,
+    name   TEXT    NOT NULL,
     source INTEGER NOT NULL,
-    head   INTEGER NOT NULL,                       -- the last offset given
-    floor  INTEGER NOT NULL DEFAULT 0,             -- the last offset removed by retention
+    head   INTEGER NOT NULL,                      -- the last offset given
+    floor  INTEGER NOT NULL DEFAULT 0,            -- the last offset removed by retention
     UNIQUE (name, source)
 ) STRICT;
 
@@ -51,19 +51,19 @@ CREATE TABLE channel (
 CREATE TABLE event (
     source   INTEGER NOT NULL,
     seq      INTEGER NOT NULL,
-    entry    TEXT   NOT NULL,
+    entry    TEXT    NOT NULL,
     recorded INTEGER NOT NULL,
     subject  TEXT,
     user_id  TEXT,
-    offsets  TEXT   NOT NULL,                     -- [[channel.id, offset], …]
-    payload  TEXT   NOT NULL,                     -- JSON, as it travels
+    offsets  TEXT    NOT NULL,                    -- [[channel.id, offset], …]
+    payload  TEXT    NOT NULL,                    -- JSON, as it travels
     PRIMARY KEY (source, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- Where it can be read: one thin row for each channel that carries it.
 CREATE TABLE publication (
-    channel INTEGER NOT NULL,                      -- channel.id, which knows the source
-    number  INTEGER NOT NULL,                      -- the offset
+    channel INTEGER NOT NULL,                     -- channel.id, which knows the source
+    number  INTEGER NOT NULL,                     -- the offset
     seq     INTEGER NOT NULL,
     PRIMARY KEY (channel, number)
 ) STRICT, WITHOUT ROWID;
@@ -74,34 +74,34 @@ CREATE TABLE known (
     ms     INTEGER NOT NULL,
     number INTEGER NOT NULL,
     digest INTEGER NOT NULL,
-    seq    INTEGER,                                -- the event that it became, if any
+    seq    INTEGER,                               -- the event that it became, if any
     PRIMARY KEY (source, ms, number, digest)
 ) STRICT, WITHOUT ROWID;
 
 -- Producers' own ids, each applied once in 24 hours.
 CREATE TABLE applied (
-    stream   TEXT   NOT NULL,
-    event_id TEXT   NOT NULL,
+    stream   TEXT    NOT NULL,
+    event_id TEXT    NOT NULL,
     recorded INTEGER NOT NULL,
-    offsets  TEXT   NOT NULL,                     -- [["channel", offset], …]
+    offsets  TEXT    NOT NULL,                    -- [["channel", offset], …]
     PRIMARY KEY (stream, event_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX applied_recorded ON applied (recorded);
 
 -- What all events of an entity add up to.
 CREATE TABLE entity (
-    kind        TEXT   NOT NULL,
-    id          TEXT   NOT NULL,
-    state       TEXT   NOT NULL,                  -- JSON object
+    kind        TEXT    NOT NULL,
+    id          TEXT    NOT NULL,
+    state       TEXT    NOT NULL,                 -- JSON object
     status      TEXT,                             -- of the state, cut to 64 characters
     created     INTEGER NOT NULL,
     updated     INTEGER NOT NULL,
     ended       INTEGER,
     version     INTEGER NOT NULL,
-    source      INTEGER NOT NULL,                  -- of its last event
+    source      INTEGER NOT NULL,                 -- of its last event
     lease_ms    INTEGER,
     lease_until INTEGER,
-    path        INTEGER,                           -- fingerprint of a repository's path
+    path        INTEGER,                          -- fingerprint of a repository's path
     PRIMARY KEY (kind, id)
 ) STRICT;
 CREATE INDEX entity_created ON entity (kind, created, id);
@@ -114,11 +114,11 @@ CREATE UNIQUE INDEX entity_path ON entity (kind, path) WHERE path IS NOT NULL;
 CREATE TABLE dead_letter (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     source   INTEGER NOT NULL,
-    entry    TEXT   NOT NULL,
-    label    TEXT   NOT NULL,
-    reason   TEXT   NOT NULL,
+    entry    TEXT    NOT NULL,
+    label    TEXT    NOT NULL,
+    reason   TEXT    NOT NULL,
     recorded INTEGER NOT NULL,
-    fields   TEXT   NOT NULL                      -- JSON object of texts
+    fields   TEXT    NOT NULL                     -- JSON object of texts
 ) STRICT;
 CREATE INDEX dead_letter_source ON dead_letter (source, id);
 

@@ -44,20 +44,26 @@ const PUBLISH: Statement = each(
      SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1)",
 );
 
+/// The most bytes of payloads that are read at once to be published again.
+const AFTER_BYTES_MAX: i64 = 8 * 1024 * 1024;
+
 const AFTER: Statement = both(
-    "SELECT epoch.value, e.seq, e.offsets, e.payload FROM epoch, event e
-     WHERE e.source = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3",
+    "SELECT a.seq, a.offsets, a.payload, epoch.value FROM epoch, (
+         SELECT e.seq, e.offsets, e.payload,
+         sum(octet_length(e.payload)) OVER (ORDER BY e.seq) - octet_length(e.payload) AS before
+         FROM event e WHERE e.source = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3
+     ) AS a WHERE a.before < $4 ORDER BY a.seq",
 );
 
 const BY_ENTRY: Statement = both(
-    "SELECT e.source, e.seq, e.offsets, e.payload FROM known k
+    "SELECT e.seq, e.offsets, e.payload, e.source FROM known k
      JOIN event e ON e.source = k.source AND e.seq = k.seq
      WHERE k.source IN (SELECT id FROM source) AND k.ms = $1 AND k.number = $2
      ORDER BY e.recorded DESC LIMIT 1",
 );
 
 const BY_OFFSET: Statement = both(
-    "SELECT e.source, e.seq, e.offsets, e.payload FROM channel c
+    "SELECT e.seq, e.offsets, e.payload, e.source FROM channel c
      JOIN publication p ON p.channel = c.id AND p.number = $3
      JOIN event e ON e.source = c.source AND e.seq = p.seq
      WHERE c.name = $1 AND c.source = $2 AND (SELECT value FROM epoch) = $4",
@@ -117,10 +123,10 @@ struct Read {
 
 impl Read {
     fn row(source: Source, row: &Row) -> Result<Self, StoreError> {
-        let offsets = serde_json::from_str(row.text(2)?)
+        let offsets = serde_json::from_str(row.text(1)?)
             .map_err(|error| StoreError::Refused(error.to_string()))?;
-        let payload = Bytes::copy_from_slice(row.text(3)?.as_bytes());
-        Ok(Self { source, seq: row.count(1)?, offsets, payload })
+        let payload = Bytes::copy_from_slice(row.text(2)?.as_bytes());
+        Ok(Self { source, seq: row.count(0)?, offsets, payload })
     }
 
     fn places(&self, names: &HashMap<i64, Channel>) -> Vec<(Channel, u64)> {
@@ -140,7 +146,8 @@ async fn name_all(
     channel::names(session, ids).await
 }
 
-/// Events after `seq` with all their channels, in order.
+/// Events after `seq` with all their channels, in order: at most `events_max` and about
+/// [`AFTER_BYTES_MAX`], but one at least if there is one.
 pub(super) async fn after(
     session: &mut Session,
     source: Source,
@@ -148,9 +155,10 @@ pub(super) async fn after(
     events_max: usize,
 ) -> Result<Vec<Publication>, StoreError> {
     let limit = Param::Int(i64::try_from(events_max).unwrap_or(i64::MAX));
-    let params = [Param::Int(source::number(source)), Param::Int(source::int(after_seq)), limit];
+    let (from, bytes) = (Param::Int(source::int(after_seq)), Param::Int(AFTER_BYTES_MAX));
+    let params = [Param::Int(source::number(source)), from, limit, bytes];
     let rows = session.rows(&AFTER, &params).await?;
-    let epoch = rows.first().map_or(Ok(Epoch(0)), |row| row.int(0).map(source::epoch))?;
+    let epoch = rows.first().map_or(Ok(Epoch(0)), |row| row.int(3).map(source::epoch))?;
     let events: Vec<Read> =
         rows.iter().map(|row| Read::row(source, row)).collect::<Result<_, _>>()?;
     let names = name_all(session, &events).await?;
@@ -178,7 +186,7 @@ pub(super) async fn trace(session: &mut Session, what: &str) -> Result<Option<Tr
         None => by_entry(session, what).await?,
     };
     let Some(row) = row else { return Ok(None) };
-    let event = [Read::row(source::of(row.int(0)?)?, &row)?];
+    let event = [Read::row(source::of(row.int(3)?)?, &row)?];
     let names = name_all(session, &event).await?;
     let [event] = event;
     let offsets = event.places(&names);

@@ -1,6 +1,6 @@
 //! SQLite: one connection that writes, several that read, and what the errors mean.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
     Connection as _, Sqlite as Db, SqliteConnection, SqlitePool,
@@ -146,39 +146,30 @@ fn arguments(params: &[Param<'_>]) -> Result<SqliteArguments, StoreError> {
 /// The rows of a table as a JSON array of arrays.
 fn rows_json(columns: &[Column<'_>]) -> String {
     let rows = columns.first().map_or(0, Column::len);
-    let mut json = String::with_capacity(rows * 64);
-    json.push('[');
+    let mut json = Vec::with_capacity(rows * 64);
+    json.push(b'[');
     for at in 0..rows {
-        json.push_str(if at == 0 { "[" } else { ",[" });
+        json.extend_from_slice(if at == 0 { b"[" } else { b",[" });
         for (nth, column) in columns.iter().enumerate() {
             if nth > 0 {
-                json.push(',');
+                json.push(b',');
             }
             match column {
-                Column::Ints(values) => int(&mut json, Some(values[at])),
-                Column::MaybeInts(values) => int(&mut json, values[at]),
-                Column::Texts(values) => text(&mut json, Some(values[at])),
-                Column::MaybeTexts(values) => text(&mut json, values[at]),
+                Column::Ints(values) => push(&mut json, values[at]),
+                Column::MaybeInts(values) => push(&mut json, values[at]),
+                Column::Texts(values) => push(&mut json, values[at]),
+                Column::MaybeTexts(values) => push(&mut json, values[at]),
             }
         }
-        json.push(']');
+        json.push(b']');
     }
-    json.push(']');
-    json
+    json.push(b']');
+    String::from_utf8(json).unwrap_or_default()
 }
 
-fn int(json: &mut String, value: Option<i64>) {
-    match value {
-        Some(value) => drop(write!(json, "{value}")),
-        None => json.push_str("null"),
-    }
-}
-
-fn text(json: &mut String, value: Option<&str>) {
-    match value.map(serde_json::to_string) {
-        Some(Ok(quoted)) => json.push_str(&quoted),
-        _ => json.push_str("null"),
-    }
+/// Numbers and texts are always written, and written as UTF-8.
+fn push(json: &mut Vec<u8>, value: impl serde::Serialize) {
+    drop(serde_json::to_writer(json, &value));
 }
 
 const BUSY: i32 = 5;
@@ -215,5 +206,22 @@ pub(super) fn error(failure: sqlx::Error) -> StoreError {
             _ => StoreError::Unavailable(text),
         },
         _ => StoreError::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_becomes_rows_of_json() {
+        let columns = [
+            Column::Ints(vec![1, i64::MIN]),
+            Column::MaybeTexts(vec![Some("a\"\n"), None]),
+            Column::MaybeInts(vec![None, Some(-2)]),
+        ];
+        let rows = r#"[[1,"a\"\n",null],[-9223372036854775808,null,-2]]"#;
+        assert_eq!(rows_json(&columns), rows);
+        assert_eq!(rows_json(&[]), "[]");
     }
 }
