@@ -55,6 +55,25 @@ export async function start(t, { port, home = folder(t), role = [], env = {} } =
   return { url, port, home, kill: () => end("SIGKILL"), drain: () => end("SIGTERM") };
 }
 
+/** A Redis of the test's own; null where there is none to start. */
+export async function startRedis(t) {
+  const [port, home] = [await freePort(), folder(t)];
+  const child = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--dir", home, "--save", "", "--appendonly", "no"], { stdio: "ignore" });
+  const missing = await new Promise((done) => child.once("error", () => done(true)).once("spawn", () => done(false)));
+  if (missing) return null;
+  t.after(() => child.kill("SIGKILL"));
+  const command = (...words) =>
+    new Promise((done, fail) => {
+      const socket = connect(port, "127.0.0.1", () => {
+        socket.write(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`);
+      });
+      socket.once("data", (data) => done(String(data)) ?? socket.end());
+      socket.once("error", fail);
+    });
+  await until(() => command("PING").then((answer) => answer.startsWith("+PONG"), () => false), "redis answers");
+  return { url: `redis://127.0.0.1:${port}`, command };
+}
+
 export async function publish(url, events) {
   const answer = await fetch(`${url}/v1/publish`, {
     method: "POST",

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { now } from "./clock.ts";
 import { openAlerts, running, runningTasks } from "./collection.ts";
 import { duration } from "./format.ts";
-import { client, connection, connectionState, degraded, environment, lag, logout, nextAttempt, session } from "./gateway.ts";
+import { client, connection, connectionState, degraded, environment, lag, logout, moving, nextAttempt, session } from "./gateway.ts";
 import { Connections } from "./pages/connections.tsx";
 import { DeploymentPage, Deployments } from "./pages/deployments.tsx";
 import { Agents, Alerts, Repos } from "./pages/fleet.tsx";
@@ -156,6 +156,7 @@ function ownState(): [Tone, string, string] {
     return degraded.value ? ["warn", "Degraded", degraded.value] : ["good", "Connected", way];
   }
   if (connectionState.value === "connecting") {
+    if (moving.value) return ["live", "Changing nodes", "this one is restarting; or"];
     const wait = nextAttempt.value === null ? 0 : nextAttempt.value - now.value;
     return ["warn", "Not connected", wait > 1000 ? `next try in ${Math.ceil(wait / 1000)} s, or` : "trying, or"];
   }

@@ -13,6 +13,8 @@ export const connection = signal<Connection | null>(null);
 export const lag = signal<number | null>(null);
 /** Why the server is degraded; null when it is not. */
 export const degraded = signal<string | null>(null);
+/** The server asked to go elsewhere: a change, not a loss. */
+export const moving = signal(false);
 /** When the next attempt is due, ms since 1970; null when none waits. */
 export const nextAttempt = signal<number | null>(null);
 
@@ -110,7 +112,10 @@ function watch(): void {
     nextAttempt.value = null;
     void measure();
   });
-  client.on("reconnecting", ({ delay }) => (nextAttempt.value = Date.now() + delay));
+  client.on("reconnecting", ({ attempt, delay }) => {
+    moving.value = attempt === 0;
+    nextAttempt.value = Date.now() + delay;
+  });
   client.on("status", (status) => (degraded.value = status.degraded ? (status.reason ?? "a service does not answer") : null));
   client.on("error", (error) => {
     if (error.terminal && error.code === 4001) session.value = "login";

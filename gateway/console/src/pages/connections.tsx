@@ -22,7 +22,7 @@ interface Answer {
   next: string | null;
 }
 
-const EVERY_MS = 5000;
+const EVERY_MS = 2000;
 const PAGES_MAX = 5;
 
 /** What the protocols are called here. */

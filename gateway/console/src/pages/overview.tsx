@@ -65,7 +65,7 @@ function Figures(): JSX.Element {
     ["Connections", from ? count([...dialects.values()].reduce((sum, one) => sum + one, 0)) : "–", `on this node, ${plural([...dialects.values()].filter((one) => one > 0).length, "protocol")}`, to("connections")],
     ["Delivered", latest ? decimal(latest.delivered) : "–", "frames a second"],
     ["Delivery", seconds(median), tail === undefined ? "nothing in the last minute" : `median, 99 % within ${seconds(tail)}`],
-    ["Waiting", lag === null ? "–" : count(lag), lag === null ? "no worker at this address" : "entries not yet recorded", to("streams")],
+    ["Waiting", lag === null ? "–" : count(lag), lag === null ? "not measured at this address" : "entries not yet recorded", to("streams")],
   ];
   return (
     <dl class="figures">

@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { every } from "../clock.ts";
 import { count, decimal, duration, plural } from "../format.ts";
 import { api } from "../gateway.ts";
-import { by, followMetrics, metricsError, points, scrape, streamRates } from "../metrics.ts";
+import { by, followMetrics, metricsError, points, scrape, streamRates, total } from "../metrics.ts";
 import { Ago, Dot, Empty, Failure, Heading, Skeleton, type Tone } from "../ui/bits.tsx";
 
 interface Part {
@@ -52,11 +52,11 @@ export function Streams(): JSX.Element {
     void read();
     return () => stops.forEach((stop) => stop());
   });
-  const waiting = [...by(scrape.value, "fanfare_worker_lag_entries", "stream").values()].reduce((sum, one) => sum + one, 0);
+  const waiting = total(scrape.value, "fanfare_worker_lag_entries");
   return (
     <>
       <Heading title="Streams">
-        <p>{scrape.value ? (waiting > 0 ? `${plural(waiting, "entry", "entries")} not yet recorded` : "Everything is recorded") : metricsError.value ? "" : "Reading…"}</p>
+        <p>{scrape.value ? behind(waiting) : metricsError.value ? "" : "Reading…"}</p>
       </Heading>
       {parts.value.length > 0 && (
         <ul class="plain parts" aria-label="Parts of the server">
@@ -65,7 +65,7 @@ export function Streams(): JSX.Element {
               <Dot tone={toneOfPart(part.state)} />
               <b>{part.name}</b> {part.state}
               {part.detail && <span class="muted">{part.detail}</span>}
-              {part.ageMs !== null && <span class="muted">heard {duration(part.ageMs)} ago</span>}
+              {part.ageMs !== null && toneOfPart(part.state) !== "good" && <span class="muted">for {duration(part.ageMs)}</span>}
             </li>
           ))}
         </ul>
@@ -93,6 +93,11 @@ export function Streams(): JSX.Element {
       </section>
     </>
   );
+}
+
+function behind(waiting: number | null): string {
+  if (waiting === null) return "How far the workers are is not measured at this address";
+  return waiting > 0 ? `${plural(waiting, "entry", "entries")} not yet recorded` : "Everything is recorded";
 }
 
 function toneOfPart(state: string): Tone {
