@@ -136,6 +136,8 @@ pub struct StreamInfo {
     pub max_deleted: EntryId,
     /// How many entries it holds.
     pub length: u64,
+    /// How many entries were ever added; how far a reader is behind shows by the difference.
+    pub added: u64,
 }
 
 /// How far a source was published on a channel, and in which generation.

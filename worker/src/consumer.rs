@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     Worker,
     generation::{self, CHECK_INTERVAL, CheckError, Finding},
+    lag::Lag,
     lease::LEASE,
     projection,
     publisher::{self, PublishError},
@@ -84,6 +85,7 @@ struct Consumer {
     reread_until: EntryId,
     /// Whether the owner has counted its attempt at the current cursor.
     attempted: bool,
+    lag: Lag,
     next_renewal: Instant,
     next_check: Instant,
     next_trim: Instant,
@@ -96,6 +98,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
         attempted: false,
+        lag: Lag::default(),
         next_renewal: now + CHECK_INTERVAL,
         next_check: now,
         next_trim: now + retention::TRIM_INTERVAL,
@@ -171,12 +174,14 @@ impl Consumer {
         if Instant::now() < self.next_check {
             return Ok(());
         }
-        if let Finding::Changed { row, reread_until } =
-            generation::check(&self.worker, &self.row).await?
-        {
-            let published = self.row.published.max(row.published);
-            self.row = SourceRow { published, ..row };
-            self.reread_until = self.reread_until.max(reread_until);
+        match generation::check(&self.worker, &self.row).await? {
+            Finding::Same(info) => self.lag.observe(&self.worker.metrics, &self.row, &info),
+            Finding::Changed { row, reread_until } => {
+                let published = self.row.published.max(row.published);
+                self.row = SourceRow { published, ..row };
+                self.reread_until = self.reread_until.max(reread_until);
+                self.lag = Lag::default();
+            }
         }
         self.next_check = Instant::now() + CHECK_INTERVAL;
         Ok(())
@@ -266,6 +271,7 @@ impl Consumer {
         let committed = self.worker.store.record(row.source, row.fence, batch, bytes_max).await?;
         shared::failpoint::hit("after_commit");
         self.row.cursor = batch.cursor;
+        self.lag.recorded(batch.entries.len());
         self.row.seq = committed.seq;
         self.row.attempts = 0;
         Ok(committed)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    broker::BrokerError,
+    broker::{BrokerError, StreamInfo},
     entry::EntryId,
     store::{SourceRow, StoreError},
 };
@@ -20,8 +20,8 @@ const REREAD_MS: u64 = 60_000;
 /// What a comparison found.
 #[derive(Debug)]
 pub enum Finding {
-    /// All as it was.
-    Same,
+    /// All as it was; what the stream looks like.
+    Same(StreamInfo),
     /// The row was changed: read on from its cursor. Until `reread_until` was read again nothing
     /// may be trimmed.
     Changed {
@@ -58,7 +58,7 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
         && identity.generation == Some(row.generation)
         && worker.store.epoch() == row.epoch;
     if same_server && info.last_generated >= row.cursor {
-        return Ok(Finding::Same);
+        return Ok(Finding::Same(info));
     }
     let generation = if same_server { row.generation } else { row.generation + 1 };
     let back = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);

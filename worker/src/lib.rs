@@ -7,6 +7,7 @@
 
 pub mod consumer;
 pub mod generation;
+pub mod lag;
 pub mod lease;
 pub mod metrics;
 pub mod projection;

@@ -30,6 +30,7 @@ struct Log {
     bytes: usize,
     last: EntryId,
     max_deleted: EntryId,
+    added: u64,
     /// Where a reader has read from last: what lies before is recorded and may go.
     consumed: EntryId,
 }
@@ -51,6 +52,7 @@ impl Stream {
         let id = log.next_id();
         log.bytes += size;
         log.last = id;
+        log.added += 1;
         log.entries.push_back(Entry { id, fields: fields.clone() });
         drop(log);
         self.appended.notify_waiters();
@@ -91,6 +93,7 @@ impl Stream {
             first: log.entries.front().map(|entry| entry.id),
             max_deleted: log.max_deleted,
             length: log.entries.len() as u64,
+            added: log.added,
         }
     }
 }

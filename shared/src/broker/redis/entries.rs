@@ -98,7 +98,8 @@ pub(super) async fn inspect(link: &Link, key: &str) -> Result<StreamInfo, Broker
         match name.as_slice() {
             b"length" => info.length = redis::from_redis_value_ref(&pair[1]).unwrap_or(0),
             b"last-generated-id" => info.last_generated = entry_id(&pair[1])?,
-            // Since Redis 7.0.
+            // This one and the next since Redis 7.0.
+            b"entries-added" => info.added = redis::from_redis_value_ref(&pair[1]).unwrap_or(0),
             b"max-deleted-entry-id" => info.max_deleted = entry_id(&pair[1])?,
             b"first-entry" if pair[1] != Value::Nil => {
                 info.first = Some(entry(pair[1].clone())?.id);
