@@ -270,4 +270,18 @@ mod tests {
     fn a_role_of_its_own_needs_a_shared_broker_and_database() {
         assert_eq!(refused(Role::Worker, &[]), ["REDIS_URL", "DATABASE_URL"]);
     }
+
+    #[test]
+    fn the_readme_lists_every_setting_with_its_default() {
+        let readme = include_str!("../../README.md");
+        for line in REFERENCE.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, default)) = line.split_once(" = ") else { continue };
+            let default = match default.trim_matches('"') {
+                "" => "–".to_owned(),
+                default => format!("`{default}`"),
+            };
+            let row = format!("| `{}` | {default} |", name.to_uppercase());
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+    }
 }
