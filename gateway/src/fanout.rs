@@ -10,13 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use shared::{
-    broker::{Message, Sink, Topic},
+    broker::{Message, Registration, Sink, Topic},
     channel::ChannelKind,
     control::Control,
     publication::Publication,
 };
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, hub::HEARING};
 
 /// Where the subscriber hands over. It lives in the subscriber's task, so it holds the gateway
 /// weakly: the gateway holds the subscriber.
@@ -30,6 +30,12 @@ impl Fanout {
     pub fn new(gateway: &Arc<Gateway>) -> Arc<Self> {
         Arc::new(Self { gateway: Arc::downgrade(gateway), connected: AtomicBool::new(false) })
     }
+}
+
+/// What a node says of its own hearing: one that hears nothing is deaf only if others do.
+fn hearing(gateway: &Gateway, value: Option<&str>) -> Registration {
+    let key = gateway.node.to_string();
+    Registration { topic: HEARING, key, value: value.map(str::to_owned) }
 }
 
 #[async_trait]
@@ -71,6 +77,7 @@ impl Sink for Fanout {
         }
         gateway.metrics.broker_up.set(1.0);
         gateway.hub.trust(true);
+        gateway.registry.register(hearing(&gateway, Some("true")));
         let hub = Arc::clone(&gateway.hub);
         gateway.life.spawn_until_stop(async move { hub.compare_all().await });
         gateway.say_degraded(None);
@@ -83,6 +90,7 @@ impl Sink for Fanout {
         }
         gateway.metrics.broker_up.set(0.0);
         gateway.hub.trust(false);
+        gateway.registry.register(hearing(&gateway, None));
         gateway.say_degraded(Some("broker"));
     }
 

@@ -45,6 +45,9 @@ const SHARDS: usize = 64;
 /// How many reads of SQL and Redis this node does at once for its channels.
 const READS_MAX: usize = 32;
 
+/// The registry's topic of nodes whose subscriber hears.
+pub const HEARING: &str = "hearing";
+
 /// After so many failures in a row the node counts as deaf.
 const DEAF_FAILURES: u32 = 3;
 
@@ -60,7 +63,7 @@ pub struct Hub {
     reads: Semaphore,
     /// Whether the subscriber is connected and all channels were compared since.
     trusted: AtomicBool,
-    /// Whether this node hears nothing while the broker answers.
+    /// Whether this node hears nothing while others do.
     deaf: AtomicBool,
     /// When the database answered last, and since when the broker is trusted or not.
     store_answered: ArcSwap<Instant>,
@@ -152,16 +155,17 @@ impl Hub {
         self.trusted.load(Ordering::Acquire)
     }
 
-    /// Whether this node hears nothing, though the broker answers and it has tried several times.
+    /// Whether this node hears nothing, though others do and it has tried several times.
     pub fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Relaxed)
     }
 
-    /// Finds out whether this node is deaf. A broker that answers nobody makes no node deaf: all
-    /// unready at once would turn every client away.
+    /// Finds out whether this node is deaf: others hear while it does not. A broker that nobody
+    /// hears makes no node deaf: all unready at once would turn every client away.
     async fn listen_to_itself(&self) {
         let failures = self.subscriber.get().map_or(0, |subscriber| subscriber.failures());
-        let deaf = failures >= DEAF_FAILURES && self.broker.check().await.is_ok();
+        let deaf = failures >= DEAF_FAILURES
+            && self.broker.members(HEARING).await.is_ok_and(|others| !others.is_empty());
         self.deaf.store(deaf, Ordering::Relaxed);
     }
 
