@@ -246,6 +246,15 @@ pub struct Listed {
     pub state: State,
 }
 
+/// An entity of which nothing was heard for as long as its lease (rule 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lapsed {
+    /// Which entity.
+    pub entity: Entity,
+    /// When its lease ran out, ms since 1970.
+    pub lease_until: i64,
+}
+
 /// An entry that was not accepted.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
@@ -395,7 +404,17 @@ pub trait Store: Send + Sync + 'static {
         filter: &EntityFilter,
     ) -> Result<Vec<Listed>, StoreError>;
 
-    /// The event of an entry or of a position.
+    /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
+    /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
+    /// in time is still unread. Those that ended hold no lease.
+    async fn lapsed(
+        &self,
+        source: Source,
+        read_to_end: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>, StoreError>;
+
+    /// The event of an entry, `MS-NUMBER`, or of a position in a channel, `CHANNEL@EPOCH-OFFSET`.
     async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError>;
 
     // === Dead letters ===

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Batch, Committed, DeadLetter, EntityFilter, Listed, Options, Page, Snapshot, SourceRow, Store,
-    StoreError, Traced, channel, dead_letter,
+    Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
+    Store, StoreError, Traced, channel, dead_letter,
     engine::{Access, Engine, Session, Statement, both},
     entity, event, page,
     page::Part,
@@ -264,6 +264,19 @@ impl Store for Database {
     ) -> Result<Vec<Listed>, StoreError> {
         let asked =
             async { entity::list(&mut self.session(Access::Read).await?, kind, filter).await };
+        self.within(asked).await
+    }
+
+    async fn lapsed(
+        &self,
+        source: Source,
+        read_to_end: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>, StoreError> {
+        let asked = async {
+            let mut session = self.session(Access::Read).await?;
+            entity::lapsed(&mut session, source, read_to_end, limit).await
+        };
         self.within(asked).await
     }
 

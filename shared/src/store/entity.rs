@@ -1,9 +1,9 @@
 //! The rows of the entities: their states, and lists of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    EntityFilter, Listed, StoreError,
+    EntityFilter, Lapsed, Listed, StoreError,
     engine::{Column, Param, Row, Session, Statement, both, each},
     source,
     states::{Changed, STATUS_CHARS_MAX, States, Stored},
@@ -74,6 +74,12 @@ const LIST: Statement = each(
      AND NOT EXISTS (SELECT 1 FROM json_each($8) AS m
                      WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
      ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7",
+);
+
+const LAPSED: Statement = both(
+    "SELECT kind, id, lease_until FROM entity
+     WHERE source = $1 AND lease_until < (SELECT ms FROM clock) - $2
+     ORDER BY lease_until LIMIT $3",
 );
 
 /// Reads the states of entities and locks them until the transaction ends.
@@ -180,6 +186,25 @@ pub(super) async fn list(
         Ok(Listed { id, created, state: state(row.text(2)?)? })
     };
     session.rows(&LIST, &params).await?.iter().map(listed).collect()
+}
+
+/// Entities of a source whose lease ran out.
+pub(super) async fn lapsed(
+    session: &mut Session,
+    source: Source,
+    read_to_end: Duration,
+    limit: usize,
+) -> Result<Vec<Lapsed>, StoreError> {
+    let params = [
+        Param::Int(source::number(source)),
+        Param::Int(source::ms(read_to_end)),
+        Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
+    ];
+    let lapsed = |row: &Row| {
+        let entity = Entity { kind: kind(row.text(0)?)?, id: row.text(1)?.into() };
+        Ok(Lapsed { entity, lease_until: row.int(2)? })
+    };
+    session.rows(&LAPSED, &params).await?.iter().map(lapsed).collect()
 }
 
 /// A state as it is kept.

@@ -39,6 +39,10 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .pragma("cache_size", "-65536")
             .pragma("temp_store", "MEMORY")
+            // States are rewritten all the time: the log is played into the file every 16 MiB, when
+            // most of its pages have been overtaken, and cut to 64 MiB when a burst made it grow.
+            .pragma("wal_autocheckpoint", "4096")
+            .pragma("journal_size_limit", "67108864")
             .busy_timeout(options.deadline * 2 / 5);
         let pool = || {
             SqlitePoolOptions::new()

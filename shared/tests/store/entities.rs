@@ -1,5 +1,7 @@
 //! States of entities: lists, repositories, leases, and the cockpit's tables.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use shared::{
     event::state::{Entity, EntityKind},
@@ -14,7 +16,8 @@ on_both_engines! {
     a_list_is_newest_first_and_goes_on_where_it_ended,
     a_list_holds_what_its_filter_asks_for,
     a_repository_whose_path_is_taken_is_dropped_and_the_rest_is_kept,
-    a_lease_is_prolonged_by_each_event_and_over_at_the_end,
+    rule_9_a_lease_is_prolonged_by_each_event_and_over_at_the_end,
+    rule_9_an_entity_lapses_when_the_stream_was_read_past_the_end_of_its_lease,
     the_cockpits_tables_have_the_columns_of_the_seed,
 }
 
@@ -132,7 +135,7 @@ async fn a_repository_whose_path_is_taken_is_dropped_and_the_rest_is_kept(bench:
     assert_eq!(bench.all("repos").await.publications.len(), 2);
 }
 
-async fn a_lease_is_prolonged_by_each_event_and_over_at_the_end(bench: Bench) {
+async fn rule_9_a_lease_is_prolonged_by_each_event_and_over_at_the_end(bench: Bench) {
     let mut owner = bench.owner(DEPLOYMENTS).await;
     let fields = [("type", "deployment_update"), ("id", "d"), ("lease_ms", "60000")];
     owner.record(vec![entry(DEPLOYMENTS, 1, &fields)]).await;
@@ -144,6 +147,27 @@ async fn a_lease_is_prolonged_by_each_event_and_over_at_the_end(bench: Bench) {
     owner.record(vec![update(3, "d", r#"{"status":"success"}"#)]).await;
     let ended = "SELECT CAST(ended - updated AS TEXT) FROM entity WHERE lease_until IS NULL";
     assert_eq!(bench.ask(ended).await.as_deref(), Some("0"));
+}
+
+async fn rule_9_an_entity_lapses_when_the_stream_was_read_past_the_end_of_its_lease(bench: Bench) {
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    let with_lease = |ms, id| {
+        let fields = [("type", "deployment_update"), ("id", id), ("lease_ms", "60000")];
+        entry(DEPLOYMENTS, ms, &fields)
+    };
+    owner.record(vec![with_lease(1, "a"), with_lease(2, "b"), update(3, "c", "{}")]).await;
+    let lapsed = async |source, read_to_end| {
+        let lapsed = bench.store.lapsed(source, Duration::from_secs(read_to_end), 9).await;
+        let ids = lapsed.unwrap().into_iter().map(|lapsed| lapsed.entity.id.into_string());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(lapsed(DEPLOYMENTS, 0).await, [""; 0]);
+    bench.sql("UPDATE entity SET lease_until = lease_until - 70000 WHERE id <> 'b'").await;
+    assert_eq!(lapsed(DEPLOYMENTS, 0).await, ["a"]);
+    assert_eq!(lapsed(DEPLOYMENTS, 60).await, [""; 0]);
+    assert_eq!(lapsed(TASKS, 0).await, [""; 0]);
+    owner.record(vec![update(4, "a", r#"{"status":"abandoned"}"#)]).await;
+    assert_eq!(lapsed(DEPLOYMENTS, 0).await, [""; 0]);
 }
 
 async fn the_cockpits_tables_have_the_columns_of_the_seed(bench: Bench) {
