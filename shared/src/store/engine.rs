@@ -32,8 +32,6 @@ pub(super) const fn each(postgres: &'static str, sqlite: &'static str) -> Statem
 pub(super) enum Param<'a> {
     /// A number.
     Int(i64),
-    /// A number or NULL.
-    MaybeInt(Option<i64>),
     /// A text.
     Text(&'a str),
     /// A text or NULL.

@@ -58,23 +58,38 @@ const WRITE: Statement = each(
 
 const ONE: Statement = both("SELECT state FROM entity WHERE kind = $1 AND id = $2");
 
-// `$1` to `$7`: kind, status, a key, the cursor's time and id, limit, offset; then keys and values.
-const LIST: Statement = each(
-    "SELECT e.id, e.created, e.state FROM entity e
-     WHERE e.kind = $1 AND ($2::text IS NULL OR e.status = $2)
-     AND ($3::text IS NULL OR e.state::json -> $3 IS NOT NULL)
-     AND ($4::bigint IS NULL OR (e.created, e.id) < ($4, $5))
-     AND NOT EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS m (key, value)
-                     WHERE (e.state::json -> m.key)::text IS DISTINCT FROM m.value)
-     ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7",
-    "SELECT e.id, e.created, e.state FROM entity e
-     WHERE e.kind = $1 AND ($2 IS NULL OR e.status = $2)
-     AND ($3 IS NULL OR e.state -> $3 IS NOT NULL)
-     AND ($4 IS NULL OR (e.created, e.id) < ($4, $5))
-     AND NOT EXISTS (SELECT 1 FROM json_each($8) AS m
-                     WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
-     ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7",
-);
+/// A list: `$1` kind, `$2` status, `$3` a key, `$4` and `$5` the cursor's time and id, `$6` limit,
+/// `$7` offset; then keys and values. Cursor and status are conditions that an index answers.
+macro_rules! list {
+    ($status:literal) => {
+        each(
+            concat!(
+                "SELECT e.id, e.created, e.state FROM entity e
+                 WHERE e.kind = $1 AND ",
+                $status,
+                " AND (e.created, e.id) < ($4::bigint, $5::text)
+                 AND ($3::text IS NULL OR e.state::json -> $3 IS NOT NULL)
+                 AND NOT EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS m (key, value)
+                                 WHERE (e.state::json -> m.key)::text IS DISTINCT FROM m.value)
+                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+            ),
+            concat!(
+                "SELECT e.id, e.created, e.state FROM entity e
+                 WHERE e.kind = $1 AND ",
+                $status,
+                " AND (e.created, e.id) < ($4, $5)
+                 AND ($3 IS NULL OR e.state -> $3 IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM json_each($8) AS m
+                                 WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
+                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+            ),
+        )
+    };
+}
+
+const LIST: Statement = list!("CAST($2 AS TEXT) IS NULL");
+
+const LIST_OF_STATUS: Statement = list!("e.status = $2");
 
 const LAPSED: Statement = both(
     "SELECT kind, id, lease_until FROM entity
@@ -171,12 +186,14 @@ pub(super) async fn list(
         Column::Texts(filter.matching.iter().map(|(key, _)| *key).collect()),
         Column::Texts(values.iter().map(String::as_str).collect()),
     ];
+    let (created, id) =
+        filter.after.as_ref().map_or((i64::MAX, ""), |after| (after.created, after.id.as_str()));
     let params = [
         Param::Text(kind.name()),
         Param::MaybeText(status.as_deref()),
         Param::MaybeText(filter.having),
-        Param::MaybeInt(filter.after.as_ref().map(|after| after.created)),
-        Param::MaybeText(filter.after.as_ref().map(|after| after.id.as_str())),
+        Param::Int(created),
+        Param::Text(id),
         count(filter.limit),
         count(filter.offset),
         Param::List(&matching),
@@ -185,7 +202,8 @@ pub(super) async fn list(
         let (id, created) = (row.text(0)?.to_owned(), row.int(1)?);
         Ok(Listed { id, created, state: state(row.text(2)?)? })
     };
-    session.rows(&LIST, &params).await?.iter().map(listed).collect()
+    let statement = if status.is_some() { &LIST_OF_STATUS } else { &LIST };
+    session.rows(statement, &params).await?.iter().map(listed).collect()
 }
 
 /// Entities of a source whose lease ran out.

@@ -49,22 +49,29 @@ const REMOVE_PUBLICATIONS: Statement = each(
       JOIN publication p ON p.channel = t.value ->> 0 AND p.number <= t.value ->> 1)",
 );
 
-const REMOVE_KNOWN: Statement = both(
+// PostgreSQL finds the rows of a slice again by their place in the table: by their keys it may
+// prefer to read all of a large table.
+const REMOVE_KNOWN: Statement = each(
+    "DELETE FROM known WHERE ctid = ANY (ARRAY(
+         SELECT k.ctid FROM known k WHERE k.source = $1 AND k.ms < $2 ORDER BY k.ms LIMIT $3))",
     "DELETE FROM known WHERE source = $1 AND (ms, number, digest) IN
      (SELECT k.ms, k.number, k.digest FROM known k WHERE k.source = $1 AND k.ms < $2
       ORDER BY k.ms LIMIT $3)",
 );
 
-const REMOVE_APPLIED: Statement = both(
+const REMOVE_APPLIED: Statement = each(
+    "DELETE FROM applied WHERE ctid = ANY (ARRAY(
+         SELECT a.ctid FROM applied a WHERE a.recorded < (SELECT ms FROM clock) - $1
+         ORDER BY a.recorded LIMIT $2 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM applied WHERE (stream, event_id) IN
      (SELECT a.stream, a.event_id FROM applied a
       WHERE a.recorded < (SELECT ms FROM clock) - $1 ORDER BY a.recorded LIMIT $2)",
 );
 
 const REMOVE_STATES: Statement = each(
-    "DELETE FROM entity WHERE (kind, id) IN
-     (SELECT e.kind, e.id FROM entity e WHERE e.ended < (SELECT ms FROM clock) - $1
-      ORDER BY e.ended LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    "DELETE FROM entity WHERE ctid = ANY (ARRAY(
+         SELECT e.ctid FROM entity e WHERE e.ended < (SELECT ms FROM clock) - $1
+         ORDER BY e.ended LIMIT $2 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM entity WHERE (kind, id) IN
      (SELECT e.kind, e.id FROM entity e WHERE e.ended < (SELECT ms FROM clock) - $1
       ORDER BY e.ended LIMIT $2)",
