@@ -202,6 +202,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
     if (this.#feeds.size === 0) throw new Error("server-sent events need a channel");
     const resume: Record<string, string> = this.#lastEventId ? { "last-event-id": this.#lastEventId } : {};
     this.#streamed = new Set(this.#feeds.keys());
+    for (const feed of this.#feeds.values()) feed.streamed();
     const channels = [...this.#streamed].map((name) => `channel=${encodeURIComponent(name)}`);
     const url = this.#address("/v1/events", channels);
     return openEvents(this.#fetch, url, resume, listener, (id) => (this.#lastEventId = id));

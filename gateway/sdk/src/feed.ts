@@ -27,8 +27,9 @@ export class Feed {
   readonly readers: Set<Reader> = new Set();
   /** Confirmed at least once; what comes before that belongs to an earlier subscription. */
   #joined = false;
-  /** What the server was asked to go on from. */
+  /** What the server was asked to go on from, and whether it was asked for a tail; SSE asks neither. */
   #since: Position | null = null;
+  #tailAsked = false;
   /** The state is whole. After a `since` from outside it is not, until the server sends it. */
   #known = false;
   /** Readers that wait for their tail, and the events that wait with them. */
@@ -50,6 +51,7 @@ export class Feed {
   request(): ClientFrame {
     const { mode, tail } = this.#options;
     const since = (this.#since = this.position);
+    this.#tailAsked = since === null && tail !== undefined;
     return {
       type: "subscribe",
       channel: this.channel,
@@ -57,6 +59,12 @@ export class Feed {
       ...(mode && { mode }),
       ...(tail && since === null && { tail }),
     };
+  }
+
+  /** An event stream is about to start the channel: it resumes by an id of its own, or begins anew. */
+  streamed(): void {
+    this.#since = this.#joined ? this.position : null;
+    this.#tailAsked = false;
   }
 
   join(reader: Reader): void {
@@ -82,9 +90,13 @@ export class Feed {
     if (!resumed) {
       [this.position, this.state, this.#known] = [position, frame.state, true];
     } // Else the position is that of the last event seen, or a gap that follows moves it.
+    if (first && !resumed && this.#options.since) {
+      const { since } = this.#options;
+      this.failed({ type: "error", code: "since", message: `an event stream cannot begin at ${since}: read history()`, channel });
+    }
     for (const reader of this.readers) {
       if (this.#held.has(reader)) continue;
-      const missesTail = first && !resumed && !this.#options.tail && reader.options.tail;
+      const missesTail = first && !resumed && !this.#tailAsked && reader.options.tail;
       if (missesTail) this.#joinLate(reader);
       else this.#greet(reader, recovered);
     }

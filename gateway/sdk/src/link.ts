@@ -101,6 +101,7 @@ export class Link<F> extends Emitter<LinkEvents<F>> {
     this.#leaving = this.#wire;
     [this.#wire, this.#next, this.#dialling] = [wire, null, null];
     this.#attempt = { failures: 0, freshToken: false };
+    this.#seen = Date.now();
     if (this.#leaving) this.#after("handover", HANDOVER_MS, () => this.handedOver());
     this.#to("connected");
   }

@@ -320,6 +320,18 @@ describe("without WebSockets", () => {
     node.publish("deployment:d1", "deployment_update", { n: 2 });
     await until(() => seen.length === 2);
     expect(seen).toEqual([1, 2]);
+    expect(subscription.state).toEqual(node.channels.get("deployment:d1")?.state);
+  });
+
+  it("reads the tail from the archive, and says that it cannot begin at a position", async () => {
+    const node = await gateway();
+    for (let n = 1; n <= 4; n++) node.publish("container:c", "log", { message: "x", n });
+    const fanfare = client(node.url, { transport: "sse" });
+    const seen = numbers(fanfare.subscribe("container:c", { tail: 2 }));
+    const refused = vi.fn();
+    fanfare.subscribe("tasks", { since: "0000000a-1" }).on("error", refused);
+    await until(() => seen.length === 2 && refused.mock.calls.length === 1);
+    expect(seen).toEqual([3, 4]);
   });
 
   it("takes up another channel without losing the first one's place", async () => {
