@@ -5,7 +5,8 @@ import type { JSX } from "preact";
 import { every } from "../clock.ts";
 import { count, decimal, duration, plural } from "../format.ts";
 import { api } from "../gateway.ts";
-import { by, followMetrics, metricsError, points, scrape, streamRates, total } from "../metrics.ts";
+import { followMetrics, metricsError, points, scrape, streamRates } from "../metrics.ts";
+import { by, total } from "../prometheus.ts";
 import { Ago, Dot, Empty, Failure, Heading, Skeleton, type Tone } from "../ui/bits.tsx";
 
 interface Part {

@@ -1,7 +1,5 @@
-import { expect, it, vi } from "vitest";
-
-vi.stubGlobal("location", { origin: "http://localhost", pathname: "/console" });
-const { by, parse, quantile, total } = await import("../src/metrics.ts");
+import { expect, it } from "vitest";
+import { by, parse, quantile, total } from "../src/prometheus.ts";
 
 const before = parse('# HELP x y\nd_bucket{le="0.001"} 10\nd_bucket{le="0.01"} 10\nd_bucket{le="+Inf"} 10\n');
 const after = parse('d_bucket{le="0.001"} 60\nd_bucket{le="0.01"} 110\nd_bucket{le="+Inf"} 110\nc{dialect="a\\"b",x="1"} 3\nc{dialect="q",x="1"} 4.5\n');
