@@ -7,7 +7,7 @@ use crate::differential::compare;
 use crate::wire;
 
 /// Each case has its own seed, which a failure names.
-const CASES: u64 = 20_000;
+const CASES: u64 = 10_000;
 
 #[test]
 fn both_decoders_see_the_same_in_random_streams() {
