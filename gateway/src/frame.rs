@@ -106,6 +106,10 @@ impl Frame {
         let mut buffer = Vec::with_capacity(HEADER_BYTES_MAX + capacity);
         buffer.resize(HEADER_BYTES_MAX, 0);
         write(&mut buffer);
+        if buffer.capacity() - buffer.len() > buffer.len() / 4 {
+            // Frames are kept and counted by their length, so that has to be what they take.
+            buffer.shrink_to_fit();
+        }
         let length = buffer.len() - HEADER_BYTES_MAX;
         let start = match length {
             0..126 => {
