@@ -117,7 +117,8 @@ pub(super) async fn lock(
             lease_ms: row.maybe_int(6)?,
             path: row.maybe_int(7)?,
         };
-        states.hold(entity, stored, row.text(2)?);
+        let json = row.text(2)?;
+        states.hold(entity, stored, state(json)?, json.len());
     }
     let table = [Column::Ints(paths.into_iter().collect())];
     let params = [Param::Text(EntityKind::Repo.name()), Param::Table(&table)];

@@ -57,10 +57,13 @@ pub(super) async fn record(
     Ok(numbered.committed)
 }
 
+/// The producers' ids that were applied now, sorted: two partitions of a stream write them in one order.
 fn applied_now<'n>(numbered: &'n Numbered<'_>) -> Vec<(&'n str, &'n Placed)> {
     let placed = |(event_id, at): &(&'n str, usize)| match numbered.committed.outcomes.get(*at) {
         Some(Outcome::Recorded(placed)) => Some((*event_id, placed)),
         _ => None,
     };
-    numbered.event_ids.iter().filter_map(placed).collect()
+    let mut applied: Vec<_> = numbered.event_ids.iter().filter_map(placed).collect();
+    applied.sort_unstable_by_key(|(event_id, _)| *event_id);
+    applied
 }

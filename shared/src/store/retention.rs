@@ -13,18 +13,23 @@ use super::{
     worker,
 };
 
-/// The most rows that one transaction removes.
+/// The most rows that one slice has.
 const SLICE_ROWS: i64 = 5000;
 
 /// How long entries are known at least, ms by the broker's clock: a cursor is never set back so far.
 const KNOWN_MIN_MS: i64 = 24 * 60 * 60 * 1000;
 
-// Per source the end of the oldest slice; times of recording rise with `seq`.
+// Per source the end of its oldest slice. Times of recording rise with `seq`, so where the first
+// event is young enough nothing else is looked at.
 const OLD_EVENTS: Statement = both(
-    "SELECT s.id, (SELECT max(o.seq) FROM (SELECT e.seq, e.recorded FROM event e
-     WHERE e.source = s.id AND e.seq <= s.published ORDER BY e.seq LIMIT $2) AS o
-     WHERE o.recorded < (SELECT ms FROM clock) - $1), s.top
-     FROM source s",
+    "SELECT s.id, s.top, CASE WHEN
+         (SELECT e.recorded FROM event e WHERE e.source = s.id ORDER BY e.seq LIMIT 1)
+         < (SELECT ms FROM clock) - $1
+     THEN
+         (SELECT max(o.seq) FROM (SELECT e.seq, e.recorded FROM event e
+          WHERE e.source = s.id AND e.seq <= s.published ORDER BY e.seq LIMIT $2) AS o
+          WHERE o.recorded < (SELECT ms FROM clock) - $1)
+     END FROM source s",
 );
 
 const LOCK: Statement =
@@ -77,7 +82,7 @@ const REMOVE_STATES: Statement = each(
       ORDER BY e.ended LIMIT $2)",
 );
 
-/// Removes one slice of everything that is too old; whether more is left.
+/// Removes what is too old until a slice is full; whether more is left.
 pub(super) async fn retain(
     engine: &Engine,
     archive: Duration,
@@ -85,34 +90,48 @@ pub(super) async fn retain(
 ) -> Result<bool, StoreError> {
     let params = [Param::Int(ms(archive)), Param::Int(SLICE_ROWS)];
     let sources = engine.session(Access::Read).await?.rows(&OLD_EVENTS, &params).await?;
-    let mut removed = 0;
+    let mut left = SLICE_ROWS;
     for row in &sources {
         let id = row.int(0)?;
-        if let Some(last) = row.maybe_int(1)? {
+        if let Some(last) = row.maybe_int(2)? {
             let mut session = engine.session(Access::Transaction).await?;
-            removed = removed.max(remove_events(&mut session, id, last).await?);
+            left -= remove_events(&mut session, id, last).await?;
             session.commit().await?;
+            if left <= 0 {
+                return Ok(true);
+            }
         }
         let kept_ms = ms(archive).max(KNOWN_MIN_MS);
-        let until = source::entry_id(row.text(2)?)?.ms.cast_signed().saturating_sub(kept_ms);
-        let params = [Param::Int(id), Param::Int(until), Param::Int(SLICE_ROWS)];
-        let mut session = engine.session(Access::Write).await?;
-        removed = removed.max(session.run(&REMOVE_KNOWN, &params).await?);
+        let until = source::entry_id(row.text(1)?)?.ms.cast_signed().saturating_sub(kept_ms);
+        left -= remove(engine, &REMOVE_KNOWN, &[Param::Int(id), Param::Int(until)], left).await?;
     }
-    let mut session = engine.session(Access::Write).await?;
     for (statement, age_ms) in [(REMOVE_APPLIED, EVENT_ID_LIFE_MS), (REMOVE_STATES, ms(state))] {
-        let params = [Param::Int(age_ms), Param::Int(SLICE_ROWS)];
-        removed = removed.max(session.run(&statement, &params).await?);
+        left -= remove(engine, &statement, &[Param::Int(age_ms)], left).await?;
     }
-    worker::bury(&mut session).await?;
-    Ok(removed >= SLICE_ROWS.unsigned_abs())
+    worker::bury(&mut engine.session(Access::Write).await?).await?;
+    Ok(left <= 0)
+}
+
+/// Removes at most `rows_max` rows by a statement whose last parameter that is; how many it were.
+async fn remove(
+    engine: &Engine,
+    statement: &Statement,
+    params: &[Param<'_>],
+    rows_max: i64,
+) -> Result<i64, StoreError> {
+    if rows_max <= 0 {
+        return Ok(0);
+    }
+    let params = [params, &[Param::Int(rows_max)]].concat();
+    let removed = engine.session(Access::Write).await?.run(statement, &params).await?;
+    Ok(i64::try_from(removed).unwrap_or(rows_max))
 }
 
 /// Removes the events of a source up to a number, with their publications; raises the floors.
 ///
 /// The source's row is locked first, as in a batch's transaction: whoever changes anything of a
 /// source holds its row.
-async fn remove_events(session: &mut Session, id: i64, last: i64) -> Result<u64, StoreError> {
+async fn remove_events(session: &mut Session, id: i64, last: i64) -> Result<i64, StoreError> {
     session.rows(&LOCK, &[Param::Int(id)]).await?;
     let rows = session.rows(&REMOVE_EVENTS, &[Param::Int(id), Param::Int(last)]).await?;
     let mut floors: BTreeMap<i64, i64> = BTreeMap::new();
@@ -129,5 +148,5 @@ async fn remove_events(session: &mut Session, id: i64, last: i64) -> Result<u64,
     ];
     session.run(&RAISE_FLOORS, &[Param::Table(&table)]).await?;
     session.run(&REMOVE_PUBLICATIONS, &[Param::Table(&table)]).await?;
-    Ok(rows.len() as u64)
+    Ok(i64::try_from(rows.len()).unwrap_or(SLICE_ROWS))
 }

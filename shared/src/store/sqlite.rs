@@ -37,7 +37,6 @@ impl Sqlite {
         let target = target
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("cache_size", "-65536")
             .pragma("temp_store", "MEMORY")
             // States are rewritten all the time: the log is played into the file every 16 MiB, when
             // most of its pages have been overtaken, and cut to 64 MiB when a burst made it grow.
@@ -51,11 +50,11 @@ impl Sqlite {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer =
-            pool().max_connections(1).connect_lazy_with(target.clone().create_if_missing(true));
-        let readers = pool()
-            .max_connections(options.connections_max)
-            .connect_lazy_with(target.clone().pragma("query_only", "ON"));
+        // Of pages in memory the writer has 64 MiB, each reader 8 MiB.
+        let writes = target.clone().create_if_missing(true).pragma("cache_size", "-65536");
+        let reads = target.clone().pragma("query_only", "ON").pragma("cache_size", "-8192");
+        let writer = pool().max_connections(1).connect_lazy_with(writes);
+        let readers = pool().max_connections(options.connections_max).connect_lazy_with(reads);
         Ok(Self { writer, readers, target })
     }
 

@@ -73,13 +73,12 @@ pub(super) struct States {
 }
 
 impl States {
-    /// Takes in a state that was read.
-    pub(super) fn hold(&mut self, entity: Entity, row: Stored, json: &str) {
+    /// Takes in a state that was read, which has so many bytes as JSON.
+    pub(super) fn hold(&mut self, entity: Entity, row: Stored, state: State, bytes: usize) {
         if let Some(path) = row.path {
             self.paths.insert(path, entity.id.clone());
         }
-        let state = serde_json::from_str(json).ok();
-        let held = Held { row, state, bytes_bound: json.len(), changed: false };
+        let held = Held { row, state: Some(state), bytes_bound: bytes, changed: false };
         self.held.insert(entity, held);
     }
 
@@ -281,7 +280,8 @@ mod tests {
         for recorded in [2000, 3000] {
             let mut states = States::default();
             let row = Stored { ended: (recorded == 3000).then_some(2000), ..changed.row.clone() };
-            states.hold(changed.entity.clone(), row, &changed.state);
+            let state = serde_json::from_str(&changed.state).unwrap();
+            states.hold(changed.entity.clone(), row, state, changed.state.len());
             states.fold(&update("d", r#"{"status":"success"}"#), None, recorded, MAX).unwrap();
             let changed = states.changed(recorded).remove(0);
             assert_eq!((changed.lease_until, changed.row.ended), (None, Some(2000)));
