@@ -22,6 +22,12 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Ends after arguments that only the command itself could find wrong.
+pub(crate) fn misuse(what: &str) -> ExitCode {
+    eprintln!("fanfare: {what}");
+    ExitCode::from(USAGE)
+}
+
 /// Ends after wrong configuration: every problem on a line of its own.
 pub(crate) fn configuration(problems: &[Problem]) -> ExitCode {
     for problem in problems {

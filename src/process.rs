@@ -25,7 +25,7 @@ use crate::{admin, banner, exit};
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
 /// Where a worker's operator finds it, when nothing else is said.
-const WORKER_ADMIN: &str = "127.0.0.1:9464";
+pub(crate) const WORKER_ADMIN: &str = "127.0.0.1:9464";
 
 /// Where a process is reached.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
 }
 
 /// Why a process does not start.
-enum Start {
+pub(crate) enum Start {
     /// A service is not there.
     Unreachable(String),
     /// Anything else.
@@ -163,7 +163,10 @@ async fn bind(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
 }
 
 /// Connects to SQL and brings the schema up, trying until the deadline.
-async fn connect_store(config: &Config, deadline: Instant) -> Result<Arc<dyn Store>, Start> {
+pub(crate) async fn connect_store(
+    config: &Config,
+    deadline: Instant,
+) -> Result<Arc<dyn Store>, Start> {
     let options = store::Options::default();
     let mut told = false;
     loop {

@@ -1,0 +1,22 @@
+//! `fanfare migrate`: brings the database to the current schema.
+
+use shared::config::{Config, masked_url};
+use tokio::time::Instant;
+
+use super::{failure::Failure, output};
+use crate::process::{self, Start};
+
+/// Migrates, waiting for the database up to `STARTUP_TIMEOUT_MS`.
+pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
+    match process::connect_store(config, Instant::now() + config.startup_timeout).await {
+        Ok(_) => {
+            output::chatter(&format!(
+                "{} has the current schema",
+                masked_url(&config.database_url)
+            ));
+            Ok(())
+        }
+        Err(Start::Unreachable(what)) => Err(Failure::Unreachable(what)),
+        Err(Start::Other(error)) => Err(Failure::Refused(format!("{error:#}"))),
+    }
+}

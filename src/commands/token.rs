@@ -1,0 +1,53 @@
+//! `fanfare token`: a token for somebody, signed with `JWT_SECRET`.
+
+use std::time::Duration;
+
+use clap::Args;
+use shared::{
+    auth::{Authenticator, Claims},
+    channel::Pattern,
+    config::{Config, Problem},
+};
+
+use super::{failure::Failure, output};
+
+/// What the token says.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The user
+    #[arg(long, value_name = "USER")]
+    sub: String,
+    /// Channels that may be read; without it: the user's own and `broadcast`
+    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
+    channels: Option<Vec<String>>,
+    /// Streams that may be published to
+    #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
+    publish: Vec<String>,
+    /// `admin` may do what an API key may
+    #[arg(long)]
+    role: Option<String>,
+    /// How long it is good: 90s, 30m, 1h, 7d
+    #[arg(long, default_value = "1h", value_parser = super::duration)]
+    ttl: Duration,
+}
+
+impl Token {
+    /// Prints the token.
+    pub(crate) fn run(self, config: &Config) -> Result<(), Failure> {
+        let auth = Authenticator::new(&config.access)?;
+        let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+        let patterns = |list: Vec<String>| list.iter().map(|p| Pattern::new(p)).collect();
+        let claims = Claims {
+            sub: Some(self.sub),
+            exp: now + self.ttl.as_secs(),
+            iat: Some(now),
+            channels: self.channels.map(patterns),
+            publish: patterns(self.publish),
+            role: self.role,
+            ..Claims::default()
+        };
+        let missing = || Problem::new("jwt_secret", "is needed to sign a token");
+        output::data(&auth.sign(&claims).ok_or_else(missing)?)?;
+        Ok(())
+    }
+}
