@@ -268,3 +268,93 @@ impl<'a> Numbered<'a> {
         placed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        entry::{EntryId, Fields},
+        position::Epoch,
+        source::Stream,
+    };
+
+    const SOURCE: Source = Source::first(Stream::Deployments);
+
+    fn judged(ms: u64, fields: &[(&str, &str)]) -> Judged {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        let fields = Fields(fields.collect());
+        let entry = EntryId { ms, number: 0 };
+        let verdict = match Submission::parse(SOURCE.stream, entry, &fields) {
+            Ok(submission) => Verdict::Accepted(Box::new(submission)),
+            Err(rejection) => {
+                let (label, text) = (rejection.label(), rejection.to_string());
+                Verdict::Dead(DeadReason { label, text })
+            }
+        };
+        Judged { entry, digest: fields.digest(), verdict, fields }
+    }
+
+    /// Plans entries for a source that is at number 10 and channels whose counters stood at 100.
+    fn plan(entries: &[Judged], known: HashSet<Key>, applied: &[(&str, u64)]) -> Committed {
+        let feed = Channel::feed(crate::channel::ChannelKind::Deployments);
+        let place = |(id, offset): &(&str, u64)| ((*id).to_owned(), vec![(feed.clone(), *offset)]);
+        let mut plan = Plan::new(entries, known);
+        plan.set_aside(&applied.iter().map(place).collect());
+        plan.fold(&mut States::default(), 5, 1000);
+        let counters = plan.counts().into_iter().enumerate().map(|(id, (channel, count))| {
+            let id = i64::try_from(id).unwrap();
+            (channel, Counter { id, head: 100 + count })
+        });
+        let counters = counters.collect();
+        let begun = Begun { seq: 10, recorded: 5, top: EntryId::ZERO, epoch: Epoch(7) };
+        plan.number(SOURCE, &begun, &counters).committed
+    }
+
+    fn update<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        [&[("type", "deployment_update"), ("id", "d")], more].concat()
+    }
+
+    #[test]
+    fn numbers_and_offsets_go_on_where_they_were_and_skip_nothing() {
+        let entries = [
+            judged(1, &update(&[])),
+            judged(2, &[("type", "nonsense")]),
+            judged(3, &update(&[("event_id", "before")])),
+            judged(4, &update(&[])),
+            judged(5, &update(&[("data", "{\"n\":1}")])),
+        ];
+        let known = [(entries[3].entry, entries[3].digest)].into();
+        let committed = plan(&entries, known, &[("before", 42)]);
+        assert_eq!(committed.seq, 12);
+        let offsets: Vec<u64> = committed.publications.iter().map(|p| p.offset).collect();
+        assert_eq!(offsets, [101, 101, 102, 102]);
+        let seqs: Vec<u64> = committed.publications.iter().map(|p| p.recorded.seq).collect();
+        assert_eq!(seqs, [11, 11, 12, 12]);
+        assert!(matches!(committed.outcomes[1], Outcome::Dead(_)));
+        assert!(matches!(&committed.outcomes[2], Outcome::Repeated(at) if at[0].1 == 42));
+        assert_eq!(committed.outcomes[3], Outcome::Known);
+    }
+
+    #[test]
+    fn a_dead_letter_leaves_its_event_id_to_the_next() {
+        let large = format!("{{\"large\":\"{}\"}}", "x".repeat(2000));
+        let entries = [
+            judged(1, &update(&[("event_id", "e"), ("data", &large)])),
+            judged(2, &update(&[("event_id", "e")])),
+            judged(3, &update(&[("event_id", "e")])),
+        ];
+        let committed = plan(&entries, HashSet::new(), &[]);
+        assert!(matches!(&committed.outcomes[0], Outcome::Dead(why) if why.label == "state_bytes"));
+        let Outcome::Recorded(first) = &committed.outcomes[1] else { panic!("{committed:?}") };
+        assert_eq!(committed.outcomes[2], Outcome::Repeated(first.clone()));
+        assert_eq!(committed.seq, 11);
+    }
+
+    #[test]
+    fn an_entry_that_occurs_twice_is_known_the_second_time() {
+        let entries = [judged(1, &update(&[])), judged(1, &update(&[]))];
+        let committed = plan(&entries, HashSet::new(), &[]);
+        assert_eq!(committed.outcomes[1], Outcome::Known);
+        assert_eq!(committed.seq, 11);
+    }
+}

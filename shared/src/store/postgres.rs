@@ -52,7 +52,7 @@ impl Postgres {
         let seen = standby.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
-            .acquire_timeout(options.deadline)
+            .acquire_timeout(options.deadline * 4 / 5)
             .test_before_acquire(false)
             .after_connect(move |connection, _| Box::pin(refuse_standby(connection, seen.clone())))
             .before_acquire(|connection, about| {

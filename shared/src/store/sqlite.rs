@@ -45,7 +45,7 @@ impl Sqlite {
             .busy_timeout(options.deadline * 2 / 5);
         let pool = || {
             SqlitePoolOptions::new()
-                .acquire_timeout(options.deadline)
+                .acquire_timeout(options.deadline * 4 / 5)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
