@@ -118,29 +118,27 @@ impl Appender {
         taken
     }
 
-    /// Appends one entry and does not rest until it is recorded: what a socket hands in.
-    ///
-    /// # Errors
-    /// The reason, when it is not accepted.
-    pub async fn append_until_recorded(
-        &self,
-        stream: Stream,
-        mut fields: Fields,
-    ) -> Result<(), String> {
-        Self::check(stream, &fields).map_err(|rejection| rejection.to_string())?;
-        self.identify(&mut fields);
+    /// Appends entries in order and does not rest until they are recorded: what a socket hands in.
+    /// One that is not accepted is a dead letter already.
+    pub async fn append_until_recorded(&self, mut entries: Vec<(Stream, Fields)>) {
+        for (_, fields) in &mut entries {
+            self.identify(fields);
+        }
         let mut pause = Duration::from_millis(50);
-        loop {
-            let entries = vec![(stream, fields.clone())];
-            let taken = self.append(entries, Instant::now() + REPEAT_AFTER).await;
-            match taken.into_iter().next() {
-                Some(Taken::Published(_)) => return Ok(()),
-                Some(Taken::Rejected(reason)) => return Err(reason),
-                Some(Taken::Unavailable(_) | Taken::Unknown(_)) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+        while !entries.is_empty() {
+            let taken = self.append(entries.clone(), Instant::now() + REPEAT_AFTER).await;
+            let mut taken = taken.into_iter();
+            entries.retain(|_| match taken.next() {
+                Some(Taken::Published(_)) => false,
+                Some(Taken::Rejected(reason)) => {
+                    tracing::debug!(reason, "an event of a socket was not accepted");
+                    false
                 }
-                Some(Taken::Accepted) | None => {}
+                Some(Taken::Accepted | Taken::Unavailable(_) | Taken::Unknown(_)) | None => true,
+            });
+            if !entries.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
             }
         }
     }

@@ -5,17 +5,21 @@
 //! out. `ALL` is the order in which an upgrade request is offered to them: **who owns which request
 //! is decided there and nowhere else** (`protocols.md` §0.1, contract "Where the pages meet").
 
+pub mod cloud_agents;
+pub mod cockpit;
+pub mod containers;
 pub mod deployments;
 pub mod native;
+pub mod zerostate;
 
 use axum::Router;
 use shared::{
     auth::{Authenticator, Identity},
     broker::Registration,
-    channel::Channel,
+    channel::{Channel, ChannelKind},
     config::{Config, Rhythms},
     entry::Fields,
-    event::State,
+    event::{State, state::Entity},
     position::Position,
     source::Stream,
 };
@@ -30,8 +34,17 @@ use crate::{
     upgrade::Upgrade,
 };
 
-/// All dialects, in the order in which they are asked whether a request is theirs.
-pub const ALL: [&dyn Dialect; 2] = [&deployments::Deployments, &native::Native];
+/// All dialects, in the order in which they are asked whether a request is theirs: exact paths,
+/// agents before the clients with whom they share `/ws`; then what the query of `/` says; last the
+/// containers, whose programs dial any path that nobody else owns.
+pub const ALL: [&dyn Dialect; 6] = [
+    &native::Native,
+    &cockpit::Cockpit,
+    &cloud_agents::CloudAgents,
+    &zerostate::ZeroState,
+    &deployments::Deployments,
+    &containers::Containers,
+];
 
 /// How a session's frames are written: one for each dialect, or two where it depends on who reads.
 /// A publication is encoded at most once for each.
@@ -99,17 +112,22 @@ pub trait Dialect: Send + Sync + 'static {
     /// The rhythm of its pings, and what counts as life.
     fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat;
 
+    /// The same after [`Command::Watch`], when it is another for clients that said who they are.
+    fn heartbeat_of_known(&self, _rhythms: &Rhythms) -> Option<Heartbeat> {
+        None
+    }
+
     /// What a message of the client asks for.
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command>;
-
-    /// What follows when the socket is gone.
-    fn farewell(&self, _view: &View<'_>) -> Vec<Command> {
-        Vec::new()
-    }
 
     /// The last frame before a drain closes the socket, and the close.
     fn drain(&self, _after_ms: u64) -> (Option<Frame>, u16, &'static str) {
         (None, crate::connection::close::GOING_AWAY, "going away")
+    }
+
+    /// The frame that tells a client that there is no room for it, after the 101 and before a close.
+    fn turned_away(&self, _why: TurnedAway, _message: &str) -> Option<Frame> {
+        None
     }
 
     /// The frame that tells a client that it sends too much. `None`: it is slowed by not reading.
@@ -168,6 +186,15 @@ pub enum Refusal {
     },
 }
 
+/// Why there is no room for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// `MAX_CONNECTIONS`
+    NodeFull,
+    /// `MAX_CONNECTIONS_PER_USER`
+    UserFull,
+}
+
 /// What a dialect may know of the session when it decodes.
 pub struct View<'a> {
     /// The name of the connection, unlike any other's on any node.
@@ -176,8 +203,8 @@ pub struct View<'a> {
     pub identity: &'a Identity,
     /// How its frames are written now.
     pub encoding: Encoding,
-    /// What the socket called itself: an agent's or a container's id.
-    pub name: Option<&'a str>,
+    /// What the dialect noted about the socket: [`Command::Remember`].
+    pub memo: Option<&'a str>,
     /// Whether the process runs in production mode.
     pub production: bool,
     /// Now, ms since 1970.
@@ -195,22 +222,27 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Listens no longer.
     Unsubscribe(Channel),
-    /// Takes an event in; goes on when it is recorded and published.
+    /// Waits a moment until these channels are there to be listened to, so that who is greeted
+    /// next can be subscribed without delay.
+    Prepare(Vec<Channel>),
+    /// Takes an event in, to be recorded in its turn; nothing waits for it.
     Append(Append),
     /// Checks a new token for the open socket.
     Token(String),
     /// Tells everybody how a user is there; remembered for the end of the last connection.
     Presence(String),
-    /// Remembers what the socket calls itself.
+    /// Notes something about the socket, instead of what was noted before.
     Remember(Box<str>),
     /// Writes its frames in another way from now on.
     Encode(Encoding),
     /// Enters or leaves the registry of who is where.
     Register(Registration),
-    /// Goes on only while the registry's topic holds fewer than so many other keys.
-    Admit(Admit),
+    /// Has to do with a container: goes on if its session is there, or there is room for one.
+    Attend(Box<str>),
     /// A sign of life that only the dialect understands.
     Alive,
+    /// The client said who it is: its silence is judged by [`Dialect::heartbeat_of_known`].
+    Watch,
     /// Closes.
     Close {
         /// The code.
@@ -249,23 +281,17 @@ pub struct Append {
     pub stream: Stream,
     /// The fields of the entry.
     pub fields: Fields,
-    /// Makes the frame that is sent when the entry is not accepted, of the reason.
-    pub refused: Option<fn(&str) -> Frame>,
+    /// What must hold when its turn comes; else it is left out.
+    pub condition: Option<Condition>,
 }
 
-/// A bound over all nodes.
+/// What must hold for an event of a socket.
 #[derive(Debug)]
-pub struct Admit {
-    /// The registry's topic.
-    pub topic: &'static str,
-    /// The key that is to come in; one that is in already is admitted.
-    pub key: String,
-    /// How many keys there may be.
-    pub keys_max: usize,
-    /// What is sent when there is no room.
-    pub refused: Frame,
-    /// The close code then.
-    pub code: u16,
+pub enum Condition {
+    /// The entity is known.
+    Known(Entity),
+    /// The socket may have to do with the container.
+    Attends(Box<str>),
 }
 
 /// What a client is told when it begins to listen.
@@ -290,8 +316,13 @@ pub fn encode(encoding: Encoding, outgoing: &Outgoing, position: &Position) -> O
     match encoding {
         // Its frames are whole states: the room makes them (see `needs_state`).
         Encoding::Deployments => None,
+        Encoding::Cockpit => cockpit::encode(outgoing),
+        Encoding::CloudAgents => cloud_agents::encode(outgoing),
+        Encoding::ZeroState => zerostate::encode(outgoing, zerostate::Reader::Known),
+        Encoding::ZeroStateAnonymous => zerostate::encode(outgoing, zerostate::Reader::Stranger),
+        Encoding::ContainersUpper => containers::encode(outgoing, containers::Case::Upper),
+        Encoding::ContainersLower => containers::encode(outgoing, containers::Case::Lower),
         Encoding::Native => Some(native::event(outgoing, position, false)),
-        _ => None,
     }
 }
 
@@ -299,12 +330,18 @@ pub fn encode(encoding: Encoding, outgoing: &Outgoing, position: &Position) -> O
 pub fn subscribed(encoding: Encoding, subscribed: &Subscribed<'_>) -> Option<Frame> {
     match encoding {
         Encoding::Deployments => deployments::state(subscribed.channel, subscribed.state),
+        Encoding::ContainersUpper => containers::greeting(subscribed, containers::Case::Upper),
+        Encoding::ContainersLower => containers::greeting(subscribed, containers::Case::Lower),
         Encoding::Native => Some(native::subscribed(subscribed)),
-        _ => None,
+        Encoding::Cockpit
+        | Encoding::CloudAgents
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous => None,
     }
 }
 
-/// The frame that says that publications are missing for good, from the first to the last.
+/// The frame that says that publications are missing for good, from the first to the last. The
+/// seeds' protocols have no word for it.
 pub fn gap(
     encoding: Encoding,
     channel: &Channel,
@@ -314,7 +351,13 @@ pub fn gap(
 ) -> Option<Frame> {
     match encoding {
         Encoding::Native => Some(native::gap(channel, from, to, cause)),
-        _ => None,
+        Encoding::Deployments
+        | Encoding::Cockpit
+        | Encoding::CloudAgents
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous
+        | Encoding::ContainersUpper
+        | Encoding::ContainersLower => None,
     }
 }
 
@@ -328,15 +371,27 @@ pub fn state(
     match encoding {
         Encoding::Deployments => deployments::state(channel, state),
         Encoding::Native => Some(native::state(channel, position, state)),
-        _ => None,
+        Encoding::Cockpit
+        | Encoding::CloudAgents
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous
+        | Encoding::ContainersUpper
+        | Encoding::ContainersLower => None,
     }
 }
 
-/// The frame of one of the last events before a subscription's position.
+/// The frame of one of the last events before a subscription's position, which only clients of our
+/// own protocol ask for.
 pub fn tail(encoding: Encoding, outgoing: &Outgoing) -> Option<Frame> {
     match encoding {
         Encoding::Native => Some(native::event(outgoing, &outgoing.position, true)),
-        _ => None,
+        Encoding::Deployments
+        | Encoding::Cockpit
+        | Encoding::CloudAgents
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous
+        | Encoding::ContainersUpper
+        | Encoding::ContainersLower => None,
     }
 }
 
@@ -344,7 +399,13 @@ pub fn tail(encoding: Encoding, outgoing: &Outgoing) -> Option<Frame> {
 pub fn status(encoding: Encoding, reason: Option<&str>) -> Option<Frame> {
     match encoding {
         Encoding::Native => Some(native::status(reason)),
-        _ => None,
+        Encoding::Deployments
+        | Encoding::Cockpit
+        | Encoding::CloudAgents
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous
+        | Encoding::ContainersUpper
+        | Encoding::ContainersLower => None,
     }
 }
 
@@ -361,7 +422,30 @@ pub struct PresenceChange<'a> {
 /// The frame of a change of presence.
 pub fn presence(encoding: Encoding, change: &PresenceChange<'_>) -> Option<Frame> {
     match encoding {
+        Encoding::CloudAgents => Some(cloud_agents::presence(change)),
         Encoding::Native => Some(native::presence(change)),
-        _ => None,
+        Encoding::Deployments
+        | Encoding::Cockpit
+        | Encoding::ZeroState
+        | Encoding::ZeroStateAnonymous
+        | Encoding::ContainersUpper
+        | Encoding::ContainersLower => None,
+    }
+}
+
+/// Whether a message to people came by the way that it is delivered on. One that names a user in
+/// passing is on that user's channel as well as on the channel of all, and must not come twice.
+fn is_addressed(channel: &Channel, id: Option<&str>) -> bool {
+    match channel.kind() {
+        ChannelKind::User => id.is_some(),
+        kind => kind == ChannelKind::Broadcast,
+    }
+}
+
+/// The text of a message; the seeds whose servers parse JSON take binary messages as well.
+fn json_text(message: Message<'_>) -> Option<&str> {
+    match message {
+        Message::Text(text) => Some(text),
+        Message::Binary(bytes) => std::str::from_utf8(bytes).ok(),
     }
 }

@@ -50,7 +50,12 @@ impl Sink for Fanout {
                 }
                 Topic::Channel(channel) => {
                     match Publication::decode_all(&channel, &payload) {
-                        Ok(read) => publications.extend(read),
+                        Ok(read) => {
+                            if let (ChannelKind::Container, Some(id)) = (channel.kind(), channel.id()) {
+                                gateway.containers.touch(id);
+                            }
+                            publications.extend(read);
+                        }
                         // What it said is in the record: the comparison of heads will bring it.
                         Err(error) => tracing::error!(%error, "skipped"),
                     }

@@ -18,11 +18,14 @@ use shared::{
     store::Store,
 };
 
+use tokio_util::task::TaskTracker;
+
 use crate::{
     appender::Appender,
     connection::close,
     connections::Connections,
-    dialect::{self, Command, Dialect, native},
+    departures::Departures,
+    dialect::{self, Dialect, TurnedAway, containers::sessions::Containers},
     expiries::Expiries,
     fanout::Fanout,
     frame::Frame,
@@ -63,6 +66,12 @@ pub struct Gateway {
     pub presence: Presence,
     /// What the node says of itself.
     pub registry: Registry,
+    /// Who is gone for good.
+    pub departures: Departures,
+    /// The containers that this node's sockets have to do with.
+    pub containers: Containers,
+    /// What sockets handed in and is not recorded yet.
+    pub intakes: TaskTracker,
     /// When tokens run out.
     pub expiries: Expiries,
     /// How much each may publish.
@@ -73,7 +82,7 @@ pub struct Gateway {
     pub prometheus: prometheus::Registry,
     /// The life of the process.
     pub life: Lifecycle,
-    heartbeats: Vec<Arc<Heartbeat>>,
+    heartbeats: Vec<Heartbeats>,
     sessions: Sessions,
     connections_made: AtomicU64,
     degraded: Mutex<Option<&'static str>>,
@@ -95,6 +104,14 @@ pub struct Parts {
     pub prometheus: prometheus::Registry,
     /// The life of the process.
     pub life: Lifecycle,
+}
+
+/// The heartbeats that all sockets of a dialect share.
+struct Heartbeats {
+    /// From the beginning.
+    first: Arc<Heartbeat>,
+    /// For sockets that said who they are.
+    later: Arc<Heartbeat>,
 }
 
 /// The open sessions of this node, by connection and by user.
@@ -129,13 +146,20 @@ impl Gateway {
             partitions: config.record.partitions,
             cache_bytes_max: config.record.hub_cache_bytes,
         });
-        let heartbeats =
-            dialect::ALL.iter().map(|d| Arc::new(d.heartbeat(&config.rhythm))).collect();
+        let heartbeats = dialect::ALL.iter().map(|dialect| {
+            let first = Arc::new(dialect.heartbeat(&config.rhythm));
+            let later = dialect.heartbeat_of_known(&config.rhythm).map(Arc::new);
+            Heartbeats { later: later.unwrap_or_else(|| Arc::clone(&first)), first }
+        });
+        let heartbeats = heartbeats.collect();
         let gateway = Arc::new(Self {
             connections: Connections::new(limits, &life),
             appender: Appender::new(node.clone(), Arc::clone(&broker), config.record.partitions),
             presence: Presence::default(),
             registry: Registry::new(node.clone(), Arc::clone(&broker)),
+            departures: Departures::default(),
+            containers: Containers::default(),
+            intakes: TaskTracker::new(),
             expiries: Expiries::default(),
             publish_limits: PublishLimits::new(config.limits.publish_per_second),
             hub,
@@ -176,12 +200,21 @@ impl Gateway {
         self.life.spawn_until_stop(async move { gateway.registry.run().await });
         let gateway = Arc::clone(self);
         self.life.spawn_until_stop(async move { gateway.expiries.run().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.departures.run(&gateway).await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.departures.reap(&gateway).await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.containers.run(&gateway).await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { dialect::zerostate::stats::run(&gateway).await });
     }
 
-    /// The heartbeat that all sockets of a dialect share.
-    pub fn heartbeat(&self, dialect: &dyn Dialect) -> Arc<Heartbeat> {
+    /// The heartbeat of a dialect's sockets, from the beginning or once they are known.
+    pub fn heartbeat(&self, dialect: &dyn Dialect, known: bool) -> Arc<Heartbeat> {
         let at = dialect::ALL.iter().position(|other| other.name() == dialect.name());
-        Arc::clone(&self.heartbeats[at.unwrap_or_default()])
+        let heartbeats = &self.heartbeats[at.unwrap_or_default()];
+        Arc::clone(if known { &heartbeats.later } else { &heartbeats.first })
     }
 
     /// A number that no connection of this node has had.
@@ -198,19 +231,19 @@ impl Gateway {
     pub fn admit(&self, session: &Arc<Session>) -> Result<(), (u16, Option<Frame>)> {
         let dialect = session.dialect().name();
         let limits = &self.config.limits;
-        let native = dialect == native::Native.name();
-        let frame = |code, message| native.then(|| native::error(code, message, &[], None));
+        let frame = |code, message| session.dialect().turned_away(code, message);
         // Containers end for good when they are turned away: they get a reserve.
         let reserve = if dialect == "containers" { limits.connections.div_ceil(20) } else { 0 };
         if self.sessions.count.load(Ordering::Relaxed) >= limits.connections + reserve {
-            return Err((close::OVER_CAPACITY, frame("over_capacity", "this node is full")));
+            let error = frame(TurnedAway::NodeFull, "this node is full");
+            return Err((close::OVER_CAPACITY, error));
         }
         let identity = session.identity();
         if let Some(user) = &identity.user {
             let mut users = self.sessions.by_user.lock().unwrap_or_else(PoisonError::into_inner);
             let count = users.entry(Arc::clone(user)).or_default();
             if *count >= limits.connections_per_user {
-                let error = frame("too_many_connections", "this user has too many connections");
+                let error = frame(TurnedAway::UserFull, "this user has too many connections");
                 return Err((close::TOO_MANY_CONNECTIONS, error));
             }
             *count += 1;
@@ -218,6 +251,7 @@ impl Gateway {
         session.count(true);
         self.sessions.count.fetch_add(1, Ordering::Relaxed);
         self.metrics.connections.with_label_values(&[dialect]).inc();
+        self.metrics.opened[session.encoding() as usize].fetch_add(1, Ordering::Relaxed);
         let mut sessions =
             self.sessions.by_connection.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.insert(session.number, Arc::clone(session));
@@ -227,14 +261,14 @@ impl Gateway {
         Ok(())
     }
 
-    /// A session's socket is gone; its dialect's last wishes are carried out.
-    pub fn dismiss(&self, session: &Session, commands: Vec<Command>) {
+    /// A session's socket is gone.
+    pub fn dismiss(&self, session: &Session) {
         if !session.count(false) {
             return;
         }
         let mut sessions =
             self.sessions.by_connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let owned = sessions.remove(&session.number);
+        sessions.remove(&session.number);
         drop(sessions);
         self.sessions.count.fetch_sub(1, Ordering::Relaxed);
         self.metrics.connections.with_label_values(&[session.dialect().name()]).dec();
@@ -249,9 +283,6 @@ impl Gateway {
         }
         let key = self.connection_name(session.number);
         self.registry.register(Registration { topic: CONNECTIONS, key, value: None });
-        if let (Some(session), false) = (owned, commands.is_empty()) {
-            self.life.spawn(session.finish(commands));
-        }
     }
 
     /// All open sessions.
@@ -317,6 +348,21 @@ impl Gateway {
             session.connection.close(code, reason);
             tokio::time::sleep(step).await;
         }
+        self.take_leave().await;
+    }
+}
+
+impl Gateway {
+    /// What is left to do when all clients were told to go: what they handed in is recorded, who is
+    /// nowhere else is gone, and the node is out of the registry.
+    async fn take_leave(&self) {
+        while self.session_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.intakes.close();
+        self.intakes.wait().await;
+        self.departures.judge(self).await;
+        self.registry.leave().await;
     }
 }
 

@@ -51,6 +51,9 @@ pub const HEARING: &str = "hearing";
 /// After so many failures in a row the node counts as deaf.
 const DEAF_FAILURES: u32 = 3;
 
+/// How long a publication may wait for what the database knows of its task.
+const LOOK_UP_MAX: Duration = Duration::from_millis(250);
+
 /// How long a channel without listeners stays subscribed: who comes back at once finds it warm.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
@@ -225,6 +228,7 @@ impl Hub {
         let mut overflowed = Vec::new();
         for publication in publications {
             let Some(room) = self.known(&publication.channel) else { continue };
+            self.look_up_task(&room, &publication).await;
             match room.apply(publication, &mut batch, &mut overflowed, &self.metrics) {
                 Applied::Yes | Applied::Repeat => {}
                 Applied::Hole => self.fill(&room, "hole"),
@@ -235,6 +239,16 @@ impl Hub {
             }
         }
         batch.write().await;
+    }
+
+    /// Reads a task that this node has not heard of yet and that somebody here is told about whole.
+    async fn look_up_task(&self, room: &Room, publication: &Publication) {
+        let lacks = room.lock().lacks_task(publication);
+        let Some(task) = lacks else { return };
+        let read = tokio::time::timeout(LOOK_UP_MAX, self.store.entity(&task)).await;
+        if let Ok(Ok(Some(state))) = read {
+            room.lock().learn_task(&task.id, &state);
+        }
     }
 
     fn change_epoch(self: &Arc<Self>, room: &Arc<Room>) {

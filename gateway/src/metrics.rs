@@ -1,5 +1,7 @@
 //! What a gateway counts (contract §7). No ids in labels.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
@@ -49,6 +51,10 @@ pub struct Metrics {
     pub channels: IntGauge,
     /// What was handed to sockets, by encoding.
     sent: Vec<Sent>,
+    /// Sockets since the start, by encoding.
+    pub opened: [AtomicU64; Encoding::ALL.len()],
+    /// Frames of publications handed to sockets, by encoding.
+    pub publications_sent: [AtomicU64; Encoding::ALL.len()],
     /// Messages of clients, by dialect and outcome.
     pub frames_received: IntCounterVec,
     /// Closed sockets, by dialect and code.
@@ -100,6 +106,8 @@ impl Metrics {
         registry.register(Box::new(connections.clone()))?;
         Ok(Self {
             sent: Sent::register(registry, &delivery_seconds)?,
+            opened: Default::default(),
+            publications_sent: Default::default(),
             connections,
             subscriptions: count("fanfare_gateway_subscriptions", "Listeners.")?,
             channels: count("fanfare_gateway_channels", "Channels with listeners.")?,
@@ -134,6 +142,11 @@ impl Metrics {
         let sent = &self.sent[encoding as usize];
         sent.frames.inc_by(frames);
         sent.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Counts frames of publications among those that were handed to sockets.
+    pub fn published(&self, encoding: Encoding, frames: u64) {
+        self.publications_sent[encoding as usize].fetch_add(frames, Ordering::Relaxed);
     }
 
     /// Counts a publication's way from the event to the sockets of an encoding.

@@ -1,18 +1,29 @@
 //! What this node says of itself to all others: who is connected here, and as what.
 //!
 //! Changes are collected and written together, with the node's lease; a node that is gone vanishes
-//! with its lease.
+//! with its lease. Where several connections may stand for one name (an agent, a user, a
+//! container), the key is `NAME CONNECTION`, so that none overwrites another.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use shared::broker::{Broker, BrokerError, Member, NodeId, Registration};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::dialect::Admit;
+/// The agents of seed 001, by agent and connection.
+pub const AGENTS: &str = "agents";
+
+/// The users who are present, by user and connection.
+pub const USERS: &str = "users";
+
+/// The containers of seed 004, by container and connection; the value is the time of the last frame.
+pub const CONTAINERS: &str = "containers";
+
+/// What the nodes counted for seed 003, one key per node.
+pub const STATS: &str = "zerostate";
 
 /// How long changes are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(50);
@@ -23,47 +34,78 @@ const RENEWAL: Duration = Duration::from_secs(3);
 /// The most changes in one write.
 const CHANGES_AT_ONCE: usize = 5_000;
 
+/// The key of one of several connections that stand for a name.
+pub fn key(name: &str, connection: &str) -> String {
+    format!("{name} {connection}")
+}
+
+/// The name in a key.
+pub fn name(key: &str) -> &str {
+    key.rsplit_once(' ').map_or(key, |(name, _)| name)
+}
+
 /// This node's part of the registry.
 pub struct Registry {
     node: NodeId,
     broker: Arc<dyn Broker>,
-    /// All that the node says, to be said again when the broker lost it.
     said: Mutex<Said>,
     changed: Notify,
+    /// How many changes were written.
+    written: watch::Sender<u64>,
 }
+
+type Key = (&'static str, String);
 
 #[derive(Default)]
 struct Said {
-    all: HashMap<(&'static str, String), String>,
-    pending: HashMap<(&'static str, String), Option<String>>,
+    /// All that the node says, to be said again when the broker lost it.
+    all: HashMap<Key, String>,
+    /// What is not written yet.
+    pending: HashMap<Key, Option<String>>,
+    /// How many changes were made.
+    changes: u64,
+    /// Whether the node has taken its leave: nothing is said any more.
+    left: bool,
+}
+
+impl Said {
+    fn say(&mut self, key: Key, value: Option<String>) {
+        match &value {
+            Some(value) => self.all.insert(key.clone(), value.clone()),
+            None => self.all.remove(&key),
+        };
+        self.pending.insert(key, value);
+        self.changes += 1;
+    }
+
+    fn on(&self, topic: &'static str) -> impl Iterator<Item = (&String, &String)> {
+        let own = self.all.iter().filter(move |((of, _), _)| *of == topic);
+        own.map(|((_, key), value)| (key, value))
+    }
 }
 
 impl Registry {
     /// A registry that says nothing yet.
     pub fn new(node: NodeId, broker: Arc<dyn Broker>) -> Self {
-        Self { node, broker, said: Mutex::default(), changed: Notify::new() }
+        let written = watch::Sender::new(0);
+        Self { node, broker, said: Mutex::default(), changed: Notify::new(), written }
     }
 
     /// Says something, or takes it back; written soon.
     pub fn register(&self, registration: Registration) {
-        let key = (registration.topic, registration.key);
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match &registration.value {
-            Some(value) => said.all.insert(key.clone(), value.clone()),
-            None => said.all.remove(&key),
-        };
-        said.pending.insert(key, registration.value);
-        drop(said);
+        self.lock().say((registration.topic, registration.key), registration.value);
         self.changed.notify_one();
     }
 
     /// What all live nodes say on a topic; what this node has said counts already.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
     pub async fn members(&self, topic: &'static str) -> Result<Vec<Member>, BrokerError> {
         let mut members = self.broker.members(topic).await?;
         members.retain(|member| member.node != self.node);
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = said.all.iter().filter(|((of, _), _)| *of == topic);
-        members.extend(own.map(|((_, key), value)| Member {
+        let said = self.lock();
+        members.extend(said.on(topic).map(|(key, value)| Member {
             node: self.node.clone(),
             key: key.clone(),
             value: value.clone(),
@@ -71,48 +113,102 @@ impl Registry {
         Ok(members)
     }
 
-    /// Whether a topic has room for one more key, over all nodes. Who cannot be counted is let in:
-    /// a limit must not keep containers out while the broker is away.
-    pub async fn has_room(&self, admit: &Admit) -> bool {
-        let Ok(members) = self.members(admit.topic).await else { return true };
-        let mut keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys.binary_search(&admit.key.as_str()).is_ok() || keys.len() < admit.keys_max
+    /// Says `NAME CONNECTION` unless the topic holds `names_max` other names, over all nodes; whether
+    /// it was said. While the broker does not answer everybody is let in: a limit must not keep
+    /// containers out then.
+    pub async fn enter(&self, registration: Registration, names_max: usize) -> bool {
+        let topic = registration.topic;
+        let entering = name(&registration.key).to_owned();
+        let knows = |said: &Said| said.on(topic).any(|(key, _)| name(key) == entering);
+        let known = knows(&self.lock());
+        let others = if known { Vec::new() } else { self.others(topic).await };
+        let mut said = self.lock();
+        let mut names: HashSet<&str> = others.iter().map(|member| name(&member.key)).collect();
+        names.extend(said.on(topic).map(|(key, _)| name(key)));
+        let has_room = known || names.contains(entering.as_str()) || names.len() < names_max;
+        if has_room {
+            said.say((topic, registration.key), registration.value);
+            drop(said);
+            self.changed.notify_one();
+        }
+        has_room
     }
 
-    /// Writes changes and renews the lease, for ever.
+    async fn others(&self, topic: &'static str) -> Vec<Member> {
+        let mut members = self.broker.members(topic).await.unwrap_or_default();
+        members.retain(|member| member.node != self.node);
+        members
+    }
+
+    /// Waits until everything that was said so far is written.
+    pub async fn settled(&self) {
+        let changes = self.lock().changes;
+        let mut written = self.written.subscribe();
+        // The sender lives as long as this registry.
+        let _closed = written.wait_for(|written| *written >= changes).await;
+    }
+
+    /// Writes changes and renews the lease, until the node leaves.
     pub async fn run(&self) {
-        let mut lost = true;
+        let mut everything = true;
         loop {
-            let changes = self.take(lost);
-            let written = self.broker.register(&self.node, &changes).await;
-            if written.is_err() {
-                // Everything is said again: nobody knows what the broker still has.
-                lost = true;
-                tokio::time::sleep(RENEWAL / 3).await;
-                continue;
+            let Some((changes, upto)) = self.take(everything) else { return };
+            match self.broker.register(&self.node, &changes).await {
+                // A registry that did not know the node has nothing of what it said before.
+                Ok(known) => everything = !known && !everything,
+                Err(error) => {
+                    tracing::debug!(%error, "not registered yet");
+                    self.put_back(changes);
+                    everything = true;
+                    tokio::time::sleep(RENEWAL / 3).await;
+                    continue;
+                }
             }
-            lost = false;
-            if changes.len() < CHANGES_AT_ONCE {
+            if let Some(upto) = upto {
+                self.written.send_replace(upto);
                 let _renewal = tokio::time::timeout(RENEWAL, self.changed.notified()).await;
                 tokio::time::sleep(COLLECT).await;
             }
         }
     }
 
-    fn take(&self, everything: bool) -> Vec<Registration> {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes the node out of the registry with everything that it said.
+    pub async fn leave(&self) {
+        self.lock().left = true;
+        if let Err(error) = self.broker.deregister(&self.node).await {
+            tracing::debug!(%error, "the lease ends by itself");
+        }
+    }
+
+    /// Changes to write, with the number of the last one when they are all; none when the node left.
+    fn take(&self, everything: bool) -> Option<(Vec<Registration>, Option<u64>)> {
+        let mut said = self.lock();
+        if said.left {
+            return None;
+        }
         if everything {
             let all = said.all.clone();
             said.pending.extend(all.into_iter().map(|(key, value)| (key, Some(value))));
         }
-        let keys: Vec<_> = said.pending.keys().take(CHANGES_AT_ONCE).cloned().collect();
-        keys.into_iter()
-            .filter_map(|key| {
-                let value = said.pending.remove(&key)?;
-                Some(Registration { topic: key.0, key: key.1, value })
-            })
-            .collect()
+        let keys: Vec<Key> = said.pending.keys().take(CHANGES_AT_ONCE).cloned().collect();
+        let changes = keys.into_iter().filter_map(|key| {
+            let value = said.pending.remove(&key)?;
+            Some(Registration { topic: key.0, key: key.1, value })
+        });
+        let changes = changes.collect();
+        let upto = said.pending.is_empty().then_some(said.changes);
+        Some((changes, upto))
+    }
+
+    /// Keeps changes that were not written, unless there are newer ones.
+    fn put_back(&self, changes: Vec<Registration>) {
+        let mut said = self.lock();
+        for Registration { topic, key, value } in changes {
+            said.pending.entry((topic, key)).or_insert(value);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

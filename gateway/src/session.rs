@@ -4,21 +4,26 @@
 //! dialect's commands out, in order and one message at a time.
 
 mod allowance;
+mod intake;
+mod places;
 mod subscribe;
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use futures_util::future::BoxFuture;
-use shared::{auth::Identity, broker::Registration, channel::Channel};
+use shared::{auth::Identity, channel::Channel};
 use tokio::sync::Notify;
 
-use self::allowance::{Allowance, Verdict};
+use self::{
+    allowance::{Allowance, Verdict},
+    intake::Intake,
+};
 use crate::{
     connection::{Connection, Handler, Message, Sent, close},
-    dialect::{Append, Command, Dialect, Encoding, Opening, Refusal, View, native},
+    dialect::{Command, Dialect, Encoding, Opening, Refusal, View, native},
     frame::Frame,
     gateway::{CONNECTIONS, GatewayState},
     hub::{listener::Listener, room::Room},
@@ -40,16 +45,20 @@ pub struct Session {
     inner: Mutex<Inner>,
     /// Told when a send queue that was full has drained, and when the opening is done.
     drained: Notify,
+    /// What it handed in; absent until it does.
+    intake: OnceLock<Box<Intake>>,
 }
 
 struct Inner {
     identity: Identity,
-    name: Option<Box<str>>,
+    memo: Option<Box<str>>,
     subscriptions: Vec<Subscription>,
     allowance: Allowance,
     registered: Vec<(&'static str, String)>,
     /// Whether the session was counted among those of its user.
     counted: bool,
+    /// Whether the socket is gone: nothing is registered any more.
+    gone: bool,
 }
 
 /// A channel that the session listens to.
@@ -81,13 +90,15 @@ impl Session {
             opened: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 identity,
-                name: None,
+                memo: None,
                 subscriptions: Vec::new(),
                 allowance: Allowance::new(gateway.config.limits.frames_per_second),
                 registered: Vec::new(),
                 counted: false,
+                gone: false,
             }),
             drained: Notify::new(),
+            intake: OnceLock::new(),
             gateway,
         });
         match outcome {
@@ -152,7 +163,7 @@ impl Session {
     }
 
     /// Carries out what needs no waiting; what is left, from the first command that does.
-    fn carry_out_at_once(&self, commands: Vec<Command>) -> Vec<Command> {
+    fn carry_out_at_once(self: &Arc<Self>, commands: Vec<Command>) -> Vec<Command> {
         let mut commands = commands.into_iter();
         while let Some(command) = commands.next() {
             match command {
@@ -163,7 +174,10 @@ impl Session {
                 }
                 Command::Alive => self.connection.alive(),
                 Command::Encode(encoding) => self.encode(encoding),
-                Command::Remember(name) => self.lock().name = Some(name),
+                Command::Remember(memo) => self.lock().memo = Some(memo),
+                Command::Append(append) => self.take_in(append),
+                Command::Register(registration) => self.register(registration),
+                Command::Watch => self.watch(),
                 Command::Close { code, reason } => self.close(code, reason),
                 other => return std::iter::once(other).chain(commands).collect(),
             }
@@ -180,18 +194,18 @@ impl Session {
                 Command::Send(frame) => self.send_all(&[frame]).await,
                 Command::Subscribe(wish) => self.subscribe(wish).await,
                 Command::Unsubscribe(channel) => self.unsubscribe(&channel),
-                Command::Append(append) => self.append(append).await,
+                Command::Append(append) => self.take_in(append),
+                Command::Prepare(channels) => self.prepare(&channels).await,
                 Command::Token(token) => self.refresh(&token).await,
                 Command::Presence(status) => self.be_present(&status).await,
                 Command::Register(registration) => self.register(registration),
-                Command::Admit(admit) => {
-                    if !self.gateway.registry.has_room(&admit).await {
-                        self.send_all(&[admit.refused]).await;
-                        self.close(admit.code, "over capacity");
+                Command::Attend(container) => {
+                    if !self.attend(&container).await {
                         return;
                     }
                 }
-                Command::Remember(name) => self.lock().name = Some(name),
+                Command::Watch => self.watch(),
+                Command::Remember(memo) => self.lock().memo = Some(memo),
                 Command::Encode(encoding) => self.encode(encoding),
                 Command::Alive => self.connection.alive(),
                 Command::Close { code, reason } => self.close(code, reason),
@@ -236,12 +250,9 @@ impl Session {
         }
     }
 
-    async fn append(self: &Arc<Self>, append: Append) {
-        let Append { stream, fields, refused } = append;
-        let outcome = self.gateway.appender.append_until_recorded(stream, fields).await;
-        if let (Err(reason), Some(refused)) = (outcome, refused) {
-            self.send_all(&[refused(&reason)]).await;
-        }
+    /// From now on its silence is judged as that of a client that said who it is.
+    fn watch(&self) {
+        self.connection.set_heartbeat(self.gateway.heartbeat(self.dialect, true));
     }
 
     /// A new token on the open socket: a bad one leaves the old one in force.
@@ -257,23 +268,6 @@ impl Session {
             Err(error) => native::error("token", &error.to_string(), &[], None),
         };
         self.send_all(&[frame]).await;
-    }
-
-    async fn be_present(self: &Arc<Self>, status: &str) {
-        let user = self.identity().user;
-        self.gateway.presence.say(&self.gateway, user.as_deref(), status).await;
-    }
-
-    fn register(&self, registration: Registration) {
-        let key = (registration.topic, registration.key.clone());
-        {
-            let mut inner = self.lock();
-            inner.registered.retain(|registered| *registered != key);
-            if registration.value.is_some() {
-                inner.registered.push(key);
-            }
-        }
-        self.gateway.registry.register(registration);
     }
 
     /// Closes; a client of our own protocol hears first whether it may come back.
@@ -306,15 +300,15 @@ impl Session {
     }
 
     fn view<R>(&self, look: impl FnOnce(&View<'_>) -> R) -> R {
-        let (identity, name) = {
+        let (identity, memo) = {
             let inner = self.lock();
-            (inner.identity.clone(), inner.name.clone())
+            (inner.identity.clone(), inner.memo.clone())
         };
         look(&View {
             connection: &self.gateway.connection_name(self.number),
             identity: &identity,
             encoding: self.encoding(),
-            name: name.as_deref(),
+            memo: memo.as_deref(),
             production: self.gateway.config.production(),
             now: jiff::Timestamp::now().as_millisecond(),
             config: &self.gateway.config,
@@ -352,10 +346,16 @@ impl Handler for Session {
         let commands = self.view(|view| self.dialect.decode(message, view));
         if self.opened.load(Ordering::Acquire) {
             let rest = self.carry_out_at_once(commands);
-            if rest.is_empty() {
+            let is_full = self.intake.get().is_some_and(|intake| intake.is_full());
+            if rest.is_empty() && !is_full {
                 return None;
             }
-            return Some(Box::pin(async move { self.carry_out(rest).await }));
+            return Some(Box::pin(async move {
+                self.carry_out(rest).await;
+                if let Some(intake) = self.intake.get() {
+                    intake.room().await;
+                }
+            }));
         }
         Some(Box::pin(async move {
             while !self.opened.load(Ordering::Acquire) && !self.connection.is_closed() {
@@ -373,19 +373,12 @@ impl Handler for Session {
     fn closed(&self, code: u16) {
         self.drained.notify_waiters();
         self.gateway.metrics.closed(self.dialect.name(), code);
-        let commands = self.view(|view| self.dialect.farewell(view));
-        let (subscriptions, registered) = {
-            let mut inner = self.lock();
-            let registered = std::mem::take(&mut inner.registered);
-            (std::mem::take(&mut inner.subscriptions), registered)
-        };
+        let subscriptions = std::mem::take(&mut self.lock().subscriptions);
         for subscription in &subscriptions {
             self.leave(subscription);
         }
-        for (topic, key) in registered {
-            self.gateway.registry.register(Registration { topic, key, value: None });
-        }
-        self.gateway.dismiss(self, commands);
+        self.give_up_places();
+        self.gateway.dismiss(self);
     }
 }
 
@@ -413,18 +406,6 @@ impl Session {
     /// Marks the session as counted among its user's; whether it was before.
     pub(crate) fn count(&self, counted: bool) -> bool {
         std::mem::replace(&mut self.lock().counted, counted)
-    }
-
-    /// Carries out what a dialect wants done after the socket is gone.
-    pub(crate) async fn finish(self: Arc<Self>, commands: Vec<Command>) {
-        for command in commands {
-            match command {
-                Command::Append(append) => self.append(append).await,
-                Command::Presence(status) => self.be_present(&status).await,
-                Command::Register(registration) => self.gateway.registry.register(registration),
-                _ => {}
-            }
-        }
     }
 }
 

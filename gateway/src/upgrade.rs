@@ -116,7 +116,7 @@ fn start(
     opening: Result<Opening, Refusal>,
     socket: handshake::Socket,
 ) {
-    let heartbeat = gateway.heartbeat(dialect);
+    let heartbeat = gateway.heartbeat(dialect, false);
     let connections = Arc::clone(&gateway.connections);
     connections.open(socket, heartbeat, |connection| {
         Session::open(gateway, dialect, number, opening, Arc::clone(connection))

@@ -70,6 +70,13 @@ struct Rights {
 }
 
 impl Identity {
+    /// The same rights under a name that a seed's own rule gives.
+    #[must_use]
+    pub fn named(mut self, user: &str) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
     /// Whether they proved to be anybody.
     pub fn is_known(&self) -> bool {
         self.user.is_some() || self.rights.admin

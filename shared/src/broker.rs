@@ -244,6 +244,15 @@ pub struct Registration {
     pub value: Option<String>,
 }
 
+/// A node that was removed from the registry because its lease had run out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The node.
+    pub node: NodeId,
+    /// What it said: topics and keys.
+    pub said: Vec<(&'static str, String)>,
+}
+
 /// The broker.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
@@ -316,8 +325,9 @@ pub trait Broker: Send + Sync + 'static {
     /// Takes a node out of the registry at once, with everything that it said.
     async fn deregister(&self, node: &NodeId) -> Result<(), BrokerError>;
 
-    /// Removes what nodes said that are gone; the names of those that this call removed.
-    async fn reap(&self) -> Result<Vec<NodeId>, BrokerError>;
+    /// Removes nodes that are gone with everything that they said. Whoever removes a node, and nobody
+    /// else, learns what it said on each of `topics`, in their order.
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError>;
 
     /// Whether the broker answers, and what an operator should know of how it is set up.
     async fn check(&self) -> Result<Vec<String>, BrokerError>;

@@ -8,7 +8,7 @@ pub use self::frames::{
     bye, error, event, event_json, gap, presence, state, status, subscribed,
     subscribed_without_position, token, welcome,
 };
-use super::{Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, View};
+use super::{Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, TurnedAway, View};
 use crate::{
     connection::{Message, close},
     frame::Frame,
@@ -128,6 +128,14 @@ impl Dialect for Native {
 
     fn drain(&self, after_ms: u64) -> (Option<Frame>, u16, &'static str) {
         (Some(bye("restarting", true, after_ms)), close::RESTARTING, "restarting")
+    }
+
+    fn turned_away(&self, why: TurnedAway, message: &str) -> Option<Frame> {
+        let code = match why {
+            TurnedAway::NodeFull => "over_capacity",
+            TurnedAway::UserFull => "too_many_connections",
+        };
+        Some(error(code, message, &[], None))
     }
 
     fn too_fast(&self) -> Option<Frame> {

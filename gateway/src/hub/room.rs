@@ -10,10 +10,10 @@ use std::{
 };
 
 use shared::{
-    channel::Channel,
+    channel::{Channel, ChannelKind},
     event::{
         State,
-        state::{Entity, fold},
+        state::{Entity, EntityKind, fold},
     },
     position::{Offsets, Position},
     publication::Publication,
@@ -26,7 +26,13 @@ use super::{listener::Listener, pages::SharedPage};
 use crate::{
     batch::Batch,
     connection::Sent,
-    dialect::{self, Encoding},
+    dialect::{
+        self, Encoding,
+        zerostate::{
+            self,
+            tasks::{Summaries, Summary},
+        },
+    },
     metrics::Metrics,
     publication::Outgoing,
 };
@@ -76,6 +82,8 @@ pub struct Inner {
     tail: VecDeque<Arc<Outgoing>>,
     tail_start: Offsets,
     tail_bytes: usize,
+    /// What seed 003 tells of tasks beyond what their events say, on the feed of tasks.
+    tasks: Option<Box<Summaries>>,
 }
 
 /// What a room says to a publication.
@@ -192,6 +200,23 @@ impl Room {
 }
 
 impl Inner {
+    /// The task whose state has to be read before this publication can be told to everybody here.
+    pub fn lacks_task(&mut self, publication: &Publication) -> Option<Entity> {
+        let told = self.live.iter().any(|l| l.session.encoding() == Encoding::ZeroState);
+        if publication.channel.kind() != ChannelKind::Tasks || !told && self.tasks.is_none() {
+            return None;
+        }
+        let event = &publication.recorded.event;
+        let id = event.id.as_deref()?;
+        let lacks = self.tasks.get_or_insert_default().lacks(id, &event.kind);
+        lacks.then(|| Entity { kind: EntityKind::Task, id: id.into() })
+    }
+
+    /// What the database says of a task.
+    pub fn learn_task(&mut self, task: &str, state: &State) {
+        self.tasks.get_or_insert_default().learn(task, Summary::of(state));
+    }
+
     fn advance(
         &mut self,
         channel: &Channel,
@@ -207,7 +232,11 @@ impl Inner {
         let outgoing = if whole {
             self.whole(channel, &publication, &position)
         } else {
-            let outgoing = Arc::new(Outgoing::new(publication, position.clone()));
+            let outgoing = Outgoing::new(publication, position.clone());
+            if let Some(tasks) = &mut self.tasks {
+                outgoing.preset(Encoding::ZeroState, zerostate::tell(&outgoing, tasks));
+            }
+            let outgoing = Arc::new(outgoing);
             self.unfolded.push(Arc::clone(&outgoing));
             if self.unfolded.len() >= UNFOLDED_MAX {
                 self.state(channel);
@@ -271,6 +300,7 @@ impl Inner {
             {
                 let bytes = frame.len() * usize::try_from(frames).unwrap_or(usize::MAX);
                 metrics.sent(encoding, frames, bytes);
+                metrics.published(encoding, frames);
                 metrics.delivered(encoding, outgoing.publication.recorded.event.at);
             }
         }

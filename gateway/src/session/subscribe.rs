@@ -45,6 +45,16 @@ impl Session {
         }
     }
 
+    /// Waits until the channels are there, at most as long as a client may be left in silence.
+    pub(super) async fn prepare(self: &Arc<Self>, channels: &[Channel]) {
+        let ready = async {
+            for channel in channels {
+                self.gateway.hub.room(channel).ready().await;
+            }
+        };
+        let _degraded = tokio::time::timeout(SILENCE_MAX, ready).await;
+    }
+
     async fn complain(&self, channel: &str, wrong: Wrong) {
         if self.encoding() == Encoding::Native {
             let details = [(wrong.path.to_owned(), wrong.message.clone())];

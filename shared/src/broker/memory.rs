@@ -25,7 +25,7 @@ use self::{
     tails::Tails,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Head, Identity, Member, Message, NodeId, Reader,
+    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, Message, NodeId, Reader,
     Registration, Sink, StreamInfo, Subscriber, Topic, lock, run,
 };
 use crate::{
@@ -179,8 +179,8 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    async fn reap(&self) -> Result<Vec<NodeId>, BrokerError> {
-        Ok(lock(&self.registry).reap())
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError> {
+        Ok(lock(&self.registry).reap(topics))
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

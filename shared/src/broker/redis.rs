@@ -31,7 +31,7 @@ use self::{
     subscriber::RedisSubscriber,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Head, Identity, Member, NodeId, Reader, Registration, Sink,
+    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, NodeId, Reader, Registration, Sink,
     StreamInfo, Subscriber, Topic,
 };
 use crate::{
@@ -240,8 +240,8 @@ impl Broker for RedisBroker {
         registry::deregister(&self.link, &self.keys, node).await
     }
 
-    async fn reap(&self) -> Result<Vec<NodeId>, BrokerError> {
-        registry::reap(&self.link, &self.keys).await
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError> {
+        registry::reap(&self.link, &self.keys, topics).await
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

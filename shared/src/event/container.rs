@@ -5,13 +5,16 @@ use serde_json::Value;
 use super::{
     Event, EventKind,
     state::State,
-    submission::{Rejection, require_text},
+    submission::Rejection,
 };
 
-/// What a container's body must look like: a log has a message.
+/// What a container's body must look like: a log has a message, which may be an empty line.
 pub(super) fn validate(kind: &EventKind, body: &State) -> Result<(), Rejection> {
-    match kind {
-        EventKind::ContainerLog => require_text(body, "message"),
+    match (kind, body.get("message")) {
+        (EventKind::ContainerLog, None) => Err(Rejection::new("data.message", "is required")),
+        (EventKind::ContainerLog, Some(message)) if !message.is_string() => {
+            Err(Rejection::new("data.message", "must be a text"))
+        }
         _ => Ok(()),
     }
 }

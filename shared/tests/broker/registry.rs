@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::broker::{Broker, BrokerOptions, Member, NodeId, Registration};
+use shared::broker::{Broker, BrokerOptions, Gone, Member, NodeId, Registration};
 
 use crate::bench::{Place, on_both};
 
@@ -61,14 +61,15 @@ async fn a_node_whose_lease_ran_out_is_invisible_and_reaped_once(place: Place) {
     let bench = place.bench_with(BrokerOptions { node_lease, ..Default::default() }).await;
     let broker = &*bench.broker;
     broker.register(&node("dead"), &[says("agents", "a", Some("1"))]).await.unwrap();
-    assert!(broker.reap().await.unwrap().is_empty());
+    assert!(broker.reap(&["agents"]).await.unwrap().is_empty());
     let mut live = says("agents", "b", Some("2"));
     while members(broker, "agents").await.iter().any(|line| line.starts_with("dead")) {
         broker.register(&node("live"), std::slice::from_ref(&live)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(broker.reap().await.unwrap(), [node("dead")]);
-    assert!(broker.reap().await.unwrap().is_empty());
+    let gone = Gone { node: node("dead"), said: vec![("agents", "a".to_owned())] };
+    assert_eq!(broker.reap(&["users", "agents"]).await.unwrap(), [gone]);
+    assert!(broker.reap(&["agents"]).await.unwrap().is_empty());
     live.value = Some("3".to_owned());
     assert!(broker.register(&node("live"), &[live]).await.unwrap());
     assert!(!broker.register(&node("dead"), &[]).await.unwrap(), "it must say everything again");

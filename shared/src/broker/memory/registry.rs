@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::broker::{Member, NodeId, Registration};
+use crate::broker::{Gone, Member, NodeId, Registration};
 
 /// All nodes.
 #[derive(Debug)]
@@ -63,8 +63,13 @@ impl Registry {
         self.nodes.remove(node);
     }
 
-    pub(super) fn reap(&mut self) -> Vec<NodeId> {
+    pub(super) fn reap(&mut self, topics: &[&'static str]) -> Vec<Gone> {
         let now = Instant::now();
-        self.nodes.extract_if(|_, node| node.until <= now).map(|(id, _)| id).collect()
+        let gone = self.nodes.extract_if(|_, node| node.until <= now);
+        let said = |node: Node| {
+            let all = node.says.into_keys();
+            all.filter(|(topic, _)| topics.contains(topic)).collect()
+        };
+        gone.map(|(id, node)| Gone { node: id, said: said(node) }).collect()
     }
 }

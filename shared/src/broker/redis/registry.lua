@@ -3,6 +3,7 @@
 --
 -- KEYS  1 leases: sorted set, node → end of its lease, ms
 -- ARGV  1 operation  2 what precedes the names of a node's keys  3 node  4 lease, ms
+--       5 …  topics whose keys are told when a node is reaped
 local operation, prefix, node = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -27,6 +28,14 @@ elseif operation == 'forget' then
   return 1
 elseif operation == 'reap' then
   local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
-  for _, one in ipairs(gone) do forget(one) end
-  return gone
+  local told = {}
+  for _, one in ipairs(gone) do
+    local said = {}
+    for at = 5, #ARGV do
+      said[#said + 1] = redis.call('HKEYS', prefix .. 'on:' .. ARGV[at] .. ':' .. one)
+    end
+    told[#told + 1] = {one, said}
+    forget(one)
+  end
+  return told
 end

@@ -14,7 +14,7 @@ use super::{
     keys::Keys,
     link::{Link, Lost, refusal},
 };
-use crate::broker::{BrokerError, Member, NodeId, Registration};
+use crate::broker::{BrokerError, Gone, Member, NodeId, Registration};
 
 /// The most changes in one pipeline, and fields in one command.
 const CHANGES_MAX: usize = 1000;
@@ -100,7 +100,21 @@ pub(super) async fn deregister(link: &Link, keys: &Keys, node: &NodeId) -> Resul
 }
 
 /// Removes the nodes whose lease ran out.
-pub(super) async fn reap(link: &Link, keys: &Keys) -> Result<Vec<NodeId>, BrokerError> {
-    let gone: Vec<String> = link.query(operation(keys, "reap", "", Duration::ZERO)).await?;
-    Ok(gone.into_iter().map(|node| NodeId(node.into())).collect())
+pub(super) async fn reap(
+    link: &Link,
+    keys: &Keys,
+    topics: &[&'static str],
+) -> Result<Vec<Gone>, BrokerError> {
+    let mut command = operation(keys, "reap", "", Duration::ZERO);
+    command.arg(topics);
+    let gone: Vec<(String, Vec<Vec<String>>)> = link.query(command).await?;
+    let tell = |(node, said): (String, Vec<Vec<String>>)| Gone {
+        node: NodeId(node.into()),
+        said: topics
+            .iter()
+            .zip(said)
+            .flat_map(|(topic, said)| said.into_iter().map(|key| (*topic, key)))
+            .collect(),
+    };
+    Ok(gone.into_iter().map(tell).collect())
 }

@@ -1,0 +1,178 @@
+//! Seed 002, cloud agents: clients who see agents, chat, notifications and each other
+//! (`protocols.md` §3).
+
+mod frames;
+
+use serde_json::Value;
+use shared::{
+    auth::Identity,
+    broker::Registration,
+    channel::{Channel, ChannelKind},
+    config::Rhythms,
+    event::EventKind,
+    id,
+};
+
+pub(super) use self::frames::presence;
+use super::{
+    Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, View, is_addressed, json_text,
+};
+use crate::{
+    connection::Message,
+    frame::Frame,
+    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
+    hub::listener::Mode,
+    publication::Outgoing,
+    registry::{self, USERS},
+    upgrade::Upgrade,
+};
+
+/// How a user may be there.
+const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
+
+/// How many characters of an opaque token name its user, in development.
+const NAME_CHARS: usize = 8;
+
+/// The dialect of seed 002.
+pub struct CloudAgents;
+
+impl Dialect for CloudAgents {
+    fn name(&self) -> &'static str {
+        "cloud_agents"
+    }
+
+    fn recognizes(&self, upgrade: &Upgrade) -> bool {
+        upgrade.path == "/ws"
+    }
+
+    /// Nobody is refused: who is not authenticated stays, and sees nobody but who is present.
+    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
+        let (identity, error) = match identify(upgrade.query("token").unwrap_or_default(), doors) {
+            Ok(identity) => (identity, None),
+            Err(error) => (doors.auth.anonymous(), Some(error)),
+        };
+        let channels = channels(identity.user.as_deref());
+        let mut commands = vec![
+            Command::Prepare(channels.clone()),
+            Command::Send(frames::auth(identity.user.as_deref(), error, doors.now)),
+            Command::Send(frames::welcome(doors.now)),
+        ];
+        if let Some(user) = &identity.user {
+            let key = registry::key(user, doors.connection);
+            let value = Some(String::from("null"));
+            commands.push(Command::Register(Registration { topic: USERS, key, value }));
+        }
+        let presence = Channel::feed(ChannelKind::Presence);
+        commands.extend(
+            channels
+                .iter()
+                .chain([&presence])
+                .map(|channel| Command::Subscribe(Subscribe::granted(channel, Mode::All))),
+        );
+        Ok(Opening { encoding: Encoding::CloudAgents, identity, protocol: None, commands })
+    }
+
+    /// Liveness is the application's own: control pongs come from the client's library, not from
+    /// the client, and who is silent ends without a close frame.
+    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
+        let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Heartbeat {
+            ping_ms: ms(rhythms.cloud_agents_ping),
+            timeout_ms: ms(rhythms.cloud_agents_timeout),
+            ping: Ping::Message(frames::ping),
+            rhythm: Rhythm::Own,
+            life: Life::Reported,
+            death: Death::Abort,
+        }
+    }
+
+    fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
+        let value = json_text(message).and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            return vec![Command::Send(frames::error("Invalid message format", view.now))];
+        };
+        let mut commands = vec![Command::Alive];
+        match value.get("type").and_then(Value::as_str) {
+            Some("ping") => commands.push(Command::Send(frames::pong(view.now))),
+            Some("user_presence") => {
+                let status = value.get("data").and_then(Value::as_str);
+                commands.push(match status.filter(|status| PRESENCES.contains(status)) {
+                    Some(status) => Command::Presence(status.to_owned()),
+                    None => Command::Send(frames::error(
+                        "data must be one of online, away, busy, offline",
+                        view.now,
+                    )),
+                });
+            }
+            _ => {}
+        }
+        commands
+    }
+
+    fn too_fast(&self) -> Option<Frame> {
+        let now = jiff::Timestamp::now().as_millisecond();
+        Some(frames::error("Too many messages", now))
+    }
+}
+
+/// Who a token says that somebody is. One that verifies counts in both modes; in development the
+/// first characters of an opaque one are the user's name.
+fn identify(token: &str, doors: &Doors<'_>) -> Result<Identity, String> {
+    if token.is_empty() {
+        return Err(String::from("No token provided"));
+    }
+    let is_opaque = token.split('.').count() != 3;
+    match doors.auth.token(token) {
+        Ok(identity) => Ok(identity),
+        Err(_) if is_opaque && !doors.config.production() => {
+            let name: String = token.chars().take(NAME_CHARS).collect();
+            Ok(doors.auth.anonymous().named(&format!("user_{name}")))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What a user listens to; nothing is for those who are none.
+fn channels(user: Option<&str>) -> Vec<Channel> {
+    let Some(user) = user else { return Vec::new() };
+    let feeds = [ChannelKind::Agents, ChannelKind::Conversations, ChannelKind::Broadcast];
+    let mut channels: Vec<Channel> = feeds.into_iter().map(Channel::feed).collect();
+    // A name that is no id has no channel: nothing can be addressed to it.
+    if id::check(user).is_ok() {
+        channels.push(Channel::entity(ChannelKind::User, user));
+    }
+    channels
+}
+
+/// The frame of an event.
+pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
+    let channel = &outgoing.publication.channel;
+    let event = &outgoing.publication.recorded.event;
+    match &event.kind {
+        EventKind::AgentStatus => (channel.kind() == ChannelKind::Agents)
+            .then(|| frames::event("agent_status", event, Some("agentName"))),
+        EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
+            .then(|| frames::event("chat_message", event, Some("conversationId"))),
+        EventKind::Notification => is_addressed(channel, event.id.as_deref())
+            .then(|| frames::event("notification", event, None)),
+        EventKind::DeploymentUpdate
+        | EventKind::DeploymentLog
+        | EventKind::TaskCreated
+        | EventKind::TaskUpdate
+        | EventKind::TaskLog
+        | EventKind::TaskResult
+        | EventKind::AgentUpdate
+        | EventKind::GitStatus
+        | EventKind::Alert
+        | EventKind::AlertAcknowledged
+        | EventKind::ContainerLog
+        | EventKind::ContainerStatus
+        | EventKind::ContainerError
+        | EventKind::ContainerComplete
+        | EventKind::System
+        | EventKind::Free(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

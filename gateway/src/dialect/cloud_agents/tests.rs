@@ -1,0 +1,1 @@
+//! Pure tests: what comes in, what goes out.

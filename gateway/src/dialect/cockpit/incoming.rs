@@ -1,0 +1,197 @@
+//! What agents say, checked, and what follows from it.
+
+use serde_json::{Map, Value, json};
+use shared::{
+    broker::Registration,
+    channel::{Channel, ChannelKind},
+    entry::Fields,
+    event::{
+        agent::STATUSES,
+        state::{Entity, EntityKind, iso},
+        submission::field,
+    },
+    id,
+    source::Stream,
+};
+
+use super::zod::{self, Issue};
+use crate::{
+    dialect::{Append, Command, Condition, Subscribe, View},
+    frame::Frame,
+    hub::listener::Mode,
+    registry::{self, AGENTS},
+};
+
+const TYPES: [&str; 4] = ["agent-status", "git-status", "task-result", "pong"];
+const REPO_STATUSES: [&str; 5] = ["clean", "dirty", "ahead", "behind", "diverged"];
+const RESULTS: [&str; 2] = ["completed", "failed"];
+
+/// What a frame in the documented shape asks for.
+pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, Vec<Issue>> {
+    let Value::Object(frame) = value else {
+        return Err(vec![zod::invalid_type("object", Some(&value), &json!([]))]);
+    };
+    let mut issues = Vec::new();
+    let kind = frame.get("type").and_then(Value::as_str);
+    match kind {
+        Some("agent-status") => check_agent(&frame, &mut issues),
+        Some("git-status") => check_repos(&frame, &mut issues),
+        Some("task-result") => {
+            let mut fields = zod::Fields::new(&frame, Vec::new(), &mut issues);
+            fields.id("taskId");
+            fields.word("status", &RESULTS, true);
+            fields.maybe_text("logs");
+        }
+        // Whatever its timestamp looks like: real agents write it in words.
+        Some("pong") => {}
+        _ => issues.push(zod::invalid_discriminator(&TYPES)),
+    }
+    if !issues.is_empty() {
+        return Err(issues);
+    }
+    Ok(match kind {
+        Some("agent-status") => agent_status(&frame, view),
+        Some("git-status") => vec![git_status(&frame, view)],
+        Some("task-result") => vec![task_result(&frame)],
+        _ => pong(view),
+    })
+}
+
+fn check_agent(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
+    let mut fields = zod::Fields::new(frame, Vec::new(), issues);
+    fields.id("agentId");
+    fields.word("status", &STATUSES, true);
+    fields.maybe_texts("capabilities");
+    fields.maybe_object("metadata");
+}
+
+fn check_repos(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
+    let Some(Value::Array(repos)) = frame.get("repos") else {
+        issues.push(zod::invalid_type("array", frame.get("repos"), &json!(["repos"])));
+        return;
+    };
+    for (index, repo) in repos.iter().enumerate() {
+        let path = vec![Value::from("repos"), index.into()];
+        let Value::Object(repo) = repo else {
+            issues.push(zod::invalid_type("object", Some(repo), &Value::Array(path)));
+            continue;
+        };
+        let mut fields = zod::Fields::new(repo, path, issues);
+        fields.id("id");
+        fields.filled("path");
+        fields.filled("name");
+        fields.maybe_text("branch");
+        fields.word("status", &REPO_STATUSES, false);
+        for count in ["uncommittedCount", "aheadCount", "behindCount"] {
+            fields.maybe_count(count);
+        }
+        fields.maybe_texts("modifiedFiles");
+    }
+}
+
+/// What is noted about an agent's socket: the agent as the list of agents shows it.
+fn noted(view: &View<'_>) -> Option<Map<String, Value>> {
+    serde_json::from_str(view.memo?).ok()
+}
+
+/// Whether an agent of this status is given tasks.
+fn takes_tasks(status: Option<&Value>) -> bool {
+    status.and_then(Value::as_str).is_some_and(|status| matches!(status, "online" | "idle"))
+}
+
+fn note(agent: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
+    let id = agent.get("agentId").and_then(Value::as_str).unwrap_or_default();
+    let text = serde_json::to_string(agent).unwrap_or_default();
+    let key = registry::key(id, view.connection);
+    vec![
+        Command::Remember(text.as_str().into()),
+        Command::Register(Registration { topic: AGENTS, key, value: Some(text) }),
+    ]
+}
+
+/// Registers the agent; while it is online or idle it listens to new tasks. The acknowledgement
+/// comes when it does: a task that is made after it is not missed.
+fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
+    let before = noted(view);
+    let was_listening = takes_tasks(before.as_ref().and_then(|agent| agent.get("status")));
+    let is_new = before.is_none();
+    let mut commands = Vec::new();
+    let renamed = before.as_ref().filter(|agent| agent.get("agentId") != frame.get("agentId"));
+    if let Some(id) = renamed.and_then(|agent| agent.get("agentId")).and_then(Value::as_str) {
+        let key = registry::key(id, view.connection);
+        commands.push(Command::Register(Registration { topic: AGENTS, key, value: None }));
+    }
+    let mut agent = before.unwrap_or_default();
+    for key in ["agentId", "connectedAt", "lastPingAt", "status", "capabilities"] {
+        if let Some(value) = frame.get(key) {
+            agent.insert(key.to_owned(), value.clone());
+        }
+    }
+    agent.entry("connectedAt").or_insert_with(|| iso(view.now).into());
+    commands.extend(note(&agent, view));
+    let mut data = frame.clone();
+    for key in ["type", "agentId", "timestamp"] {
+        data.remove(key);
+    }
+    commands.push(append(Stream::Agents, "agent_status", agent.get("agentId"), data));
+    if is_new {
+        commands.push(Command::Watch);
+    }
+    let tasks = Channel::feed(ChannelKind::Tasks);
+    match (was_listening, takes_tasks(agent.get("status"))) {
+        (false, true) => {
+            commands.push(Command::Subscribe(Subscribe::granted(&tasks, Mode::All)));
+        }
+        (true, false) => commands.push(Command::Unsubscribe(tasks)),
+        (true, true) | (false, false) => {}
+    }
+    commands.push(Command::Send(Frame::text(r#"{"type":"ack","message":"Status updated"}"#)));
+    commands
+}
+
+/// The repositories of an agent. One that never said who it is goes by what it calls itself here,
+/// or by its connection.
+fn git_status(frame: &Map<String, Value>, view: &View<'_>) -> Command {
+    let agent = noted(view).and_then(|agent| agent.get("agentId").cloned());
+    let given = frame.get("agentId").filter(|id| id.as_str().is_some_and(|id| id::check(id).is_ok()));
+    let agent = agent.or(given.cloned()).unwrap_or_else(|| view.connection.into());
+    let repos = frame.get("repos").cloned().unwrap_or_default();
+    let data = Map::from_iter([(String::from("repos"), repos)]);
+    append(Stream::Agents, "git_status", Some(&agent), data)
+}
+
+/// The result of a task that is known; the same result is applied once, however often it is sent.
+fn task_result(frame: &Map<String, Value>) -> Command {
+    let task = frame.get("taskId");
+    let mut data = Map::new();
+    data.insert("status".to_owned(), frame.get("status").cloned().unwrap_or_default());
+    data.insert("result".to_owned(), frame.get("result").cloned().unwrap_or_default());
+    if let Some(logs) = frame.get("logs") {
+        data.insert("logs".to_owned(), logs.clone());
+    }
+    let mut command = append(Stream::Tasks, "task_result", task, data);
+    if let Command::Append(append) = &mut command {
+        let digest = append.fields.digest();
+        append.fields.push(field::EVENT_ID, format!("result:{digest:x}"));
+        let id = task.and_then(Value::as_str).unwrap_or_default().into();
+        append.condition = Some(Condition::Known(Entity { kind: EntityKind::Task, id }));
+    }
+    command
+}
+
+fn pong(view: &View<'_>) -> Vec<Command> {
+    let mut commands = vec![Command::Alive];
+    if let Some(mut agent) = noted(view) {
+        agent.insert("lastPingAt".to_owned(), iso(view.now).into());
+        commands.extend(note(&agent, view));
+    }
+    commands
+}
+
+fn append(stream: Stream, kind: &str, id: Option<&Value>, data: Map<String, Value>) -> Command {
+    let mut fields = Fields::default();
+    fields.push(field::TYPE, kind);
+    fields.push(field::ID, id.and_then(Value::as_str).unwrap_or_default());
+    fields.push(field::DATA, Value::Object(data).to_string());
+    Command::Append(Append { stream, fields, condition: None })
+}
