@@ -51,7 +51,9 @@ impl Sink for Fanout {
                 Topic::Channel(channel) => {
                     match Publication::decode_all(&channel, &payload) {
                         Ok(read) => {
-                            if let (ChannelKind::Container, Some(id)) = (channel.kind(), channel.id()) {
+                            if let (ChannelKind::Container, Some(id)) =
+                                (channel.kind(), channel.id())
+                            {
                                 gateway.containers.touch(id);
                             }
                             publications.extend(read);

@@ -14,7 +14,7 @@ use std::sync::{
 };
 
 use futures_util::future::BoxFuture;
-use shared::{auth::Identity, channel::Channel};
+use shared::{auth::Identity, broker::Registration, channel::Channel};
 use tokio::sync::Notify;
 
 use self::{

@@ -54,7 +54,7 @@ impl Dialect for CloudAgents {
         let channels = channels(identity.user.as_deref());
         let mut commands = vec![
             Command::Prepare(channels.clone()),
-            Command::Send(frames::auth(identity.user.as_deref(), error, doors.now)),
+            Command::Send(frames::auth(identity.user.as_deref(), error.as_deref(), doors.now)),
             Command::Send(frames::welcome(doors.now)),
         ];
         if let Some(user) = &identity.user {

@@ -39,10 +39,7 @@ impl Dialect for Cockpit {
         let token = upgrade.query("token").filter(|_| upgrade.path == "/api/ws");
         let given = [upgrade.bearer(), upgrade.api_key.as_deref(), token];
         if !is_open_to(doors.config, given) {
-            return Err(Refusal::Http {
-                status: StatusCode::UNAUTHORIZED,
-                body: "Unauthorized",
-            });
+            return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body: "Unauthorized" });
         }
         Ok(Opening {
             encoding: Encoding::Cockpit,

@@ -52,10 +52,7 @@ impl Dialect for Containers {
         let given = upgrade.query("token").unwrap_or_default();
         let expected = doors.config.access.auth_token.as_deref();
         if !expected.is_some_and(|token| same_secret(given, token)) {
-            return Err(Refusal::Http {
-                status: StatusCode::UNAUTHORIZED,
-                body: "Unauthorized",
-            });
+            return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body: "Unauthorized" });
         }
         let container = upgrade.query("containerID").filter(|id| !id.is_empty());
         let commands = match container {
@@ -116,7 +113,10 @@ fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> V
     let container = envelope.container.as_ref();
     if let Kind::Ping | Kind::Pong = envelope.kind {
         let pong = envelope.kind == Kind::Ping;
-        return pong.then(|| Command::Send(frames::pong(container, view.now))).into_iter().collect();
+        return pong
+            .then(|| Command::Send(frames::pong(container, view.now)))
+            .into_iter()
+            .collect();
     }
     if let Err(error) = id::check(container) {
         return invalid(case, container, &format!("containerID {error}"), view.now);

@@ -74,9 +74,8 @@ impl Dialect for ZeroState {
             Command::Prepare(channels.clone()),
             Command::Send(frames::welcome(doors.connection, doors.now)),
         ];
-        commands.extend(
-            channels.iter().map(|c| Command::Subscribe(Subscribe::granted(c, Mode::All))),
-        );
+        commands
+            .extend(channels.iter().map(|c| Command::Subscribe(Subscribe::granted(c, Mode::All))));
         Ok(Opening { encoding, identity, protocol: None, commands })
     }
 
@@ -151,16 +150,19 @@ pub(super) fn encode(outgoing: &Outgoing, reader: Reader) -> Option<Frame> {
             (known && channel.kind() == ChannelKind::Tasks)
                 .then(|| frames::task_update(event, &summary))
         }
-        EventKind::AgentStatus => (known && channel.kind() == ChannelKind::Agents)
-            .then(|| frames::agent_status(event)),
-        EventKind::AgentUpdate => (known && channel.kind() == ChannelKind::Agents)
-            .then(|| frames::agent_update(event)),
+        EventKind::AgentStatus => {
+            (known && channel.kind() == ChannelKind::Agents).then(|| frames::agent_status(event))
+        }
+        EventKind::AgentUpdate => {
+            (known && channel.kind() == ChannelKind::Agents).then(|| frames::agent_update(event))
+        }
         EventKind::ChatMessage => (known && channel.kind() == ChannelKind::Conversations)
             .then(|| frames::message(channel, event)),
         EventKind::Notification => (known && is_addressed(channel, event.id.as_deref()))
             .then(|| frames::message(channel, event)),
-        EventKind::System | EventKind::Free(_) => is_addressed(channel, event.id.as_deref())
-            .then(|| frames::message(channel, event)),
+        EventKind::System | EventKind::Free(_) => {
+            is_addressed(channel, event.id.as_deref()).then(|| frames::message(channel, event))
+        }
         EventKind::TaskLog
         | EventKind::DeploymentUpdate
         | EventKind::DeploymentLog

@@ -31,8 +31,8 @@ use self::{
     subscriber::RedisSubscriber,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, NodeId, Reader, Registration, Sink,
-    StreamInfo, Subscriber, Topic,
+    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, NodeId, Reader, Registration,
+    Sink, StreamInfo, Subscriber, Topic,
 };
 use crate::{
     channel::Channel,

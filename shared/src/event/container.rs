@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Event, EventKind,
-    state::State,
-    submission::Rejection,
-};
+use super::{Event, EventKind, state::State, submission::Rejection};
 
 /// What a container's body must look like: a log has a message, which may be an empty line.
 pub(super) fn validate(kind: &EventKind, body: &State) -> Result<(), Rejection> {

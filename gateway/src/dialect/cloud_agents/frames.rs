@@ -14,7 +14,7 @@ fn bare(kind: &str, at: i64) -> Frame {
 }
 
 /// The first frame: who the client is, or why it is nobody.
-pub(super) fn auth(user: Option<&str>, error: Option<String>, now: i64) -> Frame {
+pub(super) fn auth(user: Option<&str>, error: Option<&str>, now: i64) -> Frame {
     let data = match user {
         Some(user) => json!({ "success": true, "userId": user }),
         None => json!({ "success": false, "error": error }),

@@ -153,7 +153,8 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
 /// or by its connection.
 fn git_status(frame: &Map<String, Value>, view: &View<'_>) -> Command {
     let agent = noted(view).and_then(|agent| agent.get("agentId").cloned());
-    let given = frame.get("agentId").filter(|id| id.as_str().is_some_and(|id| id::check(id).is_ok()));
+    let given =
+        frame.get("agentId").filter(|id| id.as_str().is_some_and(|id| id::check(id).is_ok()));
     let agent = agent.or(given.cloned()).unwrap_or_else(|| view.connection.into());
     let repos = frame.get("repos").cloned().unwrap_or_default();
     let data = Map::from_iter([(String::from("repos"), repos)]);

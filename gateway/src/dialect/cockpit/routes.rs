@@ -117,9 +117,8 @@ async fn record(
     if let Some(event_id) = event_id {
         fields.push(field::EVENT_ID, event_id);
     }
-    let wrong = |message: String| {
-        invalid(&[json!({ "code": "custom", "message": message, "path": [] })])
-    };
+    let wrong =
+        |message: String| invalid(&[json!({ "code": "custom", "message": message, "path": [] })]);
     Appender::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
     let taken = gateway.appender.append(vec![(stream, fields)], Instant::now() + DEADLINE).await;
     match taken.into_iter().next() {

@@ -81,10 +81,9 @@ fn task_result(frame: &mut Map<String, Value>) {
         return;
     }
     let Some(result) = frame.get("result") else { return };
-    let (Some(id), Some(success)) = (
-        result.get("id").cloned(),
-        result.get("success").and_then(Value::as_bool),
-    ) else {
+    let (Some(id), Some(success)) =
+        (result.get("id").cloned(), result.get("success").and_then(Value::as_bool))
+    else {
         return;
     };
     frame.insert("taskId".to_owned(), id);

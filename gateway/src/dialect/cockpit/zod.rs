@@ -68,8 +68,7 @@ impl<'a> Fields<'a> {
 
     /// One of a few words; `required` or else maybe absent.
     pub(super) fn word(&mut self, key: &str, words: &[&str], required: bool) {
-        let expected =
-            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" | ");
+        let expected = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" | ");
         match self.object.get(key) {
             None if !required => {}
             Some(Value::String(given)) if words.contains(&given.as_str()) => {}
@@ -177,7 +176,6 @@ pub(super) fn no_json() -> Issue {
 
 /// The frame that tells an agent.
 pub(super) fn error_frame(issues: Vec<Issue>) -> Frame {
-    let error =
-        json!({ "type": "error", "message": "Invalid message format", "details": issues });
+    let error = json!({ "type": "error", "message": "Invalid message format", "details": issues });
     Frame::text(&error.to_string())
 }

@@ -43,7 +43,11 @@ pub(super) fn task_update(event: &Event, summary: &Summary) -> Frame {
 /// An agent said how it is.
 pub(super) fn agent_status(event: &Event) -> Frame {
     let name = event.text("agentName").or(event.id.as_deref());
-    frame("agent_update", event.at, &json!({ "agent_id": event.id, "name": name, "action": "updated" }))
+    frame(
+        "agent_update",
+        event.at,
+        &json!({ "agent_id": event.id, "name": name, "action": "updated" }),
+    )
 }
 
 /// Something about an agent, as given; what is missing is filled in.

@@ -91,9 +91,7 @@ fn authorized(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Response> {
     let given = match (text(header::AUTHORIZATION.as_str()), text("x-api-key")) {
         (Some(authorization), _) => match authorization.split_once(' ') {
             Some(("Bearer", token)) => Ok(token),
-            _ => Err(String::from(
-                "invalid authorization header format, expected: Bearer <token>",
-            )),
+            _ => Err(String::from("invalid authorization header format, expected: Bearer <token>")),
         },
         (None, Some(key)) => Ok(key),
         (None, None) => Err(String::from("missing authorization header")),

@@ -5,11 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use serde::{Deserialize, Serialize};
 use shared::broker::{BrokerError, Registration};
 
-use crate::{
-    dialect::Encoding,
-    gateway::Gateway,
-    registry::STATS,
-};
+use crate::{dialect::Encoding, gateway::Gateway, registry::STATS};
 
 /// How often a node says what it counted.
 const INTERVAL: Duration = Duration::from_secs(1);
