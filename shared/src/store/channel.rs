@@ -35,13 +35,13 @@ const ADVANCE: Statement = each(
 
 const HEADS: Statement = each(
     "SELECT epoch.value, c.name, c.source, c.head FROM epoch
-     LEFT JOIN channel c ON c.name IN (SELECT unnest($1::text[]))",
+     LEFT JOIN channel c ON c.name = ANY ($1::text[])",
     "SELECT epoch.value, c.name, c.source, c.head FROM epoch
      LEFT JOIN channel c ON c.name IN (SELECT value ->> 0 FROM json_each($1))",
 );
 
 const NAMES: Statement = each(
-    "SELECT id, name FROM channel WHERE id IN (SELECT unnest($1::bigint[]))",
+    "SELECT id, name FROM channel WHERE id = ANY ($1::bigint[])",
     "SELECT id, name FROM channel WHERE id IN (SELECT value ->> 0 FROM json_each($1))",
 );
 

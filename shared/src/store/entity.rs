@@ -25,11 +25,11 @@ const LOCK: Statement = each(
      ORDER BY e.kind, e.id FOR UPDATE OF e",
     "SELECT e.kind, e.id, e.state, e.created, e.ended, e.version, e.lease_ms, e.path
      FROM json_each($1) AS t
-     JOIN entity e ON e.kind = t.value ->> 0 AND e.id = t.value ->> 1",
+     CROSS JOIN entity e ON e.kind = t.value ->> 0 AND e.id = t.value ->> 1",
 );
 
 const PATHS: Statement = each(
-    "SELECT path, id FROM entity WHERE kind = $1 AND path IN (SELECT unnest($2::bigint[]))",
+    "SELECT path, id FROM entity WHERE kind = $1 AND path = ANY ($2::bigint[])",
     "SELECT path, id FROM entity
      WHERE kind = $1 AND path IN (SELECT value ->> 0 FROM json_each($2))",
 );

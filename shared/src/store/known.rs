@@ -22,12 +22,13 @@ pub(super) type Key = (EntryId, i64);
 /// Channels and the offsets that an event got there.
 pub(super) type Placed = Vec<(Channel, u64)>;
 
+// SQLite takes a `CROSS JOIN` in the order in which it is written: the few rows of the batch first.
 const AMONG: Statement = each(
     "SELECT k.ms, k.number, k.digest
      FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS t (ms, number, digest)
      JOIN known k ON k.source = $1 AND k.ms = t.ms AND k.number = t.number AND k.digest = t.digest",
     "SELECT k.ms, k.number, k.digest FROM json_each($2) AS t
-     JOIN known k ON k.source = $1 AND k.ms = t.value ->> 0 AND k.number = t.value ->> 1
+     CROSS JOIN known k ON k.source = $1 AND k.ms = t.value ->> 0 AND k.number = t.value ->> 1
      AND k.digest = t.value ->> 2",
 );
 
@@ -42,7 +43,7 @@ const APPLIED: Statement = each(
     "SELECT a.event_id, a.offsets FROM unnest($3::text[]) AS t (event_id)
      JOIN applied a ON a.stream = $1 AND a.event_id = t.event_id AND a.recorded > $2",
     "SELECT a.event_id, a.offsets FROM json_each($3) AS t
-     JOIN applied a ON a.stream = $1 AND a.event_id = t.value ->> 0 AND a.recorded > $2",
+     CROSS JOIN applied a ON a.stream = $1 AND a.event_id = t.value ->> 0 AND a.recorded > $2",
 );
 
 const APPLY: Statement = each(

@@ -51,7 +51,7 @@ const REMOVE_PUBLICATIONS: Statement = each(
      WHERE p.channel = t.id AND p.number <= t.floor",
     "DELETE FROM publication WHERE (channel, number) IN
      (SELECT p.channel, p.number FROM json_each($1) AS t
-      JOIN publication p ON p.channel = t.value ->> 0 AND p.number <= t.value ->> 1)",
+      CROSS JOIN publication p ON p.channel = t.value ->> 0 AND p.number <= t.value ->> 1)",
 );
 
 // PostgreSQL finds the rows of a slice again by their place in the table: by their keys it may
