@@ -97,12 +97,12 @@ function Bar(): JSX.Element {
       </div>
       <nav id="pages" ref={list} aria-label="Pages">
         <ul>
-          {PAGES.map(({ slug, name, amount, urgent }) => {
+          {PAGES.map(({ slug, name, amount, urgent }, index) => {
             const here = page.value?.slug === slug;
             const value = amount?.() ?? 0;
             return (
               <li key={slug}>
-                <a href={slug ? to(slug) : to()} aria-current={here ? "page" : undefined}>
+                <a href={slug ? to(slug) : to()} aria-current={here ? "page" : undefined} aria-keyshortcuts={String(index + 1)}>
                   {name}
                   {value > 0 && <span class={`amount${urgent ? " urgent" : ""}`}>{value}</span>}
                 </a>
