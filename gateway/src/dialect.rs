@@ -10,6 +10,10 @@ pub mod cockpit;
 pub mod containers;
 pub mod deployments;
 pub mod native;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod trials;
 pub mod zerostate;
 
 use axum::Router;
@@ -34,9 +38,10 @@ use crate::{
     upgrade::Upgrade,
 };
 
-/// All dialects, in the order in which they are asked whether a request is theirs: exact paths,
-/// agents before the clients with whom they share `/ws`; then what the query of `/` says; last the
-/// containers, whose programs dial any path that nobody else owns.
+/// All dialects, in the order in which they are asked whether a request is theirs.
+///
+/// Exact paths come first, agents before the clients with whom they share `/ws`; then what the query
+/// of `/` says; last the containers, whose programs dial any path that nobody else owns.
 pub const ALL: [&dyn Dialect; 6] = [
     &native::Native,
     &cockpit::Cockpit,

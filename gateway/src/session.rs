@@ -14,7 +14,11 @@ use std::sync::{
 };
 
 use futures_util::future::BoxFuture;
-use shared::{auth::Identity, broker::Registration, channel::Channel};
+use shared::{
+    auth::Identity,
+    broker::Registration,
+    channel::{Channel, ChannelKind},
+};
 use tokio::sync::Notify;
 
 use self::{
@@ -281,8 +285,9 @@ impl Session {
     fn unsubscribe(&self, channel: &Channel) {
         let taken = {
             let mut inner = self.lock();
-            let at = inner.subscriptions.iter().position(|subscription| {
-                subscription.room.as_ref().map(|room| &room.channel) == Some(channel)
+            let at = inner.subscriptions.iter().position(|subscription| match &subscription.room {
+                Some(room) => room.channel == *channel,
+                None => channel.kind() == ChannelKind::Presence,
             });
             at.map(|at| inner.subscriptions.swap_remove(at))
         };
@@ -318,6 +323,9 @@ impl Session {
     /// Whether the message may be handled; a client that sends too much is told, slowed or closed.
     fn allows(&self) -> bool {
         let verdict = self.lock().allowance.take();
+        if verdict == Verdict::Good {
+            return true;
+        }
         match (verdict, self.dialect.too_fast()) {
             (Verdict::Good, _) => true,
             (Verdict::Over(pause), None) | (Verdict::Abuse(pause), None) => {
@@ -344,25 +352,25 @@ impl Handler for Session {
         }
         self.gateway.metrics.received(self.dialect.name(), "handled");
         let commands = self.view(|view| self.dialect.decode(message, view));
-        if self.opened.load(Ordering::Acquire) {
-            let rest = self.carry_out_at_once(commands);
-            let is_full = self.intake.get().is_some_and(|intake| intake.is_full());
-            if rest.is_empty() && !is_full {
-                return None;
-            }
-            return Some(Box::pin(async move {
-                self.carry_out(rest).await;
-                if let Some(intake) = self.intake.get() {
-                    intake.room().await;
-                }
-            }));
+        // First what must not be lost: a future ends with the socket.
+        let (appends, commands): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|command| matches!(command, Command::Append(_)));
+        let _none_waits = self.carry_out_at_once(appends);
+        let is_open = self.opened.load(Ordering::Acquire);
+        let rest = if is_open { self.carry_out_at_once(commands) } else { commands };
+        let is_full = self.intake.get().is_some_and(|intake| intake.is_full());
+        if is_open && rest.is_empty() && !is_full {
+            return None;
         }
         Some(Box::pin(async move {
             while !self.opened.load(Ordering::Acquire) && !self.connection.is_closed() {
                 let patience = std::time::Duration::from_millis(100);
                 let _opened = tokio::time::timeout(patience, self.drained.notified()).await;
             }
-            self.carry_out(commands).await;
+            self.carry_out(rest).await;
+            if let Some(intake) = self.intake.get() {
+                intake.room().await;
+            }
         }))
     }
 

@@ -84,7 +84,7 @@ impl Dialect for Cockpit {
         let read = value.map_err(|_| vec![zod::no_json()]);
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,
-            Err(issues) => vec![Command::Send(zod::error_frame(issues))],
+            Err(issues) => vec![Command::Send(zod::error_frame(&issues))],
         }
     }
 

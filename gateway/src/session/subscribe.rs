@@ -100,7 +100,11 @@ impl Session {
         if self.encoding() == Encoding::Native {
             self.send_all(&[native::subscribed_without_position(channel)]).await;
         }
-        self.gateway.presence.join(listener);
+        self.gateway.presence.join(Arc::clone(&listener));
+        // A session that was closed meanwhile has left everything it knew of, but not this.
+        if self.connection.is_closed() {
+            self.gateway.presence.leave(&listener);
+        }
     }
 
     async fn subscribe_channel(self: &Arc<Self>, channel: Channel, wish: Subscribe) {

@@ -8,10 +8,10 @@ mod tasks;
 use axum::{
     Json, Router,
     extract::State,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use shared::{entry::Fields, event::submission::field, source::Stream};
@@ -43,39 +43,53 @@ pub(super) fn routes() -> Router<GatewayState> {
         .route("/api/cockpit/{*rest}", any(not_found))
 }
 
+/// What is answered when it is not what was asked for: a status and a body.
+struct Refused(StatusCode, Value);
+
+impl Refused {
+    fn because(status: StatusCode, error: &str) -> Self {
+        Self(status, json!({ "error": error }))
+    }
+
+    fn invalid(issues: &[zod::Issue]) -> Self {
+        let body = json!({ "error": "Validation failed", "details": issues });
+        Self(StatusCode::BAD_REQUEST, body)
+    }
+
+    fn unavailable() -> Self {
+        Self::because(StatusCode::SERVICE_UNAVAILABLE, "Database not available")
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
 /// Lets in who has a key. It is asked in each endpoint, because a router's layer would wrap those of
 /// other dialects as well.
-fn authorized(gateway: &Gateway, headers: &http::HeaderMap) -> Result<(), Response> {
+fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refused> {
     let asked = Upgrade::of("", None, headers);
     if is_open_to(&gateway.config, [asked.bearer(), asked.api_key.as_deref()]) {
         return Ok(());
     }
-    Err(refuse(StatusCode::UNAUTHORIZED, "Unauthorized"))
+    Err(Refused::because(StatusCode::UNAUTHORIZED, "Unauthorized"))
 }
 
-async fn not_found(State(gateway): State<GatewayState>, headers: http::HeaderMap) -> Response {
-    let refusal = authorized(&gateway, &headers).err();
-    refusal.unwrap_or_else(|| refuse(StatusCode::NOT_FOUND, "Not found"))
-}
-
-fn refuse(status: StatusCode, error: &str) -> Response {
-    (status, Json(json!({ "error": error }))).into_response()
-}
-
-fn invalid(issues: &[zod::Issue]) -> Response {
-    let body = json!({ "error": "Validation failed", "details": issues });
-    (StatusCode::BAD_REQUEST, Json(body)).into_response()
-}
-
-fn unavailable() -> Response {
-    refuse(StatusCode::SERVICE_UNAVAILABLE, "Database not available")
+async fn not_found(
+    State(gateway): State<GatewayState>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    authorize(&gateway, &headers)?;
+    Err(Refused::because(StatusCode::NOT_FOUND, "Not found"))
 }
 
 /// The query of a list; what cannot be read is told in the same way as a wrong body.
-fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Response> {
+fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Refused> {
     serde_urlencoded::from_str(query.unwrap_or_default()).map_err(|error| {
         let issue = json!({ "code": "custom", "message": error.to_string(), "path": ["query"] });
-        invalid(&[issue])
+        Refused::invalid(&[issue])
     })
 }
 
@@ -83,14 +97,15 @@ fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Response> {
 fn object(
     body: &[u8],
     check: impl FnOnce(&mut zod::Fields<'_>),
-) -> Result<Map<String, Value>, Response> {
-    let value = serde_json::from_slice::<Value>(body).map_err(|_| invalid(&[zod::no_json()]))?;
+) -> Result<Map<String, Value>, Refused> {
+    let value =
+        serde_json::from_slice::<Value>(body).map_err(|_| Refused::invalid(&[zod::no_json()]))?;
     let Value::Object(object) = value else {
-        return Err(invalid(&[zod::invalid_type("object", Some(&value), &json!([]))]));
+        return Err(Refused::invalid(&[zod::invalid_type("object", Some(&value), &json!([]))]));
     };
     let mut issues = Vec::new();
     check(&mut zod::Fields::new(&object, Vec::new(), &mut issues));
-    if issues.is_empty() { Ok(object) } else { Err(invalid(&issues)) }
+    if issues.is_empty() { Ok(object) } else { Err(Refused::invalid(&issues)) }
 }
 
 /// `KIND_MS_` and nine characters, as the original makes its ids.
@@ -109,7 +124,7 @@ async fn record(
     id: &str,
     data: &Value,
     event_id: Option<String>,
-) -> Result<(), Response> {
+) -> Result<(), Refused> {
     let mut fields = Fields::default();
     fields.push(field::TYPE, kind);
     fields.push(field::ID, id);
@@ -117,16 +132,17 @@ async fn record(
     if let Some(event_id) = event_id {
         fields.push(field::EVENT_ID, event_id);
     }
-    let wrong =
-        |message: String| invalid(&[json!({ "code": "custom", "message": message, "path": [] })]);
+    let wrong = |message: String| {
+        Refused::invalid(&[json!({ "code": "custom", "message": message, "path": [] })])
+    };
     Appender::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
     let taken = gateway.appender.append(vec![(stream, fields)], Instant::now() + DEADLINE).await;
     match taken.into_iter().next() {
         Some(Taken::Published(_)) => Ok(()),
         Some(Taken::Rejected(reason)) => Err(wrong(reason)),
-        Some(Taken::Unavailable(_)) => Err(unavailable()),
+        Some(Taken::Unavailable(_)) => Err(Refused::unavailable()),
         Some(Taken::Accepted | Taken::Unknown(_)) | None => {
-            Err(refuse(StatusCode::GATEWAY_TIMEOUT, "Outcome unknown"))
+            Err(Refused::because(StatusCode::GATEWAY_TIMEOUT, "Outcome unknown"))
         }
     }
 }

@@ -36,17 +36,11 @@ fn nested(id: &str, executor: Option<&str>, payload: &Value) -> Value {
     task.insert("id".to_owned(), id.into());
     task.insert("type".to_owned(), kind.into());
     let command = text("command").unwrap_or_default();
-    match payload.get("args").filter(|args| args.is_array()) {
-        Some(args) => {
-            task.insert("command".to_owned(), command.into());
-            task.insert("args".to_owned(), args.clone());
-        }
-        None => {
-            let mut words = command.split_whitespace();
-            task.insert("command".to_owned(), words.next().unwrap_or_default().into());
-            task.insert("args".to_owned(), words.collect());
-        }
-    }
+    let mut words = command.split_whitespace();
+    let given = payload.get("args").filter(|args| args.is_array()).cloned();
+    let first = if given.is_some() { command } else { words.next().unwrap_or_default() };
+    task.insert("command".to_owned(), first.into());
+    task.insert("args".to_owned(), given.unwrap_or_else(|| words.collect()));
     for key in ["workingDir", "timeout"] {
         if let Some(value) = payload.get(key).filter(|value| !value.is_null()) {
             task.insert(key.to_owned(), value.clone());

@@ -175,7 +175,7 @@ pub(super) fn no_json() -> Issue {
 }
 
 /// The frame that tells an agent.
-pub(super) fn error_frame(issues: Vec<Issue>) -> Frame {
+pub(super) fn error_frame(issues: &[Issue]) -> Frame {
     let error = json!({ "type": "error", "message": "Invalid message format", "details": issues });
     Frame::text(&error.to_string())
 }

@@ -71,9 +71,11 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether the type was written in lower case, as the document has it.
+    /// Whether the type was written in lower case, as the document has it. The ping and pong of the
+    /// older protocol say nothing: they have no other case.
     pub(super) fn is_lower(&self) -> bool {
-        self.word.starts_with(|first: char| first.is_ascii_lowercase())
+        !matches!(self.kind, Kind::Ping | Kind::Pong)
+            && self.word.starts_with(|first: char| first.is_ascii_lowercase())
     }
 
     /// Whether there is a timestamp that means something.

@@ -5,7 +5,7 @@ use axum::{
     body::Bytes,
     extract::{Path, State},
     http::HeaderMap,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::{StatusCode, header};
@@ -31,22 +31,42 @@ pub(super) fn routes() -> Router<GatewayState> {
         .route("/api/v1/ws/send", post(send))
 }
 
-async fn statistics(State(gateway): State<GatewayState>) -> Response {
-    match stats::everywhere(&gateway).await {
-        Ok(stats) => Json(json!({ "stats": stats })).into_response(),
-        Err(_) => unavailable(),
+/// What is answered when it is not what was asked for: a status and a body.
+struct Refused(StatusCode, Value);
+
+impl Refused {
+    fn invalid(message: &str) -> Self {
+        let body = json!({ "error": "invalid request", "message": message });
+        Self(StatusCode::BAD_REQUEST, body)
+    }
+
+    fn unauthorized(message: &str) -> Self {
+        let body = json!({ "error": "unauthorized", "message": message });
+        Self(StatusCode::UNAUTHORIZED, body)
+    }
+
+    fn unavailable() -> Self {
+        let body = json!({ "error": "WebSocket service not available" });
+        Self(StatusCode::SERVICE_UNAVAILABLE, body)
     }
 }
 
-async fn broadcast(
-    State(gateway): State<GatewayState>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let message = match authorized(&gateway, &headers).and_then(|()| read(&body)) {
-        Ok(message) => message,
-        Err(refusal) => return refusal,
-    };
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+type Answer = Result<Json<Value>, Refused>;
+
+async fn statistics(State(gateway): State<GatewayState>) -> Answer {
+    let stats = stats::everywhere(&gateway).await.map_err(|_| Refused::unavailable())?;
+    Ok(Json(json!({ "stats": stats })))
+}
+
+async fn broadcast(State(gateway): State<GatewayState>, headers: HeaderMap, body: Bytes) -> Answer {
+    authorize(&gateway, &headers)?;
+    let message = read(&body)?;
     publish(&gateway, None, &message, "broadcast sent successfully").await
 }
 
@@ -55,87 +75,66 @@ async fn to_user(
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let message = match authorized(&gateway, &headers).and_then(|()| read(&body)) {
-        Ok(message) => message,
-        Err(refusal) => return refusal,
-    };
+) -> Answer {
+    authorize(&gateway, &headers)?;
+    let message = read(&body)?;
     publish(&gateway, Some(&user), &message, "user message sent successfully").await
 }
 
 /// The path of the original, which has the user in the body.
-async fn send(State(gateway): State<GatewayState>, headers: HeaderMap, body: Bytes) -> Response {
-    let message = match authorized(&gateway, &headers).and_then(|()| read(&body)) {
-        Ok(message) => message,
-        Err(refusal) => return refusal,
-    };
-    let Some(user) = message.get("user_id").and_then(Value::as_str) else {
-        return invalid("user_id is required and must be a text");
-    };
+async fn send(State(gateway): State<GatewayState>, headers: HeaderMap, body: Bytes) -> Answer {
+    authorize(&gateway, &headers)?;
+    let message = read(&body)?;
+    let user = message.get("user_id").and_then(Value::as_str);
+    let user = user.ok_or_else(|| Refused::invalid("user_id is required and must be a text"))?;
     publish(&gateway, Some(user), &message, "user message sent successfully").await
 }
 
-fn unavailable() -> Response {
-    let body = json!({ "error": "WebSocket service not available" });
-    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-}
-
-fn invalid(message: &str) -> Response {
-    let body = json!({ "error": "invalid request", "message": message });
-    (StatusCode::BAD_REQUEST, Json(body)).into_response()
-}
-
-/// Any valid token or an API key.
-fn authorized(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Response> {
+/// Lets in any valid token or API key.
+fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refused> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let given = match (text(header::AUTHORIZATION.as_str()), text("x-api-key")) {
-        (Some(authorization), _) => match authorization.split_once(' ') {
-            Some(("Bearer", token)) => Ok(token),
-            _ => Err(String::from("invalid authorization header format, expected: Bearer <token>")),
-        },
+    let credential = match (text(header::AUTHORIZATION.as_str()), text("x-api-key")) {
+        (Some(authorization), _) => authorization
+            .strip_prefix("Bearer ")
+            .ok_or("invalid authorization header format, expected: Bearer <token>"),
         (None, Some(key)) => Ok(key),
-        (None, None) => Err(String::from("missing authorization header")),
+        (None, None) => Err("missing authorization header"),
     };
-    let checked = given.and_then(|credential| {
-        gateway.auth.credential(credential).map_err(|error| error.to_string())
-    });
-    checked.map(|_| ()).map_err(|message| {
-        let body = json!({ "error": "unauthorized", "message": message });
-        (StatusCode::UNAUTHORIZED, Json(body)).into_response()
-    })
+    let credential = credential.map_err(Refused::unauthorized)?;
+    let checked = gateway.auth.credential(credential);
+    checked.map(|_| ()).map_err(|error| Refused::unauthorized(&error.to_string()))
 }
 
-fn read(body: &[u8]) -> Result<Value, Response> {
+fn read(body: &[u8]) -> Result<Value, Refused> {
     let message: Value = serde_json::from_slice(body)
-        .map_err(|error| invalid(&format!("the body is no JSON: {error}")))?;
+        .map_err(|error| Refused::invalid(&format!("the body is no JSON: {error}")))?;
     let has_type = message.get("type").and_then(Value::as_str).is_some_and(|t| !t.is_empty());
     if !has_type {
-        return Err(invalid("type is required and must be a text"));
+        return Err(Refused::invalid("type is required and must be a text"));
     }
     if !message.get("data").is_some_and(Value::is_object) {
-        return Err(invalid("data is required and must be an object"));
+        return Err(Refused::invalid("data is required and must be an object"));
     }
     Ok(message)
 }
 
-async fn publish(gateway: &Gateway, user: Option<&str>, message: &Value, done: &str) -> Response {
+async fn publish(gateway: &Gateway, user: Option<&str>, message: &Value, done: &str) -> Answer {
     let mut fields = Fields::default();
     fields.push(field::TYPE, message["type"].as_str().unwrap_or_default());
     if let Some(user) = user {
-        if let Err(error) = id::check(user) {
-            return invalid(&format!("user_id {error}"));
-        }
+        id::check(user).map_err(|error| Refused::invalid(&format!("user_id {error}")))?;
         fields.push(field::ID, user);
     }
     fields.push(field::DATA, message["data"].to_string());
-    if let Err(rejection) = Appender::check(Stream::Messages, &fields) {
-        return invalid(&rejection.to_string());
-    }
+    Appender::check(Stream::Messages, &fields)
+        .map_err(|rejection| Refused::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];
     let taken = gateway.appender.append(entries, Instant::now() + DEADLINE).await;
     match taken.into_iter().next() {
-        Some(Taken::Published(_)) => Json(json!({ "message": done })).into_response(),
-        Some(Taken::Rejected(reason)) => invalid(&reason),
-        Some(Taken::Accepted | Taken::Unavailable(_) | Taken::Unknown(_)) | None => unavailable(),
+        Some(Taken::Published(_)) => Ok(Json(json!({ "message": done }))),
+        Some(Taken::Rejected(reason)) => Err(Refused::invalid(&reason)),
+        Some(Taken::Accepted | Taken::Unavailable(_) | Taken::Unknown(_)) | None => {
+            Err(Refused::unavailable())
+        }
     }
 }

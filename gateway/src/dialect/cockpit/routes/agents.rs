@@ -10,15 +10,17 @@ use axum::{
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{authorized, unavailable};
+use super::{Refused, authorize};
 use crate::{gateway::GatewayState, registry::AGENTS};
 
 /// The agents, each once: of several sockets of one agent the newest speaks.
-pub(super) async fn list(State(gateway): State<GatewayState>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = authorized(&gateway, &headers) {
-        return refusal;
-    }
-    let Ok(members) = gateway.registry.members(AGENTS).await else { return unavailable() };
+pub(super) async fn list(
+    State(gateway): State<GatewayState>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    authorize(&gateway, &headers)?;
+    let members = gateway.registry.members(AGENTS).await;
+    let members = members.map_err(|_| Refused::unavailable())?;
     let mut sockets: Vec<Value> =
         members.iter().filter_map(|member| serde_json::from_str(&member.value).ok()).collect();
     let text = |agent: &Value, key: &str| agent[key].as_str().unwrap_or_default().to_owned();
@@ -26,5 +28,5 @@ pub(super) async fn list(State(gateway): State<GatewayState>, headers: HeaderMap
     let agents: BTreeMap<String, Value> =
         sockets.into_iter().map(|agent| (text(&agent, "agentId"), agent)).collect();
     let agents: Vec<Value> = agents.into_values().collect();
-    Json(json!({ "count": agents.len(), "agents": agents })).into_response()
+    Ok(Json(json!({ "count": agents.len(), "agents": agents })).into_response())
 }

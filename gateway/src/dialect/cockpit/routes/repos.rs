@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{event::state::EntityKind, store::EntityFilter};
 
-use super::{LIMIT_MAX, authorized, query, unavailable};
+use super::{LIMIT_MAX, Refused, authorize, query};
 use crate::gateway::GatewayState;
 
 #[derive(Deserialize)]
@@ -26,20 +26,16 @@ pub(super) async fn list(
     State(gateway): State<GatewayState>,
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
-) -> Response {
-    let wanted = authorized(&gateway, &headers).and_then(|()| query::<Wanted>(asked.as_deref()));
-    let wanted = match wanted {
-        Ok(wanted) => wanted,
-        Err(refusal) => return refusal,
-    };
+) -> Result<Response, Refused> {
+    authorize(&gateway, &headers)?;
+    let wanted: Wanted = query(asked.as_deref())?;
     // The store lists by age; there are few repositories, and their order is another one.
     let filter =
         EntityFilter { status: wanted.status, limit: LIMIT_MAX, ..EntityFilter::default() };
-    let Ok(mut listed) = gateway.store.entities(EntityKind::Repo, &filter).await else {
-        return unavailable();
-    };
+    let listed = gateway.store.entities(EntityKind::Repo, &filter).await;
+    let mut listed = listed.map_err(|_| Refused::unavailable())?;
     listed.sort_by_key(|repo| Reverse(repo.state.get("last_checked").and_then(Value::as_i64)));
     listed.truncate(wanted.limit.unwrap_or(50));
     let repos: Vec<_> = listed.into_iter().map(|repo| repo.state).collect();
-    Json(json!({ "count": repos.len(), "repos": repos })).into_response()
+    Ok(Json(json!({ "count": repos.len(), "repos": repos })).into_response())
 }

@@ -18,7 +18,7 @@ use shared::{
     store::EntityFilter,
 };
 
-use super::{LIMIT_MAX, authorized, new_id, object, query, record, refuse, unavailable};
+use super::{LIMIT_MAX, Refused, authorize, new_id, object, query, record};
 use crate::gateway::{Gateway, GatewayState};
 
 /// Who may be asked to carry a task out.
@@ -40,12 +40,9 @@ pub(super) async fn list(
     State(gateway): State<GatewayState>,
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
-) -> Response {
-    let wanted = authorized(&gateway, &headers).and_then(|()| query::<Wanted>(asked.as_deref()));
-    let wanted = match wanted {
-        Ok(wanted) => wanted,
-        Err(refusal) => return refusal,
-    };
+) -> Result<Response, Refused> {
+    authorize(&gateway, &headers)?;
+    let wanted: Wanted = query(asked.as_deref())?;
     let limit = wanted.limit.unwrap_or(50).min(LIMIT_MAX);
     let offset = wanted.offset.unwrap_or(0);
     let filter = EntityFilter {
@@ -56,12 +53,11 @@ pub(super) async fn list(
         offset,
         after: None,
     };
-    let Ok(listed) = gateway.store.entities(EntityKind::Task, &filter).await else {
-        return unavailable();
-    };
+    let listed = gateway.store.entities(EntityKind::Task, &filter).await;
+    let listed = listed.map_err(|_| Refused::unavailable())?;
     let tasks: Vec<Value> = listed.iter().map(|task| row(&task.state)).collect();
-    Json(json!({ "count": tasks.len(), "tasks": tasks, "limit": limit, "offset": offset }))
-        .into_response()
+    Ok(Json(json!({ "count": tasks.len(), "tasks": tasks, "limit": limit, "offset": offset }))
+        .into_response())
 }
 
 /// A row of the table.
@@ -91,47 +87,38 @@ pub(super) async fn create(
     State(gateway): State<GatewayState>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
-    let created = async {
-        authorized(&gateway, &headers)?;
-        let asked = object(&body, |fields| {
-            fields.filled("title");
-            if fields.has("id") {
-                fields.id("id");
-            }
-            fields.maybe_word("executor", &EXECUTORS);
-        })?;
-        let id = match asked.get("id").and_then(Value::as_str) {
-            Some(id) => id.to_owned(),
-            None => new_id("task"),
-        };
-        refuse_known(&gateway, &id).await?;
-        let payload = asked.get("payload").filter(|payload| !payload.is_null()).cloned();
-        let data = json!({
-            "title": asked["title"],
-            "executor": asked.get("executor"),
-            "payload": payload.unwrap_or_else(|| json!({})),
-        });
-        // Of two requests with one id at the same moment, one makes the task.
-        let event_id = (id.len() <= OWN_ID_BYTES_MAX).then(|| format!("task:{id}"));
-        record(&gateway, Stream::Tasks, "task_created", &id, &data, event_id).await?;
-        Ok(id)
-    };
-    match created.await {
-        Ok(id) => {
-            (StatusCode::CREATED, Json(json!({ "success": true, "taskId": id }))).into_response()
+) -> Result<Response, Refused> {
+    authorize(&gateway, &headers)?;
+    let asked = object(&body, |fields| {
+        fields.filled("title");
+        if fields.has("id") {
+            fields.id("id");
         }
-        Err(refusal) => refusal,
-    }
+        fields.maybe_word("executor", &EXECUTORS);
+    })?;
+    let given = asked.get("id").and_then(Value::as_str).map(str::to_owned);
+    let id = given.unwrap_or_else(|| new_id("task"));
+    refuse_known(&gateway, &id).await?;
+    let payload = asked.get("payload").filter(|payload| !payload.is_null()).cloned();
+    let data = json!({
+        "title": asked["title"],
+        "executor": asked.get("executor"),
+        "payload": payload.unwrap_or_else(|| json!({})),
+    });
+    // Of two requests with one id at the same moment, one makes the task.
+    let event_id = (id.len() <= OWN_ID_BYTES_MAX).then(|| format!("task:{id}"));
+    record(&gateway, Stream::Tasks, "task_created", &id, &data, event_id).await?;
+    let body = json!({ "success": true, "taskId": id });
+    Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn refuse_known(gateway: &Gateway, id: &str) -> Result<(), Response> {
+async fn refuse_known(gateway: &Gateway, id: &str) -> Result<(), Refused> {
     let entity = Entity { kind: EntityKind::Task, id: id.into() };
     match gateway.store.entity(&entity).await {
         Ok(Some(task)) if task.contains_key("created_at") => {
-            Err(refuse(StatusCode::CONFLICT, "Task already exists"))
+            Err(Refused::because(StatusCode::CONFLICT, "Task already exists"))
         }
         Ok(_) => Ok(()),
-        Err(_) => Err(unavailable()),
+        Err(_) => Err(Refused::unavailable()),
     }
 }
