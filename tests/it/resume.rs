@@ -141,6 +141,7 @@ async fn history_reaches_further_back_than_redis() {
 }
 
 #[tokio::test]
+#[ignore = "event streams over HTTP are not built yet"]
 async fn events_over_http_resume_by_last_event_id() {
     let cluster = Cluster::of(2, 1).start().await;
     let token = token("watcher", &["*"]);

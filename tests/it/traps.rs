@@ -37,6 +37,8 @@ async fn trap_1_a_container_is_never_sent_anything_but_json() {
         producer.send_message(text.into()).await;
     }
     only_json(&mut producer, Duration::from_millis(300)).await;
+    // Another one: the first has spoken in lower case, and is answered so from then on.
+    let mut producer = connect(&cluster, "/?token=default-token").await;
     producer.send(json!({"type": "HEARTBEAT", "containerID": "c", "timestamp": "t", "data": {"timestamp": "t"}})).await;
     producer.wait_for(json!({"type": "HEARTBEAT", "containerID": "c", "...": ""})).await;
 }
