@@ -38,7 +38,7 @@ fn admit(mut stream: TcpStream, channels: &Channels) -> anyhow::Result<()> {
     let mut bytes = [0; 4096];
     let mut length = 0;
     while !bytes[..length].ends_with(b"\r\n\r\n") {
-        length += stream.read(&mut bytes[length..])?;
+        length += more(&mut stream, &mut bytes[length..])?;
     }
     stream.write_all(wire::SWITCHING.as_bytes())?;
     length = 0;
@@ -46,13 +46,20 @@ fn admit(mut stream: TcpStream, channels: &Channels) -> anyhow::Result<()> {
         if let Some((_, payload)) = wire::parse(&bytes[..length]) {
             break payload;
         }
-        length += stream.read(&mut bytes[length..])?;
+        length += more(&mut stream, &mut bytes[length..])?;
     };
     let channel = String::from_utf8(bytes[payload].to_vec())?;
     stream.write_all(&wire::frame(ACKNOWLEDGED.as_bytes()))?;
     let mut channels = channels.lock().unwrap_or_else(PoisonError::into_inner);
     channels.entry(channel).or_default().push(stream);
     Ok(())
+}
+
+/// Reads once; the end of the stream is an error.
+fn more(stream: &mut TcpStream, room: &mut [u8]) -> anyhow::Result<usize> {
+    let count = stream.read(room)?;
+    anyhow::ensure!(count > 0, "gone");
+    Ok(count)
 }
 
 fn deliver(redis: &mut Redis, channels: &Channels) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ const PER_DOUBLING: f64 = 8.0;
 const BUCKETS: usize = 256;
 
 /// Deliveries, what was wrong with them, and how long they took.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Tally {
     /// Connections that are subscribed.
     pub(crate) ready: u64,
@@ -23,6 +23,14 @@ pub(crate) struct Tally {
     pub(crate) gaps: u64,
     /// How many deliveries took so long; see [`Tally::percentile_us`].
     latencies: Vec<u64>,
+}
+
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { ready, ended, delivered, disordered, gaps, .. } = self;
+        write!(f, "ready {ready}, ended {ended}, delivered {delivered}, ")?;
+        write!(f, "disordered {disordered}, gaps {gaps}")
+    }
 }
 
 impl Default for Tally {
