@@ -99,7 +99,7 @@ impl Crowd {
             }
             anyhow::ensure!(tally.ended == 0, "{} of {} clients ended", tally.ended, self.size);
             anyhow::ensure!(Instant::now() < deadline, "not within {patience:?}: {tally:?}");
-            services::pause(Duration::from_millis(50));
+            services::pause(Duration::from_millis(5));
         }
     }
 }

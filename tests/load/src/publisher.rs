@@ -35,6 +35,18 @@ pub(crate) fn publish(
     channels: usize,
     pace: Pace,
 ) -> anyhow::Result<()> {
+    publish_in_step(redis, way, name, channels, pace, |_| Ok(()))
+}
+
+/// The same, and calls `step` with the number of events so far after each burst.
+pub(crate) fn publish_in_step(
+    redis: &mut Redis,
+    way: &Way,
+    name: &str,
+    channels: usize,
+    pace: Pace,
+    mut step: impl FnMut(usize) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let begun = Instant::now();
     for number in 0..pace.events {
         let id = format!("{name}-{}", number % channels);
@@ -49,6 +61,7 @@ pub(crate) fn publish(
         }
         if (number + 1) % pace.burst == 0 || number + 1 == pace.events {
             redis.run()?;
+            step(number + 1)?;
             let due = pace.per_second.map_or(0.0, |rate| (number + 1) as f64 / rate as f64);
             let early = Duration::from_secs_f64(due).saturating_sub(begun.elapsed());
             services::pause(early);
