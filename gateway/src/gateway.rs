@@ -41,6 +41,13 @@ use crate::{
 /// The registry's topic of all connections.
 pub const CONNECTIONS: &str = "connections";
 
+/// Within how many ms after its farewell a client is asked to connect elsewhere.
+const COME_ELSEWHERE_MS: u64 = 500;
+
+/// How long after the farewells the closes begin: who connects elsewhere first misses nothing and
+/// shows nothing.
+const LEAVE_AFTER: Duration = Duration::from_millis(1200);
+
 /// What every handler and session gets.
 pub type GatewayState = Arc<Gateway>;
 
@@ -332,19 +339,28 @@ impl Gateway {
         }
     }
 
-    /// Lets every client go: the dialect's farewell, then its close, spread over the drain.
+    /// Lets every client go: first the dialect's farewell, by which a client may connect elsewhere
+    /// before it leaves here, then the close; both spread over the drain.
     pub async fn drain(&self) {
         let sessions = self.sessions();
-        let window = self.config.limits.drain.mul_f32(0.8).min(Duration::from_secs(25));
+        let window = self.config.limits.drain.mul_f32(0.4).min(Duration::from_secs(12));
         let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
         // A few clients go at once; many are spread, so that the other nodes are not stormed.
         let step = (window / count).min(Duration::from_millis(2));
-        for session in sessions {
-            let after_ms = rand::random_range(0..1000);
-            let (frame, code, reason) = session.dialect().drain(after_ms);
+        let mut told = false;
+        for session in &sessions {
+            let (frame, _, _) = session.dialect().drain(rand::random_range(0..COME_ELSEWHERE_MS));
             if let Some(frame) = frame {
                 let _full = session.connection.send(&frame);
+                told = true;
+                tokio::time::sleep(step).await;
             }
+        }
+        if told {
+            tokio::time::sleep(LEAVE_AFTER.min(window)).await;
+        }
+        for session in &sessions {
+            let (_, code, reason) = session.dialect().drain(0);
             session.connection.close(code, reason);
             tokio::time::sleep(step).await;
         }
