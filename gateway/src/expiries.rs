@@ -30,6 +30,14 @@ impl Expiries {
         }
     }
 
+    /// Watches a session no longer: one that has gone would be kept in memory until its token
+    /// expires.
+    pub fn forget(&self, session: &Session) {
+        if let Some(expires_at) = session.identity().expires_at {
+            self.lock().remove(&(expires_at, session.connection.id()));
+        }
+    }
+
     /// Closes what has expired, for ever.
     pub async fn run(&self) {
         loop {

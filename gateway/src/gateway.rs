@@ -290,6 +290,7 @@ impl Gateway {
         }
         let key = self.connection_name(session.number);
         self.registry.register(Registration { topic: CONNECTIONS, key, value: None });
+        self.expiries.forget(session);
     }
 
     /// All open sessions.

@@ -196,6 +196,10 @@ impl Registry {
             Some(Registration { topic: key.0, key: key.1, value })
         });
         let changes = changes.collect();
+        if said.pending.is_empty() {
+            // A new map, because an empty one keeps the memory of its longest day.
+            said.pending = HashMap::new();
+        }
         let upto = said.pending.is_empty().then_some(said.changes);
         Some((changes, upto))
     }

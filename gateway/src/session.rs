@@ -264,6 +264,7 @@ impl Session {
         let frame = match self.gateway.auth.credential(token) {
             Ok(identity) if identity.user == self.identity().user => {
                 let frame = native::token(identity.expires_at);
+                self.gateway.expiries.forget(self);
                 self.lock().identity = identity;
                 self.gateway.expiries.watch(self);
                 frame
