@@ -26,11 +26,11 @@ const WATCHED: [&str; 2] = [USERS, AGENTS];
 const COLLECT: Duration = Duration::from_millis(100);
 
 /// How often nodes that are gone are looked for.
-const REAPING: Duration = Duration::from_secs(2);
+const REAPING: Duration = Duration::from_secs(1);
 
 /// How long a node whose lease ran out may take to come back: it says everything again within a
 /// second after the broker answers.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// How long a departure may wait to be recorded.
 const RECORD_MAX: Duration = Duration::from_secs(5);

@@ -13,6 +13,7 @@ mod commands;
 #[cfg(feature = "failpoints")]
 mod crashes;
 mod dead_letters;
+mod departures;
 mod deployments;
 mod deviations;
 mod dialogues;

@@ -152,7 +152,7 @@ pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
         EventKind::AgentStatus => (channel.kind() == ChannelKind::Agents)
             .then(|| frames::event("agent_status", event, Some("agentName"))),
         EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
-            .then(|| frames::event("chat_message", event, Some("conversationId"))),
+            .then(|| frames::event("chat_message", event, None)),
         EventKind::Notification => is_addressed(channel, event.id.as_deref())
             .then(|| frames::event("notification", event, None)),
         EventKind::DeploymentUpdate
