@@ -8,6 +8,8 @@ pub mod connections;
 pub mod console_session;
 pub mod cors;
 pub mod dead;
+pub mod descriptions;
+pub mod events;
 pub mod explain;
 pub mod health;
 pub mod listing;
@@ -17,9 +19,10 @@ pub mod publish;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
+    handler::Handler,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{delete, get, post},
+    routing::{MethodFilter, get, on},
 };
 use http::{HeaderMap, Method, StatusCode, header};
 
@@ -33,24 +36,63 @@ use crate::{
 /// The largest body of a request, in bytes (contract, "Where the pages meet").
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Routes together with what they are, so that the description can be held to them.
+#[derive(Default)]
+struct Routes {
+    router: Router<GatewayState>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "what the description is held to"))]
+    methods: Vec<(Method, &'static str)>,
+}
+
+impl Routes {
+    fn on<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, GatewayState>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        self.router = self.router.route(path, on(filter, handler));
+        self.methods.push((method, path));
+        self
+    }
+
+    fn get<H, T>(self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, GatewayState>,
+        T: 'static,
+    {
+        self.on(Method::GET, path, handler)
+    }
+}
+
+/// Our own paths (contract §6).
+fn own_routes() -> Routes {
+    Routes::default()
+        .get("/livez", health::livez)
+        .get("/readyz", health::readyz)
+        .get("/metrics", health::metrics)
+        .get("/openapi.json", descriptions::openapi)
+        .get("/asyncapi.yaml", descriptions::asyncapi)
+        .get("/console/session", console_session::session)
+        .on(Method::POST, "/v1/publish", publish::publish)
+        .get("/v1/channels/{channel}", channels::channel)
+        .get("/v1/channels/{channel}/events", channels::events)
+        .get("/v1/events", events::events)
+        .get("/v1/deployments", listing::deployments)
+        .get("/v1/tasks", listing::tasks)
+        .get("/v1/connections", connections::list)
+        .on(Method::DELETE, "/v1/users/{id}/connections", connections::cut_off)
+        .get("/v1/dead", dead::list)
+        .get("/v1/dead/{id}", dead::one)
+        .on(Method::DELETE, "/v1/dead/{id}", dead::forget)
+        .on(Method::POST, "/v1/dead/{id}/redrive", dead::redrive)
+        .get("/v1/explain/{event}", explain::explain)
+}
+
 /// Everything that a gateway serves.
 pub fn router(gateway: GatewayState) -> Router {
-    let mut router = Router::new()
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/console/session", get(console_session::session))
-        .route("/v1/publish", post(publish::publish))
-        .route("/v1/channels/{channel}", get(channels::channel))
-        .route("/v1/channels/{channel}/events", get(channels::events))
-        .route("/v1/deployments", get(listing::deployments))
-        .route("/v1/tasks", get(listing::tasks))
-        .route("/v1/connections", get(connections::list))
-        .route("/v1/users/{id}/connections", delete(connections::cut_off))
-        .route("/v1/dead", get(dead::list))
-        .route("/v1/dead/{id}", get(dead::one).delete(dead::forget))
-        .route("/v1/dead/{id}/redrive", post(dead::redrive))
-        .route("/v1/explain/{event}", get(explain::explain))
+    let mut router = own_routes()
+        .router
         .merge(console::routes())
         .method_not_allowed_fallback(not_allowed)
         .fallback(unknown);

@@ -25,7 +25,7 @@ impl Expiries {
     /// Watches a session until its token expires; a fresher token makes the entry stale.
     pub fn watch(&self, session: &Arc<Session>) {
         if let Some(expires_at) = session.identity().expires_at {
-            let key = (expires_at, session.connection.id());
+            let key = (expires_at, session.number);
             self.lock().insert(key, Arc::downgrade(session));
         }
     }

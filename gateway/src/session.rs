@@ -26,17 +26,18 @@ use self::{
     intake::Intake,
 };
 use crate::{
-    connection::{Connection, Handler, Message, Sent, close},
+    connection::{Handler, Message, Sent, close},
     dialect::{Command, Dialect, Encoding, Opening, Refusal, View, native},
     frame::Frame,
     gateway::{CONNECTIONS, GatewayState},
     hub::{listener::Listener, room::Room},
+    outlet::Outlet,
 };
 
 /// One client on one connection.
 pub struct Session {
-    /// Its socket.
-    pub connection: Arc<Connection>,
+    /// The way to the client.
+    pub connection: Outlet,
     /// Its number on this node; [`crate::gateway::Gateway::connection_name`] makes a name of it.
     pub number: u64,
     /// When it came, seconds since 1970.
@@ -79,8 +80,8 @@ impl Session {
         dialect: &'static dyn Dialect,
         number: u64,
         opening: Result<Opening, Refusal>,
-        connection: Arc<Connection>,
-    ) -> Arc<dyn Handler> {
+        connection: Outlet,
+    ) -> Arc<Self> {
         let (encoding, identity, outcome) = match opening {
             Ok(opening) => (opening.encoding, opening.identity, Ok(opening.commands)),
             Err(refusal) => (Encoding::Native, gateway.auth.anonymous(), Err(refusal)),

@@ -12,6 +12,7 @@ use crate::{
     dialect::{self, Dialect, Doors, Opening, Refusal},
     gateway::{Gateway, GatewayState},
     handshake,
+    outlet::Outlet,
     session::Session,
 };
 
@@ -119,7 +120,8 @@ fn start(
     let heartbeat = gateway.heartbeat(dialect, false);
     let connections = Arc::clone(&gateway.connections);
     connections.open(socket, heartbeat, |connection| {
-        Session::open(gateway, dialect, number, opening, Arc::clone(connection))
+        let outlet = Outlet::Socket(Arc::clone(connection));
+        Session::open(gateway, dialect, number, opening, outlet)
     });
 }
 

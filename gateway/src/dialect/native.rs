@@ -1,6 +1,7 @@
 //! Our own protocol: JSON text frames, channels and positions (contract §5).
 
 mod frames;
+pub mod sse;
 
 use serde::Deserialize;
 

@@ -281,7 +281,7 @@ impl Inner {
         while let Some(listener) = self.live.get(index) {
             let encoding = listener.session.encoding();
             let full = outgoing.frame(encoding).is_some_and(|frame| {
-                let sent = batch.send(&listener.session.connection, frame);
+                let sent = listener.session.connection.stage(frame, batch);
                 delivered[encoding as usize] += u64::from(sent.is_taken());
                 sent == Sent::Full
             });

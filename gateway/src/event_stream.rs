@@ -1,0 +1,163 @@
+//! Frames on their way into a stream of server-sent events: a queue that is bounded in bytes, as a
+//! socket's is, and emptied by the body of the HTTP answer.
+
+pub mod body;
+pub mod last_event_id;
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use crate::{
+    connection::{Sent, close},
+    frame::Frame,
+};
+
+/// The queue of one event stream.
+#[derive(Debug)]
+pub struct EventStream {
+    /// `SEND_QUEUE_BYTES`; a frame larger than that is taken when nothing else waits.
+    bytes_max: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    /// Whether a frame was refused since the queue was empty.
+    overflowed: bool,
+    /// With which code it was closed.
+    closed: Option<u16>,
+    reader: Option<Waker>,
+}
+
+/// What a reader finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The next frame.
+    Frame(Frame),
+    /// Everything was read, and frames were refused meanwhile: catch-up may go on.
+    Drained,
+    /// Everything was read, and there will be no more.
+    End,
+}
+
+impl EventStream {
+    /// An empty queue.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, inner: Mutex::default() }
+    }
+
+    /// Queues a frame, if there is room.
+    pub fn send(&self, frame: &Frame) -> Sent {
+        let mut inner = self.lock();
+        if inner.closed.is_some() {
+            return Sent::Closed;
+        }
+        if !inner.frames.is_empty() && inner.bytes + frame.len() > self.bytes_max {
+            inner.overflowed = true;
+            return Sent::Full;
+        }
+        inner.bytes += frame.len();
+        inner.frames.push_back(frame.clone());
+        inner.wake();
+        Sent::Queued
+    }
+
+    /// Ends the stream after what is queued. The first close decides about the code.
+    pub fn close(&self, code: u16) {
+        let mut inner = self.lock();
+        inner.closed.get_or_insert(code);
+        inner.wake();
+    }
+
+    /// Whether it was closed, or nobody reads it any more.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
+    /// The code with which it was closed.
+    pub fn code(&self) -> Option<u16> {
+        self.lock().closed
+    }
+
+    /// Bytes that wait to be read.
+    pub fn queued_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Takes the next frame out.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Taken> {
+        let mut inner = self.lock();
+        if let Some(frame) = inner.frames.pop_front() {
+            inner.bytes -= frame.len();
+            return Poll::Ready(Taken::Frame(frame));
+        }
+        if inner.closed.is_some() {
+            return Poll::Ready(Taken::End);
+        }
+        if std::mem::take(&mut inner.overflowed) {
+            return Poll::Ready(Taken::Drained);
+        }
+        inner.frames = VecDeque::new();
+        inner.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The reader is gone; the code that counts.
+    pub(super) fn abandon(&self) -> u16 {
+        let mut inner = self.lock();
+        inner.frames = VecDeque::new();
+        inner.bytes = 0;
+        *inner.closed.get_or_insert(close::ABNORMAL)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn wake(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(stream: &EventStream) -> Poll<Taken> {
+        stream.poll_take(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_says_when_it_has_drained() {
+        let stream = EventStream::new(10);
+        let large = Frame::text("a frame that is larger than the whole queue");
+        assert_eq!(stream.send(&large), Sent::Queued);
+        assert_eq!(stream.send(&Frame::text("b")), Sent::Full);
+        assert_eq!(take(&stream), Poll::Ready(Taken::Frame(large)));
+        assert_eq!(take(&stream), Poll::Ready(Taken::Drained));
+        assert_eq!(take(&stream), Poll::Pending);
+        assert_eq!(stream.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn what_was_queued_before_a_close_is_still_read() {
+        let stream = EventStream::new(100);
+        let bye = Frame::text("bye");
+        assert_eq!(stream.send(&bye), Sent::Queued);
+        stream.close(close::RESTARTING);
+        stream.close(close::GOING_AWAY);
+        assert_eq!(stream.send(&bye), Sent::Closed);
+        assert_eq!(take(&stream), Poll::Ready(Taken::Frame(bye)));
+        assert_eq!(take(&stream), Poll::Ready(Taken::End));
+        assert_eq!(stream.abandon(), close::RESTARTING);
+    }
+}
