@@ -40,7 +40,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Default)]
 struct Routes {
     router: Router<GatewayState>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "what the description is held to"))]
+    /// What the description is held to.
     methods: Vec<(Method, &'static str)>,
 }
 

@@ -54,17 +54,14 @@ impl EventStream {
     /// Queues a frame, if there is room.
     pub fn send(&self, frame: &Frame) -> Sent {
         let mut inner = self.lock();
-        if inner.closed.is_some() {
-            return Sent::Closed;
-        }
-        if !inner.frames.is_empty() && inner.bytes + frame.len() > self.bytes_max {
-            inner.overflowed = true;
-            return Sent::Full;
-        }
-        inner.bytes += frame.len();
-        inner.frames.push_back(frame.clone());
-        inner.wake();
-        Sent::Queued
+        let sent = inner.push(frame, self.bytes_max);
+        inner.overflowed |= sent == Sent::Full;
+        sent
+    }
+
+    /// Queues a frame that may be left out.
+    pub(crate) fn send_if_room(&self, frame: &Frame) {
+        let _left_out = self.lock().push(frame, self.bytes_max);
     }
 
     /// Ends the stream after what is queued. The first close decides about the code.
@@ -121,6 +118,19 @@ impl EventStream {
 }
 
 impl Inner {
+    fn push(&mut self, frame: &Frame, bytes_max: usize) -> Sent {
+        if self.closed.is_some() {
+            return Sent::Closed;
+        }
+        if !self.frames.is_empty() && self.bytes + frame.len() > bytes_max {
+            return Sent::Full;
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame.clone());
+        self.wake();
+        Sent::Queued
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();

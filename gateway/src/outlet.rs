@@ -30,6 +30,14 @@ impl Outlet {
         }
     }
 
+    /// Sends what may be left out when the peer is slow. Nothing is called back.
+    pub(crate) fn send_if_room(&self, frame: &Frame) {
+        match self {
+            Self::Socket(connection) => connection.send_if_room(frame),
+            Self::Stream(stream) => stream.send_if_room(frame),
+        }
+    }
+
     /// Sends a frame together with the others of a batch. Answers as [`Outlet::send`] does.
     pub fn stage(&self, frame: &Frame, batch: &mut Batch) -> Sent {
         match self {
