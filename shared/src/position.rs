@@ -27,8 +27,11 @@ impl Epoch {
 }
 
 /// How far each source of a channel has been seen: offsets, sorted by source, zeros left out.
+///
+/// Most hold one source, and there is one of these for every channel and publication of a node: so
+/// they are a slice without room for more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Offsets(Vec<(Source, u64)>);
+pub struct Offsets(Box<[(Source, u64)]>);
 
 impl Offsets {
     /// The offset of a source; 0 when nothing of it was seen.
@@ -39,13 +42,20 @@ impl Offsets {
     /// Sets the offset of a source.
     pub fn set(&mut self, source: Source, offset: u64) {
         match self.0.binary_search_by_key(&source, |(s, _)| *s) {
-            Ok(at) if offset == 0 => {
-                self.0.remove(at);
-            }
-            Ok(at) => self.0[at].1 = offset,
+            Ok(at) if offset != 0 => self.0[at].1 = offset,
+            Ok(at) => self.change(|all| drop(all.remove(at))),
             Err(_) if offset == 0 => {}
-            Err(at) => self.0.insert(at, (source, offset)),
+            Err(at) => self.change(|all| {
+                all.reserve_exact(1);
+                all.insert(at, (source, offset));
+            }),
         }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<(Source, u64)>)) {
+        let mut all = std::mem::take(&mut self.0).into_vec();
+        change(&mut all);
+        self.0 = all.into_boxed_slice();
     }
 
     /// The sources that were seen, with their offsets.

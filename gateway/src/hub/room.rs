@@ -79,11 +79,19 @@ pub struct Inner {
     pub asked_store_at: Option<Instant>,
     state: Option<Arc<State>>,
     unfolded: Vec<Arc<Outgoing>>,
-    tail: VecDeque<Arc<Outgoing>>,
-    tail_start: Offsets,
-    tail_bytes: usize,
+    /// None when it would be empty: then it begins at the position.
+    tail: Option<Box<Tail>>,
     /// What seed 003 tells of tasks beyond what their events say, on the feed of tasks.
     tasks: Option<Box<Summaries>>,
+}
+
+/// The last publications of a channel. Most channels of a node are silent most of the time.
+#[derive(Debug)]
+struct Tail {
+    all: VecDeque<Arc<Outgoing>>,
+    /// Where it begins: everything after this is in it.
+    start: Offsets,
+    bytes: usize,
 }
 
 /// What a room says to a publication.
@@ -152,7 +160,7 @@ impl Room {
         let before = inner.position.take();
         inner.state = snapshot.state;
         inner.unfolded.clear();
-        inner.clear_tail(&snapshot.position.offsets);
+        inner.forget_tail();
         inner.heard = snapshot.position.offsets.clone();
         inner.position = Some(snapshot.position);
         inner.fresh_at = Some(Instant::now());
@@ -316,29 +324,23 @@ impl Inner {
 
     /// Everything after `offsets`, when the tail reaches back so far.
     pub fn tail_after(&self, offsets: &Offsets) -> Option<impl Iterator<Item = &Arc<Outgoing>>> {
-        offsets.covers(&self.tail_start).then(|| {
+        let start = self.tail.as_ref().map_or_else(|| self.at(), |tail| tail.start.clone());
+        offsets.covers(&start).then(|| {
             let offsets = offsets.clone();
-            self.tail.iter().filter(move |outgoing| {
+            self.tail.iter().flat_map(|tail| &tail.all).filter(move |outgoing| {
                 outgoing.publication.offset > offsets.get(outgoing.publication.source)
             })
         })
     }
 
-    /// The last publications, oldest first, when the tail holds so many.
-    pub fn last(&self, count: usize) -> Option<Vec<Arc<Outgoing>>> {
-        (self.tail.len() >= count)
-            .then(|| self.tail.iter().skip(self.tail.len() - count).cloned().collect())
-    }
-
     /// What the tail occupies.
     pub fn tail_bytes(&self) -> usize {
-        self.tail_bytes
+        self.tail.as_ref().map_or(0, |tail| tail.bytes)
     }
 
     /// Forgets the tail; the position stays.
     pub fn forget_tail(&mut self) {
-        let at = self.position.as_ref().map(|position| position.offsets.clone());
-        self.clear_tail(&at.unwrap_or_default());
+        self.tail = None;
     }
 
     /// Takes a listener out of the list of those who are live; whether it stood there.
@@ -368,20 +370,25 @@ impl Inner {
         self.heard.iter().map(|(source, _)| source)
     }
 
+    /// Called before the position moves past the publication.
     fn push_tail(&mut self, outgoing: Arc<Outgoing>) {
-        self.tail_bytes += outgoing.size_bytes();
-        self.tail.push_back(outgoing);
-        while self.tail.len() > TAIL_LENGTH_MAX || self.tail_bytes > TAIL_BYTES_MAX {
-            let Some(oldest) = self.tail.pop_front() else { break };
-            self.tail_bytes -= oldest.size_bytes();
-            self.tail_start.set(oldest.publication.source, oldest.publication.offset);
+        let start = &self.position;
+        let tail = self.tail.get_or_insert_with(|| {
+            let start = start.as_ref().map(|position| position.offsets.clone());
+            Box::new(Tail { start: start.unwrap_or_default(), all: VecDeque::new(), bytes: 0 })
+        });
+        tail.bytes += outgoing.size_bytes();
+        tail.all.push_back(outgoing);
+        while tail.all.len() > TAIL_LENGTH_MAX || tail.bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = tail.all.pop_front() else { break };
+            tail.bytes -= oldest.size_bytes();
+            tail.start.set(oldest.publication.source, oldest.publication.offset);
         }
     }
 
-    fn clear_tail(&mut self, start: &Offsets) {
-        self.tail = VecDeque::new();
-        self.tail_bytes = 0;
-        self.tail_start = start.clone();
+    /// The offsets of the position.
+    fn at(&self) -> Offsets {
+        self.position.as_ref().map(|position| position.offsets.clone()).unwrap_or_default()
     }
 }
 

@@ -189,7 +189,7 @@ impl State {
             return;
         }
         if wish.asked {
-            for waiting in wish.waiting.drain(..) {
+            for waiting in std::mem::take(&mut wish.waiting) {
                 // An error says that nobody waits any more.
                 waiting.send(()).unwrap_or_default();
             }
