@@ -34,7 +34,7 @@ impl Expiries {
     /// expires.
     pub fn forget(&self, session: &Session) {
         if let Some(expires_at) = session.identity().expires_at {
-            self.lock().remove(&(expires_at, session.connection.id()));
+            self.lock().remove(&(expires_at, session.number));
         }
     }
 

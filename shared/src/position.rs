@@ -43,7 +43,9 @@ impl Offsets {
     pub fn set(&mut self, source: Source, offset: u64) {
         match self.0.binary_search_by_key(&source, |(s, _)| *s) {
             Ok(at) if offset != 0 => self.0[at].1 = offset,
-            Ok(at) => self.change(|all| drop(all.remove(at))),
+            Ok(at) => self.change(|all| {
+                all.remove(at);
+            }),
             Err(_) if offset == 0 => {}
             Err(at) => self.change(|all| {
                 all.reserve_exact(1);
@@ -107,7 +109,7 @@ impl Position {
     /// The position as text; opaque to clients, told apart by the channel it belongs to.
     pub fn show(&self, channel: &Channel) -> String {
         let home = channel.home();
-        match self.offsets.0.as_slice() {
+        match &*self.offsets.0 {
             [] => format!("{}-0", self.epoch),
             [(source, offset)] if *source == home => format!("{}-{offset}", self.epoch),
             parts => {

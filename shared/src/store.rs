@@ -213,6 +213,8 @@ pub struct Listed {
 pub struct Lapsed {
     /// Which entity.
     pub entity: Entity,
+    /// For how long nothing was heard, ms.
+    pub lease_ms: i64,
     /// When its lease ran out, ms since 1970.
     pub lease_until: i64,
 }
@@ -368,11 +370,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
     /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
-    /// in time is still unread. Those that ended hold no lease.
+    /// in time is still unread. A lease longer than `reachable` does not count yet: so long the
+    /// stream could be appended to without a break. Those that ended hold no lease.
     async fn lapsed(
         &self,
         source: Source,
         read_to_end: Duration,
+        reachable: Duration,
         limit: usize,
     ) -> Result<Vec<Lapsed>, StoreError>;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Socket;
-use crate::cluster::{Cluster, token};
+use crate::cluster::Cluster;
 
 const CHANNEL: &str = "task:t";
 
@@ -138,63 +138,4 @@ async fn history_reaches_further_back_than_redis() {
     let mut back = cluster.watcher(1).await;
     subscribe(&mut back, json!({"since": first})).await;
     expect(&mut back, 2..=60).await;
-}
-
-#[tokio::test]
-#[ignore = "event streams over HTTP are not built yet"]
-async fn events_over_http_resume_by_last_event_id() {
-    let cluster = Cluster::of(2, 1).start().await;
-    let token = token("watcher", &["*"]);
-    let path = format!("/v1/events?channel={CHANNEL}&token={token}");
-    let mut stream = EventStream::open(&cluster.gateways[0].http(&path), None).await;
-    stream.until("subscribed").await;
-    progress(&cluster, 1..=3);
-    let (id, frame) = stream.until("event").await;
-    assert_eq!(frame["data"]["progress"], 1);
-    let mut back = EventStream::open(&cluster.gateways[1].http(&path), Some(&id)).await;
-    for number in 2..=3 {
-        let (_, frame) = back.until("event").await;
-        assert_eq!(frame["data"]["progress"], number);
-    }
-}
-
-/// A `text/event-stream`, as far as these tests need it.
-struct EventStream {
-    response: reqwest::Response,
-    text: String,
-}
-
-impl EventStream {
-    async fn open(url: &str, last_event_id: Option<&str>) -> Self {
-        let mut request = reqwest::Client::new().get(url);
-        if let Some(id) = last_event_id {
-            request = request.header("Last-Event-ID", id);
-        }
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        let kind = response.headers()["Content-Type"].to_str().unwrap();
-        assert!(kind.starts_with("text/event-stream"), "{kind}");
-        Self { response, text: String::new() }
-    }
-
-    /// Skips to the next event of this kind and returns its id and data.
-    async fn until(&mut self, kind: &str) -> (String, Value) {
-        loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.text = rest;
-                let field = |name: &str| {
-                    let lines = block.lines();
-                    let mut values = lines.filter_map(|line| line.strip_prefix(name));
-                    values.next().unwrap_or_default().trim().to_owned()
-                };
-                if field("event:") == kind {
-                    return (field("id:"), serde_json::from_str(&field("data:")).unwrap());
-                }
-            }
-            let chunk = tokio::time::timeout(crate::client::PATIENCE, self.response.chunk()).await;
-            let chunk = chunk.expect("an event in time").unwrap().expect("the stream goes on");
-            self.text.push_str(&String::from_utf8_lossy(&chunk));
-        }
-    }
 }

@@ -79,7 +79,7 @@ async fn the_browser_class_of_seed_002_gets_what_the_backend_pushes() {
     client.prints("state: 'working'").await;
     let chat = r#"{"content":"Analysis complete!"}"#;
     cluster.append("messages", &["type", "chat_message", "id", "c", "data", chat]).await;
-    let whole = "Chat message: { content: 'Analysis complete!', conversationId: 'c' }";
+    let whole = "Chat message: { content: 'Analysis complete!' }";
     client.prints(whole).await;
     let failed = r#"{"level":"error","message":"Task failed"}"#;
     cluster

@@ -9,13 +9,13 @@ use std::{
 use shared::{
     broker::{BrokerError, Reader},
     entry::{Entry, EntryId},
-    source::Source,
+    source::{Source, Stream},
     store::{Batch, Committed, Outcome, SourceRow, StoreError, Verdict},
 };
 use tokio::time::Instant;
 
 use crate::{
-    Worker,
+    Worker, abandonment,
     generation::{self, CHECK_INTERVAL, CheckError, Finding},
     lag::Lag,
     lease::LEASE,
@@ -86,6 +86,7 @@ struct Consumer {
     /// Whether the owner has counted its attempt at the current cursor.
     attempted: bool,
     lag: Lag,
+    silent: abandonment::Watch,
     next_renewal: Instant,
     next_check: Instant,
     next_trim: Instant,
@@ -99,6 +100,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
         reread_until: EntryId::ZERO,
         attempted: false,
         lag: Lag::default(),
+        silent: abandonment::Watch::new(now),
         next_renewal: now + CHECK_INTERVAL,
         next_check: now,
         next_trim: now + retention::TRIM_INTERVAL,
@@ -114,6 +116,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
                 return;
             }
             Err(Trouble::Passing(error)) => {
+                consumer.silent.interrupted();
                 if failures == 0 {
                     tracing::error!(source = %consumer.row.source, error, "held up; trying on");
                 }
@@ -134,9 +137,18 @@ impl Consumer {
         self.trim().await?;
         let started = Instant::now();
         let entries = self.read().await?;
-        if entries.is_empty() {
-            return Ok(());
+        let was_read_to_end = entries.len() < self.worker.limits.batch_entries;
+        if !entries.is_empty() {
+            self.take_in(entries, started).await?;
         }
+        if was_read_to_end {
+            self.abandon(started).await?;
+        }
+        Ok(())
+    }
+
+    /// One batch, or several where its entries do not fit into one, from the check to publication.
+    async fn take_in(&mut self, entries: Vec<Entry>, started: Instant) -> Result<(), Trouble> {
         shared::failpoint::hit("after_read");
         let entries_max = self.entries_max().await?;
         let mut parts = self.parts(entries, entries_max);
@@ -157,6 +169,31 @@ impl Consumer {
             }
         }
         Ok(())
+    }
+
+    /// Ends what went silent before the stream was read to its end.
+    async fn abandon(&mut self, read_to_end: Instant) -> Result<(), Trouble> {
+        if !matches!(self.row.source.stream, Stream::Deployments | Stream::Tasks) {
+            return Ok(());
+        }
+        let Some(reachable) = self.silent.due() else { return Ok(()) };
+        let (store, source) = (&self.worker.store, self.row.source);
+        let endings_max = abandonment::ENDINGS_MAX.min(self.worker.limits.batch_entries);
+        let lapsed = store.lapsed(source, read_to_end.elapsed(), reachable, endings_max).await?;
+        if lapsed.is_empty() {
+            return Ok(());
+        }
+        let (before, published) = (self.row.cursor, self.row.published);
+        let entries = lapsed.iter().map(|lapsed| abandonment::ending(source, lapsed)).collect();
+        let batch = Batch { before, cursor: before, entries, published };
+        match self.record(&batch).await {
+            Ok(committed) => {
+                self.publish(&committed).await?;
+                self.count(&batch, &committed, read_to_end);
+                Ok(())
+            }
+            Err(error) => Err(self.after(error).await),
+        }
     }
 
     /// Prolongs the lease when it is time.
@@ -270,8 +307,10 @@ impl Consumer {
         let bytes_max = self.worker.limits.state_bytes;
         let committed = self.worker.store.record(row.source, row.fence, batch, bytes_max).await?;
         shared::failpoint::hit("after_commit");
+        if batch.cursor > self.row.cursor {
+            self.lag.recorded(batch.entries.len());
+        }
         self.row.cursor = batch.cursor;
-        self.lag.recorded(batch.entries.len());
         self.row.seq = committed.seq;
         self.row.attempts = 0;
         Ok(committed)

@@ -5,6 +5,7 @@
 //! [`publisher`] publishes it and answers whoever waits. [`lease`] decides which sources this
 //! worker owns; [`generation`] notices when the broker lost its memory; [`retention`] forgets.
 
+pub mod abandonment;
 pub mod consumer;
 pub mod generation;
 pub mod lag;

@@ -271,11 +271,12 @@ impl Store for Database {
         &self,
         source: Source,
         read_to_end: Duration,
+        reachable: Duration,
         limit: usize,
     ) -> Result<Vec<Lapsed>, StoreError> {
         let asked = async {
             let mut session = self.session(Access::Read).await?;
-            entity::lapsed(&mut session, source, read_to_end, limit).await
+            entity::lapsed(&mut session, source, read_to_end, reachable, limit).await
         };
         self.within(asked).await
     }

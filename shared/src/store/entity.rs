@@ -92,9 +92,9 @@ const LIST: Statement = list!("CAST($2 AS TEXT) IS NULL");
 const LIST_OF_STATUS: Statement = list!("e.status = $2");
 
 const LAPSED: Statement = both(
-    "SELECT kind, id, lease_until FROM entity
-     WHERE source = $1 AND lease_until < (SELECT ms FROM clock) - $2
-     ORDER BY lease_until LIMIT $3",
+    "SELECT kind, id, lease_ms, lease_until FROM entity
+     WHERE source = $1 AND lease_until < (SELECT ms FROM clock) - $2 AND lease_ms <= $3
+     ORDER BY lease_until LIMIT $4",
 );
 
 /// Reads the states of entities and locks them until the transaction ends.
@@ -212,16 +212,18 @@ pub(super) async fn lapsed(
     session: &mut Session,
     source: Source,
     read_to_end: Duration,
+    reachable: Duration,
     limit: usize,
 ) -> Result<Vec<Lapsed>, StoreError> {
     let params = [
         Param::Int(source::number(source)),
         Param::Int(source::ms(read_to_end)),
+        Param::Int(source::ms(reachable)),
         Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
     ];
     let lapsed = |row: &Row| {
         let entity = Entity { kind: kind(row.text(0)?)?, id: row.text(1)?.into() };
-        Ok(Lapsed { entity, lease_until: row.int(2)? })
+        Ok(Lapsed { entity, lease_ms: row.int(2)?, lease_until: row.int(3)? })
     };
     session.rows(&LAPSED, &params).await?.iter().map(lapsed).collect()
 }

@@ -187,8 +187,9 @@ impl Held {
         }
         row.version += 1;
         row.ended = ended(entity.kind, &state).then(|| row.ended.unwrap_or(recorded));
-        let lease = row.lease_ms.filter(|_| row.ended.is_none());
-        let lease_until = lease.map(|ms| recorded.saturating_add(ms));
+        // An ending uses the lease up: whoever goes on after it has to ask for another one.
+        row.lease_ms = row.lease_ms.filter(|_| row.ended.is_none());
+        let lease_until = row.lease_ms.map(|ms| recorded.saturating_add(ms));
         Some(Changed { entity, state: json, status, row, lease_until })
     }
 }

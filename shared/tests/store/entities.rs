@@ -157,7 +157,8 @@ async fn rule_9_an_entity_lapses_when_the_stream_was_read_past_the_end_of_its_le
     };
     owner.record(vec![with_lease(1, "a"), with_lease(2, "b"), update(3, "c", "{}")]).await;
     let lapsed = async |source, read_to_end| {
-        let lapsed = bench.store.lapsed(source, Duration::from_secs(read_to_end), 9).await;
+        let (read_to_end, reachable) = (Duration::from_secs(read_to_end), Duration::from_secs(60));
+        let lapsed = bench.store.lapsed(source, read_to_end, reachable, 9).await;
         let ids = lapsed.unwrap().into_iter().map(|lapsed| lapsed.entity.id.into_string());
         ids.collect::<Vec<_>>()
     };

@@ -110,7 +110,13 @@ fn measure(house: &House, crew: &Crew, count: usize, report: &mut Report) -> any
 /// What is reserved once, whatever the number of connections: their first crowd, and its burst.
 fn first(house: &House, gateway: &Node, crew: &Crew) -> anyhow::Result<()> {
     let run = unique("first");
-    let members = members(FIRST, |client| (crew.channels)(client, &run));
+    // All of them listen to the channel of the burst, whatever else their crew listens to.
+    let channels = |client| {
+        let others =
+            (crew.channels)(client, &run).into_iter().filter(|c| !one(0, &run).contains(c));
+        one(client, &run).into_iter().chain(others).collect()
+    };
+    let members = members(FIRST, channels);
     let mut crowd = Crowd::gather(&gateway.server(), &members)?;
     burst(house, &mut crowd, &run)
 }
