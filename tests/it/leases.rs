@@ -3,7 +3,7 @@
 use serde_json::json;
 use services::Postgres;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, token};
 
 const CHANNEL: &str = "task:t";
 
@@ -45,7 +45,8 @@ async fn a_task_whose_producer_goes_silent_ends_as_abandoned_once_whoever_dies()
     for watcher in &mut watchers {
         watcher.expect(json!({"type": "event", "data": late, "...": ""})).await;
     }
-    let state = cluster.get(&format!("/v1/channels/{CHANNEL}")).await.expect(200).json();
+    let path = format!("/v1/channels/{CHANNEL}?token={}", token("watcher", &["*"]));
+    let state = cluster.get(&path).await.expect(200).json();
     assert_eq!(state["state"]["status"], "completed");
     assert!(state["state"]["abandoned_at"].is_number(), "{state}");
     assert_eq!(abandonments(&cluster).await, 1);
