@@ -4,15 +4,12 @@
     chart.py check        lint, render, validate strictly; the base equals the default rendering
     chart.py write        writes the base anew from the chart
     chart.py everything   prints the rendering with all that the chart can do
-    chart.py pod REDIS_PASSWORD POSTGRES_PASSWORD
-                          prints what `podman kube play` needs of the gateway, beside docker-compose.yml
+    chart.py pod          prints what `podman kube play` needs of the gateway, all but the Secret
 """
 
-import base64
 import contextlib
 import json
 import pathlib
-import secrets
 import shutil
 import subprocess
 import sys
@@ -206,33 +203,16 @@ def kustomize(folder):
     return [one for one in yaml.safe_load_all(built.stdout) if one]
 
 
-def pod(redis, postgres):
-    """The gateway's Deployment with its settings and secrets, one replica, of the local image."""
-    values = {
-        "image": {"repository": "localhost/fanfare", "tag": "local", "pullPolicy": "Never"},
-        "gateway": {"replicas": 1},
-        "secret": {
-            "create": True,
-            "data": {
-                "REDIS_URL": f"redis://:{redis}@redis:6379",
-                "DATABASE_URL": f"postgres://fanfare:{postgres}@postgres/fanfare",
-                "JWT_SECRET": secrets.token_hex(32),
-            },
-        },
-    }
-    rendered = render(values)
+def pod():
+    """The gateway's Deployment with its settings, one replica, of the local image."""
+    image = {"repository": "localhost/fanfare", "tag": "local", "pullPolicy": "Never"}
+    rendered = render({"image": image, "gateway": {"replicas": 1}})
     objects = [one for name in ("settings.yaml", "gateway.yaml") for one in rendered[name]]
-    kept = [one for one in objects if one["kind"] in ("ConfigMap", "Secret", "Deployment")]
-    for one in kept:
-        if one["kind"] == "Secret":
-            # podman reads `data` only.
-            texts = one.pop("stringData").items()
-            one["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts}
-    return dump(kept)
+    return dump([one for one in objects if one["kind"] in ("ConfigMap", "Deployment")])
 
 
 def main():
-    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
     if command == "check":
         sys.exit("\n".join(check()) or 0)
     if command == "write":
@@ -244,8 +224,8 @@ def main():
     elif command == "everything":
         rendered = render(yaml.safe_load(EVERYTHING.read_text()))
         print(dump([one for objects in rendered.values() for one in objects]))
-    elif command == "pod" and len(sys.argv) == 4:
-        print(pod(*sys.argv[2:]))
+    elif command == "pod":
+        print(pod())
     else:
         sys.exit(__doc__)
 
