@@ -93,6 +93,9 @@ async fn start(
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
     let store = connect_store(config, deadline).await?;
     let broker = connect_broker(config, life, deadline).await?;
+    if role != Role::Worker {
+        fetch_keys(&auth, config, deadline).await?;
+    }
     let prometheus = telemetry::registry().context("metrics")?;
     if matches!(role, Role::Whole | Role::Worker) {
         worker::start(Worker {
@@ -235,6 +238,28 @@ async fn ask_broker(
         tracing::warn!("{warning}");
     }
     Ok(broker)
+}
+
+/// Fetches the keys of `JWKS_URL`, trying until the deadline: a gateway without them would turn
+/// everybody away for good, while one that is not ready yet turns away nobody.
+async fn fetch_keys(
+    auth: &Authenticator,
+    config: &Config,
+    deadline: Instant,
+) -> Result<(), Start> {
+    let mut told = false;
+    while let Err(error) = auth.fetch_keys().await {
+        if Instant::now() >= deadline {
+            let url = config.access.jwks_url.as_deref().map(shared::config::masked_url);
+            let what = format!("JWKS_URL {} cannot be used: {error}", url.unwrap_or_default());
+            return Err(Start::Unreachable(what));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%error, "waiting for the key set");
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Ok(())
 }
 
 /// Waits for a signal, then lets clients go, then ends everything. A second signal ends at once.

@@ -9,6 +9,7 @@ pub mod console_session;
 pub mod cors;
 pub mod dead;
 pub mod descriptions;
+pub mod doors;
 pub mod events;
 pub mod explain;
 pub mod health;
@@ -82,6 +83,8 @@ fn own_routes() -> Routes {
         .get("/v1/tasks", listing::tasks)
         .get("/v1/connections", connections::list)
         .on(Method::DELETE, "/v1/users/{id}/connections", connections::cut_off)
+        .get("/v1/denied", connections::denied)
+        .on(Method::DELETE, "/v1/denied/{user}", connections::admit)
         .get("/v1/dead", dead::list)
         .get("/v1/dead/{id}", dead::one)
         .on(Method::DELETE, "/v1/dead/{id}", dead::forget)
@@ -101,6 +104,7 @@ pub fn router(gateway: GatewayState) -> Router {
     }
     router
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(gateway.clone(), doors::open))
         .layer(middleware::from_fn_with_state(gateway.clone(), cors::cors))
         .layer(middleware::from_fn_with_state(gateway.clone(), sockets_first))
         .with_state(gateway)

@@ -183,6 +183,7 @@ impl Gateway {
             prometheus,
             life,
         });
+        gateway.read_denials().await;
         gateway.subscribe().await?;
         gateway.run_in_background();
         Ok(gateway)
@@ -205,6 +206,10 @@ impl Gateway {
         self.life.spawn_until_stop(async move { hub.run().await });
         let gateway = Arc::clone(self);
         self.life.spawn_until_stop(async move { gateway.registry.run().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.auth.keep_keys().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.keep_denials().await });
         let gateway = Arc::clone(self);
         self.life.spawn_until_stop(async move { gateway.expiries.run().await });
         let gateway = Arc::clone(self);
@@ -265,6 +270,10 @@ impl Gateway {
         drop(sessions);
         self.expiries.watch(session);
         session.announce();
+        // Who was denied after their token was looked at is found by one of the two.
+        if self.is_denied(session) {
+            session.close(close::FORBIDDEN, "disconnected by an operator");
+        }
         Ok(())
     }
 
@@ -308,13 +317,14 @@ impl Gateway {
     pub fn control(&self, control: Control) {
         match control {
             Control::Outcome { request, result } => self.appender.answer(request, result),
-            Control::Disconnect { user } => {
-                for session in self.sessions() {
-                    if session.identity().user.as_deref() == Some(user.as_str()) {
-                        session.close(close::FORBIDDEN, "disconnected by an operator");
-                    }
+            Control::Disconnect { user, until } => {
+                // First the door, then the room: nobody slips in between.
+                if let Some(until) = until {
+                    self.auth.denials().deny(&user, until);
                 }
+                self.cut_off(|session| session.identity().user.as_deref() == Some(user.as_str()));
             }
+            Control::Admit { user } => self.auth.denials().admit(&user),
         }
     }
 

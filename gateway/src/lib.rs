@@ -11,6 +11,7 @@ pub mod batch;
 pub mod connection;
 pub mod connections;
 pub mod console;
+pub mod cut_off;
 pub mod departures;
 pub mod dialect;
 pub mod event_stream;

@@ -262,6 +262,7 @@ impl Session {
 
     /// A new token on the open socket: a bad one leaves the old one in force.
     async fn refresh(self: &Arc<Self>, token: &str) {
+        self.gateway.auth.prepare(token).await;
         let frame = match self.gateway.auth.credential(token) {
             Ok(identity) if identity.user == self.identity().user => {
                 let frame = native::token(identity.expires_at);

@@ -9,12 +9,16 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
+    api::doors,
     dialect::{self, Dialect, Doors, Opening, Refusal},
     gateway::{Gateway, GatewayState},
     handshake,
     outlet::Outlet,
     session::Session,
 };
+
+/// How a browser hands a token over, which cannot set headers: a subprotocol `bearer.TOKEN`.
+pub const BEARER_PROTOCOL: &str = "bearer.";
 
 /// What is known of a client before it is let in. Owned, because anything borrowed from the request
 /// would pin hyper's read buffer for the life of the socket.
@@ -62,6 +66,13 @@ impl Upgrade {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
+    /// Everything that may be a token or a key; which of them counts, the dialect decides.
+    pub fn credentials(&self) -> impl Iterator<Item = &str> {
+        let protocols = self.protocols.iter().filter_map(|p| p.strip_prefix(BEARER_PROTOCOL));
+        let given = [self.query("token"), self.bearer(), self.api_key.as_deref()];
+        given.into_iter().flatten().chain(protocols).filter(|credential| !credential.is_empty())
+    }
+
     /// Whether the client says who it is by a header: then `/ws` is seed 001's.
     pub fn has_agent_header(&self) -> bool {
         self.authorization.is_some() || self.api_key.is_some() || self.agent_id.is_some()
@@ -89,6 +100,7 @@ pub async fn upgrade(State(gateway): State<GatewayState>, mut request: Request) 
         Err(refusal) => return refusal.response(),
     };
     request = Request::from_parts(parts, body);
+    doors::prepare(&gateway, &upgrade).await;
     let dialect = dialect::ALL[index];
     let number = gateway.next_connection();
     let doors = Doors {

@@ -1,19 +1,28 @@
 //! Who somebody is and what they may do: tokens, API keys, channel patterns.
 
+mod denials;
+mod key;
+mod key_set;
+#[cfg(test)]
+mod trials;
+
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
 
+pub use self::{denials::Denials, key_set::KeySetError};
+use self::{
+    key::{Key, Rules},
+    key_set::KeySet,
+};
 use crate::{
     channel::{Channel, ChannelKind, Pattern},
     config::{Access, Problem},
     source::Stream,
 };
-
-/// How far clocks may differ when a token's times are compared.
-const LEEWAY_SECONDS: u64 = 5;
 
 /// The claims of a token (contract §5).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,6 +58,9 @@ pub enum CredentialError {
     /// It never was.
     #[error("invalid token")]
     Invalid,
+    /// It is good, but an operator keeps its user out.
+    #[error("this user is kept out by an operator")]
+    Denied,
 }
 
 /// Somebody, and what they may do. Cheap to clone.
@@ -112,36 +124,79 @@ impl Identity {
 
 /// Checks credentials.
 pub struct Authenticator {
-    keys: Vec<(DecodingKey, Validation)>,
+    keys: Vec<Key>,
+    key_set: Option<KeySet>,
     signing: Option<EncodingKey>,
     api_keys: Vec<(String, [u8; 32])>,
     anonymous: Identity,
     anonymous_channels: Vec<Pattern>,
+    denials: Denials,
 }
 
 impl Authenticator {
-    /// An authenticator of these settings.
+    /// An authenticator of these settings. The keys of `JWKS_URL` are not there yet: see
+    /// [`Authenticator::fetch_keys`].
     ///
     /// # Errors
     /// [`Problem`] when a key cannot be read.
     pub fn new(access: &Access) -> Result<Self, Problem> {
+        let rules = Rules::of(access);
         let mut keys = Vec::new();
         if let Some(secret) = &access.jwt_secret {
-            let key = DecodingKey::from_secret(secret.as_bytes());
-            keys.push((key, validation(access, &[Algorithm::HS256])));
+            keys.push(Key::secret(secret, &rules));
         }
         if let Some(pem) = &access.jwt_public_key {
-            let (key, algorithms) = public_key(pem)?;
-            keys.push((key, validation(access, algorithms)));
+            keys.push(Key::pem(pem, &rules)?);
         }
         let rights = Rights { channels: access.anonymous_channels.clone(), ..Rights::default() };
         Ok(Self {
             keys,
+            key_set: KeySet::new(access, &rules)?,
             signing: access.jwt_secret.as_ref().map(|s| EncodingKey::from_secret(s.as_bytes())),
             api_keys: access.api_keys.iter().map(|(n, key)| (n.clone(), digest(key))).collect(),
             anonymous: Identity { user: None, expires_at: None, rights: Arc::new(rights) },
             anonymous_channels: access.anonymous_channels.clone(),
+            denials: Denials::default(),
         })
+    }
+
+    /// Fetches the keys of `JWKS_URL`, when that is set: before it succeeded no token of the issuer
+    /// verifies.
+    ///
+    /// # Errors
+    /// [`KeySetError`]: try again.
+    pub async fn fetch_keys(&self) -> Result<(), KeySetError> {
+        match &self.key_set {
+            Some(key_set) => key_set.fetch().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the keys of `JWKS_URL` fresh, for ever; ends at once when that is unset.
+    pub async fn keep_keys(&self) {
+        if let Some(key_set) = &self.key_set {
+            key_set.keep().await;
+        }
+    }
+
+    /// Whether a credential may have to wait for its key: [`Authenticator::prepare`].
+    pub fn fetches_keys(&self) -> bool {
+        self.key_set.is_some()
+    }
+
+    /// Waits, for seconds at most, until the key that a token names is there, if the issuer may have
+    /// it. To be called before [`Authenticator::credential`], which waits for nothing.
+    pub async fn prepare(&self, credential: &str) {
+        let Some(key_set) = &self.key_set else { return };
+        let header = jsonwebtoken::decode_header(credential).ok();
+        if let Some(id) = header.and_then(|header| header.kid) {
+            key_set.look_for(&id).await;
+        }
+    }
+
+    /// Who is kept out.
+    pub fn denials(&self) -> &Denials {
+        &self.denials
     }
 
     /// Somebody without a credential.
@@ -155,8 +210,15 @@ impl Authenticator {
     /// [`CredentialError`] when it is neither.
     pub fn credential(&self, text: &str) -> Result<Identity, CredentialError> {
         let given = digest(text);
-        match self.api_keys.iter().find(|(_, key)| *key == given) {
-            Some((name, _)) => {
+        let mut found = None;
+        // All are compared, so that the time does not tell which one came near.
+        for (name, key) in &self.api_keys {
+            if bool::from(key.ct_eq(&given)) {
+                found = Some(name);
+            }
+        }
+        match found {
+            Some(name) => {
                 let rights = Rights { name: Some(name.clone()), admin: true, ..Rights::default() };
                 Ok(Identity { user: None, expires_at: None, rights: Arc::new(rights) })
             }
@@ -169,15 +231,16 @@ impl Authenticator {
     /// # Errors
     /// [`CredentialError`] when it does not verify or has expired.
     pub fn token(&self, token: &str) -> Result<Identity, CredentialError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Invalid)?;
+        let id = header.kid.as_deref();
+        let fetched = self.key_set.as_ref().map(KeySet::keys);
+        let fetched = fetched.iter().flat_map(|keys| keys.iter());
         let mut error = CredentialError::Invalid;
-        for (key, validation) in &self.keys {
-            match jsonwebtoken::decode::<Claims>(token, key, validation) {
-                Ok(data) => return self.identity(data.claims),
-                Err(cause) => {
-                    if matches!(cause.kind(), jsonwebtoken::errors::ErrorKind::ExpiredSignature) {
-                        error = CredentialError::Expired;
-                    }
-                }
+        for key in self.keys.iter().chain(fetched).filter(|key| key.answers_to(id)) {
+            match key.verify(token) {
+                Ok(claims) => return self.identity(claims),
+                Err(CredentialError::Expired) => error = CredentialError::Expired,
+                Err(CredentialError::Invalid | CredentialError::Denied) => {}
             }
         }
         Err(error)
@@ -185,6 +248,9 @@ impl Authenticator {
 
     fn identity(&self, claims: Claims) -> Result<Identity, CredentialError> {
         let user: Arc<str> = claims.sub.or(claims.user_id).ok_or(CredentialError::Invalid)?.into();
+        if self.denials.hold(&user, jiff::Timestamp::now().as_millisecond()) {
+            return Err(CredentialError::Denied);
+        }
         let mut channels = claims.channels.unwrap_or_else(|| vec![Pattern::new("broadcast")]);
         channels.extend_from_slice(&self.anonymous_channels);
         let rights = Rights {
@@ -204,44 +270,15 @@ impl Authenticator {
     }
 }
 
-/// Whether two secrets are the same, in a time that does not depend on where they differ.
+/// Whether two secrets are the same, in a time that does not depend on where they differ, nor on
+/// how long they are.
 pub fn same_secret(given: &str, expected: &str) -> bool {
-    digest(given) == digest(expected)
+    let same: Choice = digest(given).ct_eq(&digest(expected));
+    same.into()
 }
 
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
-}
-
-fn validation(access: &Access, algorithms: &[Algorithm]) -> Validation {
-    let mut validation = Validation::new(algorithms[0]);
-    validation.algorithms = algorithms.to_vec();
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    validation.validate_aud = access.jwt_audience.is_some();
-    if let Some(audience) = &access.jwt_audience {
-        validation.set_audience(&[audience]);
-    }
-    if let Some(issuer) = &access.jwt_issuer {
-        validation.set_issuer(&[issuer]);
-    }
-    validation
-}
-
-/// The key of a PEM, with the algorithms that go with it: a key never serves another family, so
-/// that nobody can pass a public key off as an HS256 secret (RFC 8725 §2.1).
-fn public_key(pem: &str) -> Result<(DecodingKey, &'static [Algorithm]), Problem> {
-    let bytes = pem.as_bytes();
-    if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
-        return Ok((key, &[Algorithm::RS256]));
-    }
-    if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
-        return Ok((key, &[Algorithm::ES256]));
-    }
-    if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
-        return Ok((key, &[Algorithm::EdDSA]));
-    }
-    Err(Problem::new("jwt_public_key", "is no PEM of an RSA, EC or Ed25519 public key"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 mod layers;
 mod sections;
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
     layers::{Layers, Origin, Problem, REFERENCE, masked_url},
@@ -185,6 +185,9 @@ impl Config {
         if self.redis_url.as_ref().is_some_and(|url| !redis.iter().any(|s| url.starts_with(s))) {
             problem("redis_url", "must begin with redis://, rediss:// or redis+sentinel://");
         }
+        if let Some(reason) = self.key_set_problem() {
+            problem("jwks_url", reason);
+        }
         for address in self.listen.iter().chain(&self.admin_listen) {
             let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
             if !matches!(port, Some(Ok(_))) {
@@ -202,13 +205,30 @@ impl Config {
         }
     }
 
-    fn insecure_allowed(&self) -> bool {
-        let loopback = |address: &String| {
-            let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-            matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
+    /// What is wrong with where keys come from: whoever can answer there can sign tokens.
+    fn key_set_problem(&self) -> Option<&'static str> {
+        let url = self.access.jwks_url.as_deref()?;
+        if url.starts_with("https://") {
+            return None;
+        }
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Some("must begin with https:// or http://");
         };
-        self.allow_insecure || self.listen.iter().all(loopback)
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let trusted = !self.production() || self.allow_insecure || is_loopback(authority);
+        (!trusted).then_some("must begin with https:// in production, or be on loopback")
     }
+
+    fn insecure_allowed(&self) -> bool {
+        self.allow_insecure || self.listen.iter().all(|address| is_loopback(address))
+    }
+}
+
+/// Whether `HOST:PORT` is on this machine.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let is_loopback = |ip: Ipv4Addr| ip.is_loopback();
+    matches!(host, "localhost" | "[::1]") || host.parse().is_ok_and(is_loopback)
 }
 
 #[cfg(test)]
@@ -264,6 +284,19 @@ mod tests {
         assert_eq!(refused(Role::Whole, &[("HOST", "0.0.0.0")]), ["HOST"]);
         assert!(load(Role::Whole, &[("HOST", "0.0.0.0"), ("ALLOW_INSECURE", "true")]).is_ok());
         assert!(load(Role::Whole, &[("LISTEN", "[::1]:1,localhost:2")]).is_ok());
+    }
+
+    #[test]
+    fn keys_come_over_tls_in_production() {
+        let production = ("ENVIRONMENT", "production");
+        let load = |url, more| load(Role::Whole, &[("JWKS_URL", url), more]);
+        for good in ["https://id.example/keys", "http://127.0.0.1:9/keys", "http://localhost/k"] {
+            assert!(load(good, production).is_ok(), "{good}");
+        }
+        for bad in ["http://id.example/keys", "http://127.id.example/keys", "ftp://127.0.0.1/k"] {
+            assert_eq!(load(bad, production).unwrap_err()[0].name, "JWKS_URL", "{bad}");
+        }
+        assert!(load("http://id.example/keys", ("ENVIRONMENT", "development")).is_ok());
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub enum Control {
     Disconnect {
         /// The user.
         user: String,
+        /// Until when they are kept out, ms since 1970; none: they may come back at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// Lets a user in again who was kept out.
+    Admit {
+        /// The user.
+        user: String,
     },
 }
 

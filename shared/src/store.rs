@@ -4,6 +4,7 @@ mod channel;
 mod connect;
 mod database;
 mod dead_letter;
+mod denial;
 mod engine;
 mod entity;
 mod event;
@@ -398,6 +399,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets a dead letter; whether it was there.
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError>;
+
+    // === Denials ===
+
+    /// Keeps a user out for so long from now, instead of what was said before; until when, ms
+    /// since 1970 by the database's clock.
+    async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError>;
+
+    /// Lets a user in again; whether they were kept out.
+    async fn admit(&self, user: &str) -> Result<bool, StoreError>;
+
+    /// Everybody who is kept out, and until when; the longest first.
+    async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
     // === Retention ===
 

@@ -9,6 +9,8 @@
 mod bench;
 #[path = "store/deadlines.rs"]
 mod deadlines;
+#[path = "store/denials.rs"]
+mod denials;
 #[path = "store/entities.rs"]
 mod entities;
 #[path = "store/epoch.rs"]

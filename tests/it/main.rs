@@ -31,4 +31,5 @@ mod rules;
 mod seed_clients;
 mod settings;
 mod takeover;
+mod tokens;
 mod traps;

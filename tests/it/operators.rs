@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{PATIENCE, Socket};
-use crate::cluster::{Cluster, token_with};
+use crate::client::{Frame, PATIENCE, Socket};
+use crate::cluster::{Cluster, Node, token_with};
 
 const KEY: &str = "operator-key-of-the-test-0123456789";
 
@@ -103,6 +103,75 @@ async fn connections_of_all_nodes_are_listed_and_a_user_is_cut_off_everywhere() 
     }
 }
 
+/// Connects with a token of mallory's that is good; what the socket says and how it is closed.
+async fn mallory_comes(node: &Node) -> (String, Option<u16>) {
+    let token = token_with(json!({"sub": "mallory"}));
+    let mut socket = Socket::connect(&node.ws(&format!("/v1/connect?token={token}"))).await;
+    let first = match socket.next().await {
+        Frame::Json(frame) => frame["type"].as_str().unwrap().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let code = if first == "welcome" { None } else { Some(socket.closed().await.0) };
+    (first, code)
+}
+
+#[tokio::test]
+async fn who_is_denied_does_not_come_back_to_any_node_until_let_in_again() {
+    let mut cluster = Cluster::of(2, 1).set("API_KEYS", &format!("ops:{KEY}")).start().await;
+    let path = format!("/v1/connect?token={}", token_with(json!({"sub": "mallory"})));
+    let mut open = Socket::connect(&cluster.gateways[1].ws(&path)).await;
+    open.expect(json!({"type": "welcome", "user": "mallory", "...": ""})).await;
+    let ask = async |method: &str, path: &str| {
+        let url = cluster.gateways[0].http(path);
+        cluster.http.send(method, &url, &with_key(), None).await.unwrap()
+    };
+    for wrong in ["0", "-1", "soon", "999999999999999"] {
+        let path = format!("/v1/users/mallory/connections?deny_ms={wrong}");
+        ask("DELETE", &path).await.expect(400);
+    }
+    let cut = ask("DELETE", "/v1/users/mallory/connections?deny_ms=3600000").await.expect(200);
+    let until = cut.json()["denied_until"].as_i64().unwrap();
+    assert_eq!(open.closed().await.0, 4003);
+    let listed = ask("GET", "/v1/denied").await.expect(200).json();
+    assert_eq!(listed, json!({"denied": [{"user": "mallory", "until": until}]}));
+
+    // A node that was not there when the order was given has it from the record.
+    let late = cluster.spawn("gateway", 3);
+    late.ready(&cluster.http).await;
+    cluster.gateways.push(late);
+    let bearer = format!("Bearer {}", token_with(json!({"sub": "mallory"})));
+    let bearer = [("Authorization".to_owned(), bearer)];
+    for node in &cluster.gateways {
+        assert_eq!(mallory_comes(node).await, ("error".to_owned(), Some(4003)));
+        let url = node.http("/v1/channels/user:mallory");
+        cluster.http.send("GET", &url, &bearer, None).await.unwrap().expect(403);
+    }
+
+    let url = cluster.gateways[0].http("/v1/denied/mallory");
+    let again = cluster.http.send("DELETE", &url, &with_key(), None).await.unwrap().expect(200);
+    assert_eq!(again.json(), json!({"admitted": true}));
+    for node in &cluster.gateways {
+        // The order takes its way over pub/sub.
+        let deadline = Instant::now() + PATIENCE;
+        while mallory_comes(node).await.0 != "welcome" {
+            assert!(Instant::now() < deadline, "let in everywhere");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_denial_ends_by_itself() {
+    let cluster = Cluster::embedded().set("API_KEYS", &format!("ops:{KEY}")).start().await;
+    let url = cluster.gateways[0].http("/v1/users/mallory/connections?deny_ms=3000");
+    cluster.http.send("DELETE", &url, &with_key(), None).await.unwrap().expect(200);
+    assert_eq!(mallory_comes(&cluster.gateways[0]).await.1, Some(4003));
+    let deadline = Instant::now() + PATIENCE;
+    while mallory_comes(&cluster.gateways[0]).await.0 != "welcome" {
+        assert!(Instant::now() < deadline, "let in after its time");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn an_operators_paths_want_a_key_in_production() {
     let cluster = Cluster::embedded()
@@ -110,7 +179,7 @@ async fn an_operators_paths_want_a_key_in_production() {
         .set("API_KEYS", &format!("ops:{KEY}"))
         .start()
         .await;
-    for path in ["/v1/connections", "/v1/dead"] {
+    for path in ["/v1/connections", "/v1/dead", "/v1/denied"] {
         cluster.get(path).await.expect(401);
         let url = cluster.gateways[0].http(path);
         cluster.http.send("GET", &url, &with_key(), None).await.unwrap().expect(200);

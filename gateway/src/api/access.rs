@@ -2,7 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, StatusCode, request::Parts};
-use shared::{auth::Identity, channel::Channel};
+use shared::{
+    auth::{CredentialError, Identity},
+    channel::Channel,
+};
 
 use super::problem::Problem;
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
 /// checked.
 ///
 /// # Errors
-/// 401 when it is wrong.
+/// 401 when it is wrong, 403 when an operator keeps its user out.
 pub fn identify(
     gateway: &Gateway,
     headers: &HeaderMap,
@@ -30,7 +33,15 @@ pub fn identify(
         Some(credential) => gateway
             .auth
             .credential(credential)
-            .map_err(|error| Problem::new(StatusCode::UNAUTHORIZED, error.to_string())),
+            .map_err(|error| Problem::new(status(error), error.to_string())),
+    }
+}
+
+/// A fresh token helps where the answer is 401, nothing where it is 403.
+fn status(error: CredentialError) -> StatusCode {
+    match error {
+        CredentialError::Expired | CredentialError::Invalid => StatusCode::UNAUTHORIZED,
+        CredentialError::Denied => StatusCode::FORBIDDEN,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who is connected, over all nodes; and cutting a user off.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -27,6 +29,18 @@ pub struct Wanted {
     cursor: Option<String>,
 }
 
+/// For how long a user may be kept out: up to ten years.
+const DENY_MS: RangeInclusive<u64> = 1..=315_360_000_000;
+
+/// The longest name of a user that can be kept out.
+const USER_BYTES_MAX: usize = 1024;
+
+/// How a user is cut off.
+#[derive(Debug, Deserialize)]
+pub struct CutOff {
+    deny_ms: Option<u64>,
+}
+
 /// `GET /v1/connections`
 pub async fn list(
     State(gateway): State<GatewayState>,
@@ -44,16 +58,65 @@ pub async fn list(
     Ok(Json(json!({ "connections": connections, "count": count, "next": next })))
 }
 
-/// `DELETE /v1/users/{id}/connections`: every node closes them with 4003.
+/// `DELETE /v1/users/{id}/connections`: every node closes them with 4003. With `deny_ms` the user
+/// is kept out for so long, whatever token they bring; that is in the record before it is answered.
 pub async fn cut_off(
     State(gateway): State<GatewayState>,
     _operator: Operator,
     Path(user): Path<String>,
+    Params(wanted): Params<CutOff>,
 ) -> Result<Json<Value>, Problem> {
+    let until = match wanted.deny_ms {
+        Some(ms) => Some(deny(&gateway, &user, ms).await?),
+        None => None,
+    };
     let closed = open(&gateway, Some(&user)).await?.len();
-    let order = Control::Disconnect { user }.encode();
-    gateway.broker.send(&Topic::Nodes, order).await.map_err(|error| unavailable(&error))?;
-    Ok(Json(json!({ "closed": closed })))
+    tell(&gateway, Control::Disconnect { user, until }).await?;
+    let mut answer = json!({ "closed": closed });
+    if let Some(until) = until {
+        answer["denied_until"] = until.into();
+    }
+    Ok(Json(answer))
+}
+
+async fn deny(gateway: &Gateway, user: &str, ms: u64) -> Result<i64, Problem> {
+    if !DENY_MS.contains(&ms) || user.len() > USER_BYTES_MAX || user.contains('\0') {
+        let detail = "deny_ms is from 1 to ten years, and the user has at most 1024 bytes, none of \
+                      them zero";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
+    let until = gateway.store.deny(user, Duration::from_millis(ms)).await;
+    let until = until.map_err(|error| Problem::store(&error))?;
+    gateway.auth.denials().deny(user, until);
+    Ok(until)
+}
+
+/// `GET /v1/denied`: everybody who is kept out.
+pub async fn denied(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+) -> Result<Json<Value>, Problem> {
+    let all = gateway.store.denied().await.map_err(|error| Problem::store(&error))?;
+    let shown = all.into_iter().map(|(user, until)| json!({ "user": user, "until": until }));
+    Ok(Json(json!({ "denied": shown.collect::<Vec<_>>() })))
+}
+
+/// `DELETE /v1/denied/{user}`: lets somebody in again.
+pub async fn admit(
+    State(gateway): State<GatewayState>,
+    _operator: Operator,
+    Path(user): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let was = gateway.store.admit(&user).await.map_err(|error| Problem::store(&error))?;
+    gateway.auth.denials().admit(&user);
+    tell(&gateway, Control::Admit { user }).await?;
+    Ok(Json(json!({ "admitted": was })))
+}
+
+/// Tells every node.
+async fn tell(gateway: &Gateway, order: Control) -> Result<(), Problem> {
+    let sent = gateway.broker.send(&Topic::Nodes, order.encode()).await;
+    sent.map(drop).map_err(|error| unavailable(&error))
 }
 
 /// The connections of a user, or all, with their names, sorted by these.

@@ -15,12 +15,9 @@ use crate::{
     frame::Frame,
     heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
     hub::listener::Mode,
-    upgrade::Upgrade,
+    upgrade::{BEARER_PROTOCOL, Upgrade},
 };
-use shared::{channel::Channel, config::Rhythms};
-
-/// The prefix of a subprotocol that carries a token.
-const BEARER_PROTOCOL: &str = "bearer.";
+use shared::{auth::CredentialError, channel::Channel, config::Rhythms};
 
 /// The dialect of our own protocol.
 pub struct Native;
@@ -68,11 +65,7 @@ impl Dialect for Native {
         let token = upgrade.query("token").or(upgrade.bearer()).or(by_protocol);
         let identity = match token.filter(|token| !token.is_empty()) {
             None => doors.auth.anonymous(),
-            Some(token) => doors.auth.credential(token).map_err(|cause| Refusal::Socket {
-                frames: vec![error("token", &cause.to_string(), &[], None)],
-                code: close::UNAUTHORIZED,
-                reason: "token invalid or expired",
-            })?,
+            Some(token) => doors.auth.credential(token).map_err(refusal)?,
         };
         if token.is_none() && doors.config.production() && !identity.may_read_anything() {
             return Err(Refusal::Socket {
@@ -142,6 +135,17 @@ impl Dialect for Native {
     fn too_fast(&self) -> Option<Frame> {
         Some(error("rate_limited", "too many messages per second", &[], None))
     }
+}
+
+/// Why a credential is refused, and whether another one would help.
+fn refusal(cause: CredentialError) -> Refusal {
+    let (code, reason) = match cause {
+        CredentialError::Expired | CredentialError::Invalid => {
+            (close::UNAUTHORIZED, "token invalid or expired")
+        }
+        CredentialError::Denied => (close::FORBIDDEN, "kept out by an operator"),
+    };
+    Refusal::Socket { frames: vec![error("token", &cause.to_string(), &[], None)], code, reason }
 }
 
 /// The `bye` right before a close: whether and when to come back.

@@ -33,6 +33,10 @@ pub struct Access {
     pub jwt_public_key: Option<String>,
     /// `JWKS_URL`
     pub jwks_url: Option<String>,
+    /// `JWKS_REFRESH_MS`
+    pub jwks_refresh: Duration,
+    /// `JWKS_COOLDOWN_MS`
+    pub jwks_cooldown: Duration,
     /// `JWT_ISSUER`
     pub jwt_issuer: Option<String>,
     /// `JWT_AUDIENCE`
@@ -141,6 +145,8 @@ impl Access {
                 .or_else(|| (!production && !verifies).then(|| DEVELOPMENT_SECRET.to_owned())),
             jwt_public_key: layers.optional("jwt_public_key"),
             jwks_url: layers.optional("jwks_url"),
+            jwks_refresh: layers.duration("jwks_refresh_ms"),
+            jwks_cooldown: layers.duration("jwks_cooldown_ms"),
             jwt_issuer: layers.optional("jwt_issuer"),
             jwt_audience: layers.optional("jwt_audience"),
             api_keys: api_keys(layers),

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
-    Store, StoreError, Traced, channel, dead_letter,
+    Store, StoreError, Traced, channel, dead_letter, denial,
     engine::{Access, Engine, Session, Statement, both},
     entity, event, page,
     page::Part,
@@ -307,6 +307,22 @@ impl Store for Database {
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
         let asked =
             async { dead_letter::delete(&mut self.session(Access::Write).await?, id).await };
+        self.within(asked).await
+    }
+
+    async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError> {
+        let asked =
+            async { denial::deny(&mut self.session(Access::Write).await?, user, time).await };
+        self.within(asked).await
+    }
+
+    async fn admit(&self, user: &str) -> Result<bool, StoreError> {
+        let asked = async { denial::admit(&mut self.session(Access::Write).await?, user).await };
+        self.within(asked).await
+    }
+
+    async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let asked = async { denial::all(&mut self.session(Access::Read).await?).await };
         self.within(asked).await
     }
 

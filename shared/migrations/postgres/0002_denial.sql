@@ -1,0 +1,5 @@
+-- Users whom an operator keeps out for a while, whatever token they bring.
+CREATE TABLE denial (
+    user_id TEXT   PRIMARY KEY,
+    until   BIGINT NOT NULL
+);
