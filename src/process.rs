@@ -242,11 +242,7 @@ async fn ask_broker(
 
 /// Fetches the keys of `JWKS_URL`, trying until the deadline: a gateway without them would turn
 /// everybody away for good, while one that is not ready yet turns away nobody.
-async fn fetch_keys(
-    auth: &Authenticator,
-    config: &Config,
-    deadline: Instant,
-) -> Result<(), Start> {
+async fn fetch_keys(auth: &Authenticator, config: &Config, deadline: Instant) -> Result<(), Start> {
     let mut told = false;
     while let Err(error) = auth.fetch_keys().await {
         if Instant::now() >= deadline {

@@ -4,6 +4,8 @@
 //! bound how long a header may take, to bound connections that are no sessions yet, and to hand
 //! out the plain TCP stream at an upgrade.
 
+mod body;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +29,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
+use self::body::Timely;
+
 /// What bounds connections that speak HTTP. An upgraded one is bounded elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
@@ -37,11 +41,13 @@ pub struct HttpLimits {
     pub header_ms: u32,
     /// Size of a request's header in bytes.
     pub header_bytes: usize,
+    /// How long a request's body may take.
+    pub body_ms: u32,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections_max: 20_000, header_ms: 10_000, header_bytes: 16 << 10 }
+        Self { connections_max: 20_000, header_ms: 10_000, header_bytes: 16 << 10, body_ms: 30_000 }
     }
 }
 
@@ -112,6 +118,7 @@ impl Server {
         let visitor = Visitor {
             router: self.router.clone(),
             peer,
+            body_max: Duration::from_millis(u64::from(self.limits.body_ms)),
             has_asked: Arc::clone(&has_asked),
             lifecycle: self.lifecycle.clone(),
         };
@@ -149,6 +156,7 @@ impl Server {
 struct Visitor {
     router: Router,
     peer: SocketAddr,
+    body_max: Duration,
     has_asked: Arc<AtomicBool>,
     lifecycle: Lifecycle,
 }
@@ -158,7 +166,8 @@ impl Visitor {
     async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         self.has_asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let mut response = self.router.oneshot(request.map(Body::new)).await?;
+        let request = request.map(|body| Body::new(Timely::new(body, self.body_max)));
+        let mut response = self.router.oneshot(request).await?;
         if self.lifecycle.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -12,6 +12,7 @@ pub mod descriptions;
 pub mod doors;
 pub mod events;
 pub mod explain;
+pub mod headers;
 pub mod health;
 pub mod listing;
 pub mod problem;
@@ -106,6 +107,7 @@ pub fn router(gateway: GatewayState) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(gateway.clone(), doors::open))
         .layer(middleware::from_fn_with_state(gateway.clone(), cors::cors))
+        .layer(middleware::from_fn(headers::protect))
         .layer(middleware::from_fn_with_state(gateway.clone(), sockets_first))
         .with_state(gateway)
 }

@@ -191,6 +191,16 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// Whether another credential might help.
+    pub fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Http { status, .. } => *status == http::StatusCode::UNAUTHORIZED,
+            Self::Socket { code, .. } => *code == crate::connection::close::UNAUTHORIZED,
+        }
+    }
+}
+
 /// Why there is no room for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnedAway {

@@ -21,6 +21,7 @@ use shared::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    address_limits::AddressLimits,
     appender::Appender,
     connection::close,
     connections::Connections,
@@ -83,6 +84,8 @@ pub struct Gateway {
     pub expiries: Expiries,
     /// How much each may publish.
     pub publish_limits: PublishLimits,
+    /// How often each address may come.
+    pub address_limits: AddressLimits,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// All metrics of the process.
@@ -169,6 +172,7 @@ impl Gateway {
             intakes: TaskTracker::new(),
             expiries: Expiries::default(),
             publish_limits: PublishLimits::new(config.limits.publish_per_second),
+            address_limits: AddressLimits::new(&config.limits),
             hub,
             metrics,
             heartbeats,
@@ -210,6 +214,8 @@ impl Gateway {
         self.life.spawn_until_stop(async move { gateway.auth.keep_keys().await });
         let gateway = Arc::clone(self);
         self.life.spawn_until_stop(async move { gateway.keep_denials().await });
+        let gateway = Arc::clone(self);
+        self.life.spawn_until_stop(async move { gateway.address_limits.run().await });
         let gateway = Arc::clone(self);
         self.life.spawn_until_stop(async move { gateway.expiries.run().await });
         let gateway = Arc::clone(self);

@@ -5,6 +5,8 @@
 //! by [`fanout`] → [`hub`] → [`publication`] → [`batch`] → [`connection`].
 
 pub mod accept;
+pub mod address;
+pub mod address_limits;
 pub mod api;
 pub mod appender;
 pub mod batch;

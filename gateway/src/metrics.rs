@@ -63,6 +63,8 @@ pub struct Metrics {
     pub catchups: IntCounterVec,
     /// Gaps that clients were told of, by cause.
     pub gaps: IntCounterVec,
+    /// What was refused for its address, by reason.
+    pub refused: IntCounterVec,
     /// 1 while the subscriber is connected.
     pub broker_up: Gauge,
     /// 1 while the store answers.
@@ -130,6 +132,11 @@ impl Metrics {
                 "fanfare_gateway_gaps_total",
                 "Gaps that clients were told of.",
                 &["cause"],
+            )?,
+            refused: counters(
+                "fanfare_gateway_refused_total",
+                "Requests that were refused for their address.",
+                &["reason"],
             )?,
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,

@@ -1,15 +1,15 @@
 //! From an upgrade request to a session, or to a refusal.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    api::doors,
+    api::doors::{self, Visitor},
     dialect::{self, Dialect, Doors, Opening, Refusal},
     gateway::{Gateway, GatewayState},
     handshake,
@@ -35,8 +35,6 @@ pub struct Upgrade {
     pub agent_id: Option<String>,
     /// The subprotocols that the client offers.
     pub protocols: Vec<String>,
-    /// The address of the peer.
-    pub peer: Option<SocketAddr>,
 }
 
 impl Upgrade {
@@ -51,7 +49,6 @@ impl Upgrade {
             api_key: text("x-api-key"),
             agent_id: text("x-agent-id"),
             protocols: handshake::offered_protocols(headers).map(str::to_owned).collect(),
-            peer: None,
         }
     }
 
@@ -73,6 +70,11 @@ impl Upgrade {
         given.into_iter().flatten().chain(protocols).filter(|credential| !credential.is_empty())
     }
 
+    /// Whether there is anything that may be a token or a key.
+    pub fn has_credentials(&self) -> bool {
+        self.credentials().next().is_some()
+    }
+
     /// Whether the client says who it is by a header: then `/ws` is seed 001's.
     pub fn has_agent_header(&self) -> bool {
         self.authorization.is_some() || self.api_key.is_some() || self.agent_id.is_some()
@@ -87,8 +89,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 /// Serves every upgrade request: the dialect that recognizes it decides.
 pub async fn upgrade(State(gateway): State<GatewayState>, mut request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut upgrade = Upgrade::of(parts.uri.path(), parts.uri.query(), &parts.headers);
-    upgrade.peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let upgrade = Upgrade::of(parts.uri.path(), parts.uri.query(), &parts.headers);
     let Some(index) = dialect::ALL.iter().position(|dialect| dialect.recognizes(&upgrade)) else {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     };
@@ -100,8 +101,16 @@ pub async fn upgrade(State(gateway): State<GatewayState>, mut request: Request) 
         Err(refusal) => return refusal.response(),
     };
     request = Request::from_parts(parts, body);
-    doors::prepare(&gateway, &upgrade).await;
     let dialect = dialect::ALL[index];
+    let visitor = Visitor::of(&gateway, &request);
+    // A container ends for good when it is turned away.
+    if dialect.name() != "containers"
+        && let Err(problem) =
+            visitor.connect(&gateway).and_then(|()| visitor.knock(&gateway, &upgrade))
+    {
+        return problem.into_response();
+    }
+    doors::prepare(&gateway, &upgrade).await;
     let number = gateway.next_connection();
     let doors = Doors {
         auth: &gateway.auth,
@@ -109,7 +118,11 @@ pub async fn upgrade(State(gateway): State<GatewayState>, mut request: Request) 
         connection: &gateway.connection_name(number),
         now: jiff::Timestamp::now().as_millisecond(),
     };
-    let opening = match dialect.open(&upgrade, &doors) {
+    let opening = dialect.open(&upgrade, &doors);
+    if opening.as_ref().is_err_and(Refusal::is_unauthorized) && upgrade.has_credentials() {
+        visitor.refused(&gateway);
+    }
+    let opening = match opening {
         Err(Refusal::Http { status, body }) => return (status, body).into_response(),
         other => other,
     };

@@ -44,6 +44,7 @@ pub(crate) enum Frame {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
+    pub(crate) retry_after: Option<u64>,
     pub(crate) body: String,
 }
 
@@ -89,6 +90,10 @@ impl Socket {
             Ok((stream, _)) => Ok(Self::open(url, stream)),
             Err(Error::Http(response)) => Err(Refusal {
                 status: response.status().as_u16(),
+                retry_after: response
+                    .headers()
+                    .get("Retry-After")
+                    .and_then(|seconds| seconds.to_str().ok()?.parse().ok()),
                 body: String::from_utf8_lossy(response.body().as_deref().unwrap_or_default())
                     .into_owned(),
             }),

@@ -87,6 +87,109 @@ async fn a_foreign_page_is_refused_before_the_101() {
     assert_eq!(refusal.unwrap_err().status, 403);
 }
 
+/// A proxy on this machine that speaks for an address.
+fn forwarded(address: &str) -> Vec<(String, String)> {
+    vec![("X-Forwarded-For".to_owned(), format!("203.0.113.99, {address}"))]
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_fast_is_told_when_to_come_back_and_others_come_in() {
+    let plan = Cluster::embedded().set("TRUSTED_PROXIES", "127.0.0.0/8, ::1");
+    let cluster = plan.set("ADDRESS_CONNECTIONS_PER_SECOND", "1").start().await;
+    let url = cluster.gateways[0].ws("/v1/connect");
+    let (fast, other) = (forwarded("192.0.2.1"), forwarded("192.0.2.2"));
+    let mut let_in = 0;
+    let refusal = loop {
+        match Socket::try_connect(&url, &fast).await {
+            Ok(_) => let_in += 1,
+            Err(refusal) => break refusal,
+        }
+        assert!(let_in < 200, "one per second, four at once");
+    };
+    assert!(let_in >= 4, "only {let_in} came in");
+    assert_eq!((refusal.status, refusal.retry_after), (429, Some(1)), "{refusal:?}");
+    Socket::connect_with(&url, &other).await;
+    // A container ends for good when it is turned away.
+    let container = cluster.gateways[0].ws("/?token=default-token&containerID=c");
+    for _ in 0..10 {
+        Socket::connect_with(&container, &fast).await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_credentials_has_to_wait_whatever_it_shows() {
+    let plan = Cluster::embedded().set("TRUSTED_PROXIES", "127.0.0.1").set("API_KEYS", "ops:right");
+    let cluster = plan.set("ADDRESS_FAILURES_PER_MINUTE", "3").start().await;
+    let node = &cluster.gateways[0];
+    let ask = async |key: &str, address: &str| {
+        let mut headers = forwarded(address);
+        headers.push(("X-API-Key".to_owned(), key.to_owned()));
+        let url = node.http("/v1/connections");
+        cluster.http.send("GET", &url, &headers, None).await.unwrap()
+    };
+    let mut wrong = 0;
+    let refused = loop {
+        let answer = ask(&format!("wrong-{wrong}"), "192.0.2.1").await;
+        if answer.status == 429 {
+            break answer;
+        }
+        answer.expect(401);
+        wrong += 1;
+        assert!(wrong < 200, "three per minute");
+    };
+    let seconds: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&seconds), "{seconds}");
+    ask("right", "192.0.2.1").await.expect(429);
+    ask("right", "192.0.2.2").await.expect(200);
+    let url = node.ws(&format!("/v1/connect?token={}", token("ann", &["*"])));
+    let refusal = Socket::try_connect(&url, &forwarded("192.0.2.1")).await.unwrap_err();
+    assert_eq!(refusal.status, 429, "before the upgrade");
+    // Who shows nothing is asked nothing.
+    Socket::connect_with(&node.ws("/v1/connect"), &forwarded("192.0.2.1")).await;
+    // Wrong tokens on sockets count as well, though they are told after the 101.
+    for n in 0.. {
+        let url = node.ws(&format!("/v1/connect?token=wrong-{n}"));
+        match Socket::try_connect(&url, &forwarded("192.0.2.3")).await {
+            Ok(mut socket) => assert_eq!(socket.closed().await.0, 4001),
+            Err(refusal) => {
+                assert_eq!(refusal.status, 429);
+                break;
+            }
+        }
+        assert!(n < 200, "three per minute");
+    }
+}
+
+#[tokio::test]
+async fn whom_nobody_trusts_speaks_for_nobody_and_this_machine_is_not_counted() {
+    let plan = Cluster::embedded().set("ADDRESS_FAILURES_PER_MINUTE", "1");
+    let cluster = plan.set("ADDRESS_CONNECTIONS_PER_SECOND", "1").start().await;
+    for n in 0..20 {
+        let url = cluster.gateways[0].ws(&format!("/v1/connect?token=wrong-{n}"));
+        let mut socket = Socket::connect_with(&url, &forwarded("192.0.2.1")).await;
+        assert_eq!(socket.closed().await.0, 4001);
+    }
+    let log = cluster.gateways[0].log();
+    assert!(!log.contains("TRUSTED_PROXIES"), "a local tool is no proxy to warn of: {log}");
+}
+
+#[tokio::test]
+async fn every_answer_tells_a_browser_to_run_and_frame_nothing() {
+    let cluster = Cluster::embedded().start().await;
+    for path in ["/health", "/v1/channels/tasks", "/nowhere", "/metrics", "/console", "/sdk.js"] {
+        let answer = cluster.get(path).await;
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("X-Frame-Options"), Some("DENY"), "{path}");
+        assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"), "{path}");
+        let policy = answer.header("Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{path}: {policy}");
+        let kept = answer.header("Cache-Control");
+        assert_eq!(kept == Some("no-store"), path.starts_with("/v1/"), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_publisher_is_held_to_its_rate() {
     let cluster = Cluster::embedded().set("PUBLISH_PER_SECOND", "5").start().await;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use gateway::accept::HttpLimits;
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::post;
+use gateway::accept::{self, HttpLimits};
+use shared::lifecycle::Lifecycle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::node::{Node, PATIENCE, Setup};
 use crate::wire;
@@ -68,5 +72,55 @@ async fn a_drain_ends_idle_http_connections_and_still_serves_who_comes() -> anyh
     late.write_all(PLAIN).await?;
     let answer = ends(&mut late).await?;
     assert!(answer.starts_with(b"HTTP/1.1 426 "), "one request, then the end");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_header_of_many_lines_is_refused_before_anybody_reads_it() -> anyhow::Result<()> {
+    let node = node(HttpLimits::default()).await?;
+    let request = |lines: usize| {
+        let lines: String = (0..lines).map(|n| format!("x-{n}: y\r\n")).collect();
+        format!("GET / HTTP/1.1\r\nHost: node\r\n{lines}\r\n")
+    };
+    let good = wire::ask(node.address, &request(99)).await?;
+    assert!(good.starts_with("HTTP/1.1 426 "), "{good}");
+    let bad = wire::ask(node.address, &request(100)).await?;
+    assert!(bad.starts_with("HTTP/1.1 431 "), "{bad}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up() -> anyhow::Result<()> {
+    let lifecycle = Lifecycle::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router =
+        Router::new().route("/", post(|body: Bytes| async move { body.len().to_string() }));
+    let limits = HttpLimits { body_ms: 300, ..HttpLimits::default() };
+    lifecycle.spawn(accept::serve(vec![listener], router, limits, lifecycle.clone()));
+    let post =
+        b"POST / HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n";
+
+    let mut quick = TcpStream::connect(address).await?;
+    quick.write_all(post).await?;
+    quick.write_all(&[b'x'; 100_000]).await?;
+    assert!(ends(&mut quick).await?.ends_with(b"\r\n\r\n100000"));
+
+    let mut slow = TcpStream::connect(address).await?;
+    slow.write_all(post).await?;
+    let (mut reader, mut writer) = slow.split();
+    let mut answer = Vec::new();
+    let trickle = async {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        // A server that closes on unread bytes resets, and the answer may be lost with it.
+        read = tokio::time::timeout(PATIENCE, reader.read_to_end(&mut answer)) => { read?.ok(); }
+        () = trickle => {}
+    }
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
     Ok(())
 }

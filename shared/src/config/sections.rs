@@ -1,6 +1,8 @@
 //! The settings by concern, and how each is read.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
 
 use super::{
     DEVELOPMENT_SECRET, Role,
@@ -99,6 +101,12 @@ pub struct Limits {
     pub frames_per_second: u32,
     /// `PUBLISH_PER_SECOND`
     pub publish_per_second: u32,
+    /// `ADDRESS_CONNECTIONS_PER_SECOND`; 0: without limit.
+    pub address_connections_per_second: u32,
+    /// `ADDRESS_FAILURES_PER_MINUTE`; 0: without limit.
+    pub address_failures_per_minute: u32,
+    /// `TRUSTED_PROXIES`
+    pub trusted_proxies: Vec<IpNet>,
     /// `MAX_SESSIONS`
     pub container_sessions: usize,
     /// `DRAIN_MS`
@@ -248,10 +256,29 @@ impl Limits {
             subscriptions: layers.number("max_subscriptions", 1..=1_000_000),
             frames_per_second: layers.number("client_frames_per_second", 1..=1_000_000),
             publish_per_second: layers.number("publish_per_second", 1..=100_000_000),
+            address_connections_per_second: layers
+                .number("address_connections_per_second", 0..=1_000_000),
+            address_failures_per_minute: layers
+                .number("address_failures_per_minute", 0..=1_000_000),
+            trusted_proxies: trusted_proxies(layers),
             container_sessions: layers.number("max_sessions", 1..=100_000_000),
             drain: layers.duration("drain_ms"),
         }
     }
+}
+
+fn trusted_proxies(layers: &mut Layers) -> Vec<IpNet> {
+    let mut proxies = Vec::new();
+    for item in layers.list("trusted_proxies") {
+        let address = || item.parse::<IpAddr>().map(IpNet::from);
+        if let Ok(net) = item.parse::<IpNet>().or_else(|_| address()) {
+            proxies.push(net);
+        } else {
+            let reason = format!("{item:?} is neither an address nor a network like 10.0.0.0/8");
+            layers.problems.push(Problem::new("trusted_proxies", reason));
+        }
+    }
+    proxies
 }
 
 impl Record {
