@@ -170,8 +170,17 @@ def life(stage, settings, url):
         ask_redis("CLIENT", "KILL", "TYPE", "pubsub")
         stage.start("gap", FANFARE, "watch", "deployments", "--since", "00000000-7", env=client)
         stage.start("refused", FANFARE, "watch", "tasks", env={**client, "FANFARE_TOKEN": "x.y.z"})
+        for _ in range(10):
+            guess(url)
 
     return rare
+
+
+def guess(url):
+    """Somebody elsewhere, by way of a trusted proxy, tries a credential."""
+    headers = {"X-Forwarded-For": "203.0.113.9", "Authorization": "Bearer guess"}
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(urllib.request.Request(f"{url}/v1/channels/tasks", headers=headers), timeout=5)
 
 
 def ask(base, expr):
@@ -203,7 +212,8 @@ def main():
         stage = Stage(pathlib.Path(folder))
         with stage.ending:
             secret = {"JWT_SECRET": secrets.token_hex(32), "API_KEYS": f"operator:{secrets.token_hex(32)}"}
-            settings = {**services(stage), **secret, "ENVIRONMENT": "production", "DRAIN_MS": "2000"}
+            limits = {"TRUSTED_PROXIES": "127.0.0.1", "ADDRESS_FAILURES_PER_MINUTE": "5", "DRAIN_MS": "2000"}
+            settings = {**services(stage), **secret, **limits, "ENVIRONMENT": "production"}
             url, jobs = processes(stage, settings)
             base = prometheus(stage, jobs)
             rare = life(stage, settings, url)
