@@ -43,7 +43,7 @@ use crate::{
 pub const CONNECTIONS: &str = "connections";
 
 /// Within how many ms after its farewell a client is asked to connect elsewhere.
-const COME_ELSEWHERE_MS: u64 = 500;
+pub(crate) const COME_ELSEWHERE_MS: u64 = 500;
 
 /// How long after the farewells the closes begin: who connects elsewhere first misses nothing and
 /// shows nothing.

@@ -29,7 +29,7 @@ use crate::{
     connection::{Handler, Message, Sent, close},
     dialect::{Command, Dialect, Encoding, Opening, Refusal, View, native},
     frame::Frame,
-    gateway::{CONNECTIONS, GatewayState},
+    gateway::{COME_ELSEWHERE_MS, CONNECTIONS, GatewayState},
     hub::{listener::Listener, room::Room},
     outlet::Outlet,
 };
@@ -131,6 +131,7 @@ impl Session {
             });
         }
         let rest = self.carry_out_at_once(commands);
+        self.send_on_while_draining();
         if rest.is_empty() {
             self.opened.store(true, Ordering::Release);
             return;
@@ -141,6 +142,17 @@ impl Session {
             session.opened.store(true, Ordering::Release);
             session.drained.notify_waiters();
         });
+    }
+
+    /// Who comes during a drain is served until its end, and told to look elsewhere as those are
+    /// who were here before: a balancer may have led it back to this node.
+    fn send_on_while_draining(&self) {
+        if self.gateway.life.is_draining() {
+            let after_ms = rand::random_range(0..COME_ELSEWHERE_MS);
+            if let (Some(frame), _, _) = self.dialect.drain(after_ms) {
+                let _full = self.send(&frame);
+            }
+        }
     }
 
     /// How its frames are written.

@@ -12,6 +12,10 @@ use crate::cluster::Cluster;
 /// A browser's global for programs that were written for one; Debian's `node-ws` has its interface.
 const BROWSER: &str = "globalThis.WebSocket = require('ws');\n";
 
+/// What the document of seed 001 leaves to its reader.
+const AGENT: &str = "globalThis.WebSocket = require('ws');\n\
+                     const executeTask = (id, payload) => console.log('task', id, payload);\n";
+
 /// A running client and what it prints.
 struct Client {
     process: Process,
@@ -24,7 +28,12 @@ impl Client {
         let path = format!("{}/tests/clients/{file}", env!("CARGO_MANIFEST_DIR"));
         let mut code = std::fs::read_to_string(&path).unwrap();
         let address = cluster.gateways[0].ws("");
-        for documented in ["ws://localhost:3000", "ws://localhost:8787", "ws://localhost:8080"] {
+        for documented in [
+            "ws://localhost:3000",
+            "ws://localhost:8787",
+            "ws://localhost:8080",
+            "wss://your-worker.workers.dev",
+        ] {
             code = code.replace(documented, &address);
         }
         let scratch = Scratch::new("client");
@@ -65,6 +74,33 @@ async fn the_viewer_of_seed_000_follows_the_documented_mock_run() {
         (log.contains("'success'") || log.contains("'error'")).then_some(())
     };
     assert!(eventually(PATIENCE, ended).is_some(), "{}", viewer.process.log());
+}
+
+#[tokio::test]
+async fn the_agent_of_seed_001_is_known_and_gets_the_task_of_the_document() {
+    let cluster = Cluster::embedded().set("QUEUE_API_KEY", "YOUR_API_KEY").start().await;
+    let agent = Client::run(&cluster, "001-agent.js", AGENT);
+    let key = [("Authorization".to_owned(), "Bearer YOUR_API_KEY".to_owned())];
+    let (agents, tasks) = (
+        cluster.gateways[0].http("/api/cockpit/agents"),
+        cluster.gateways[0].http("/api/cockpit/tasks"),
+    );
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let list = cluster.http.send("GET", &agents, &key, None).await.unwrap().expect(200).json();
+        if list["agents"][0]["agentId"] == "mac-agent-1" {
+            assert_eq!(list["agents"][0]["capabilities"], json!(["git", "npm", "docker"]));
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{list}\n{}", agent.process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let task = json!({
+        "title": "Run npm test", "executor": "subagent", "payload": { "command": "npm test" },
+    });
+    let answer = cluster.http.send("POST", &tasks, &key, Some(&task.to_string())).await;
+    let id = answer.unwrap().expect(201).json()["taskId"].as_str().unwrap().to_owned();
+    agent.prints(&format!("task {id} {{ command: 'npm test' }}")).await;
 }
 
 #[tokio::test]

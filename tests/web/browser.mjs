@@ -25,10 +25,14 @@ after(async () => {
   rmSync(profile, { recursive: true, force: true });
 });
 
-/** A page at `url`; `page.complaints` holds what the browser reported as wrong. */
-export async function open(t, url, options = {}) {
+/**
+ * A page at `url`; `page.complaints` holds what the browser reported as wrong. `prepare` is given the
+ * context before the page loads.
+ */
+export async function open(t, url, options = {}, prepare = async () => {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
   t.after(() => context.close());
+  await prepare(context);
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));

@@ -1,13 +1,15 @@
 // Real servers, and a balancer in front of two of them.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer as createHttpServer, request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const binary = process.env.FANFARE_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/fanfare");
+/** The executable under test. */
+export const binary = process.env.FANFARE_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "debug/fanfare");
 
 /** Waits until `condition` answers with something true, and answers with that. */
 export async function until(condition, what = condition.toString(), ms = 20_000) {
@@ -55,9 +57,19 @@ export async function start(t, { port, home = folder(t), role = [], env = {} } =
   return { url, port, home, kill: () => end("SIGKILL"), drain: () => end("SIGTERM") };
 }
 
+/** Runs a command of the executable against a server, and answers with what it wrote when it ended. */
+export function command(t, url, ...words) {
+  const child = spawn(binary, words, { env: { PATH: process.env.PATH, FANFARE_URL: url }, stdio: ["ignore", "pipe", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => (said += part));
+  return new Promise((done, fail) => child.on("exit", (code) => (code === 0 ? done(said) : fail(new Error(`fanfare ${words.join(" ")}: ${code}\n${said}`)))));
+}
+
 /** A Redis of the test's own; null where there is none to start. */
-export async function startRedis(t) {
-  const [port, home] = [await freePort(), folder(t)];
+export async function startRedis(t, port = null) {
+  const home = folder(t);
+  port ??= await freePort();
   const child = spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--dir", home, "--save", "", "--appendonly", "no"], { stdio: "ignore" });
   const missing = await new Promise((done) => child.once("error", () => done(true)).once("spawn", () => done(false)));
   if (missing) return null;
@@ -71,7 +83,12 @@ export async function startRedis(t) {
       socket.once("error", fail);
     });
   await until(() => command("PING").then((answer) => answer.startsWith("+PONG"), () => false), "redis answers");
-  return { url: `redis://127.0.0.1:${port}`, command };
+  const over = new Promise((done) => child.on("exit", done));
+  const stop = async () => {
+    child.kill("SIGKILL");
+    await over;
+  };
+  return { url: `redis://127.0.0.1:${port}`, port, command, stop };
 }
 
 export async function publish(url, events) {
@@ -107,6 +124,29 @@ export async function balancer(t, ports) {
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   t.after(() => {
     for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${server.address().port}` };
+}
+
+/** A proxy as in some offices: HTTP passes, WebSockets do not. */
+export async function office(t, port) {
+  const server = createHttpServer((asked, answer) => {
+    const { method, url: path, headers } = asked;
+    const upstream = httpRequest({ host: "127.0.0.1", port, method, path, headers }, (said) => {
+      answer.writeHead(said.statusCode, said.headers);
+      answer.flushHeaders();
+      said.pipe(answer);
+      said.on("error", () => answer.destroy());
+    });
+    upstream.on("error", () => answer.destroy());
+    answer.on("close", () => upstream.destroy());
+    asked.pipe(upstream);
+  });
+  server.on("upgrade", (_, socket) => socket.end("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  t.after(() => {
+    server.closeAllConnections();
     server.close();
   });
   return { url: `http://127.0.0.1:${server.address().port}` };

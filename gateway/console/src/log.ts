@@ -61,6 +61,8 @@ export class Log {
   readonly error = signal("");
   /** How many rows were let go at the top to stay within bounds. */
   dropped = 0;
+  /** Characters of the longest line so far, by which the width of all is known without laying them out. */
+  longest = 0;
   #numbered = 0;
   #stages: Stage[] = [];
   readonly #subscription;
@@ -132,6 +134,7 @@ export class Log {
       const level = levelOf(item);
       for (const text of linesOf(item)) {
         this.rows.push({ kind: "line", number: ++this.#numbered, text, at: item.at, level });
+        this.longest = Math.max(this.longest, columns(text));
       }
       this.#enter(item);
     }
@@ -156,6 +159,11 @@ export class Log {
     const from = entered ? at : (last?.from ?? at);
     this.#stages = [...before, { name, from, until: ended ? at : null, status }];
   }
+}
+
+/** How many columns a line takes at most: wide letters take two, a tab up to eight. */
+function columns(text: string): number {
+  return plain(text).replace(/\t/g, "        ").replace(/[^\0-\u10ff]/gu, "  ").length;
 }
 
 /** Which rows contain the words, as indices. */

@@ -3,7 +3,7 @@
 import { FanfareError } from "./codes.ts";
 import { Emitter } from "./emitter.ts";
 import { Feed, type Reader } from "./feed.ts";
-import type { EventFrame, Json, Position, PresenceStatus, ServerFrame, StateOf, StatusFrame, WelcomeFrame } from "./frames.ts";
+import type { EventFrame, EventOf, Json, Position, PresenceStatus, ServerFrame, StateOf, StatusFrame, WelcomeFrame } from "./frames.ts";
 import { type Attempt, type ConnectionState, Link, type Reconnecting } from "./link.ts";
 import { type SubscribeOptions, Subscription } from "./subscription.ts";
 import { openEvents, openSocket, type WebSocketConstructor, type Wire, type WireListener } from "./wire.ts";
@@ -146,7 +146,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
    * Listens to a channel. Several subscriptions of one channel share what the server sends; `since`
    * and `mode` are the first one's to say.
    */
-  subscribe<C extends string>(channel: C, options: SubscribeOptions = {}): Subscription<StateOf<C>> {
+  subscribe<C extends string>(channel: C, options: SubscribeOptions = {}): Subscription<StateOf<C>, EventOf<C>> {
     const reader: Reader = new Subscription(channel, options, () => this.#leave(reader));
     let feed = this.#feeds.get(channel);
     if (!feed) {
@@ -157,7 +157,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
     }
     feed.join(reader);
     this.connect();
-    return reader as unknown as Subscription<StateOf<C>>;
+    return reader as unknown as Subscription<StateOf<C>, EventOf<C>>;
   }
 
   /** A page of the channel's archive; with `reverse` the newest events first. */
@@ -235,8 +235,9 @@ export class Fanfare extends Emitter<FanfareEvents> {
       case "state":
         return feed?.whole(frame);
       case "subscribed":
+        if (wire !== this.#link.wire) return; // Asked before we moved on; it was asked again there.
         feed?.subscribed(frame);
-        if (wire === this.#link.wire && [...this.#feeds.values()].every((one) => one.active)) this.#link.handedOver();
+        if ([...this.#feeds.values()].every((one) => one.active)) this.#link.handedOver();
         return;
       case "presence":
         return this.#feeds.get("presence")?.presence(frame);
@@ -249,7 +250,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
         if (feed) return feed.failed(frame);
         return this.emit("error", new FanfareError(frame.code, frame.message, false, frame.details));
       case "bye":
-        if (frame.reconnect) this.#link.replace(frame.after_ms, frame.reason);
+        if (frame.reconnect && wire === this.#link.wire) this.#link.move(frame.after_ms, frame.reason);
         return;
     }
   }

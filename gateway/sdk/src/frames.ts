@@ -6,13 +6,13 @@ export type Position = string;
 /** A JSON object whose keys nobody promised. */
 export type Json = Record<string, unknown>;
 
-/** One event of a channel. */
-export interface EventFrame<D = Json> {
+/** One event of a channel; `EventOf` narrows its type and data by the channel. */
+export interface EventFrame<D = Json, T extends string = string> {
   type: "event";
   channel: string;
   position: Position;
   /** The event's type: `deployment_update`, `task_log`, `notification` … */
-  event: string;
+  event: T;
   /** What the event is about; null when it is about nothing in particular. */
   id: string | null;
   data: D;
@@ -97,7 +97,8 @@ export type ServerFrame =
   | SubscribedFrame
   | { type: "unsubscribed"; channel: string }
   | { type: "pong" }
-  | { type: "token"; expires_at: number }
+  /** `expires_at`, ms since 1970; null for a credential without end. */
+  | { type: "token"; expires_at: number | null }
   | EventFrame
   | GapFrame
   | StateFrame
@@ -177,3 +178,72 @@ export type StateOf<C extends string> = C extends `deployment:${string}`
       : C extends `container:${string}`
         ? ContainerState
         : Json;
+
+/** Log lines: several, or one. */
+export interface LogLines extends Json {
+  lines?: string[];
+  message?: string;
+}
+
+/** A repository as its agent reports it. */
+export interface RepoReport extends Json {
+  id: string;
+  path: string;
+  name: string;
+  branch?: string;
+  status?: "clean" | "dirty" | "ahead" | "behind" | "diverged";
+  uncommittedCount?: number;
+  aheadCount?: number;
+  behindCount?: number;
+  modifiedFiles?: string[];
+}
+
+export interface AlertData extends Json {
+  severity: "critical" | "warning" | "info";
+  title: string;
+  message?: string;
+  source?: string;
+}
+
+export interface ContainerLog extends Json {
+  message: string;
+  level?: "info" | "warn" | "error";
+}
+
+/** Some of a state's fields, and any others: what an update says. */
+type Some<S> = Partial<Pick<S, keyof { [K in keyof S as string extends K ? never : K]: 1 }>> & Json;
+
+/** An event for each type: the server asks for the fields that are not optional and lets any other through. */
+type Events<M> = { [T in keyof M & string]: EventFrame<M[T], T> }[keyof M & string];
+
+type DeploymentEvents = Events<{ deployment_update: Some<DeploymentState>; deployment_log: LogLines }>;
+type TaskEvents = Events<{
+  task_created: Some<TaskState> & { title: string };
+  task_update: Some<TaskState>;
+  task_log: LogLines;
+  task_result: Some<TaskState> & { error?: unknown };
+}>;
+type AgentEvents = Events<{ agent_status: Some<AgentState>; agent_update: Some<AgentState> }>;
+type ContainerEvents = Events<{
+  log: ContainerLog;
+  status: Json & { status?: string; message?: string };
+  error: Json & { error?: string; code?: string };
+  complete: Json & { exitCode?: number; message?: string; duration?: number };
+}>;
+
+/** What comes on a channel of this name: `switch (frame.event)` narrows `frame.data`. */
+export type EventOf<C extends string> = C extends `deployment:${string}` | "deployments"
+  ? DeploymentEvents
+  : C extends `task:${string}` | "tasks"
+    ? TaskEvents
+    : C extends `agent:${string}` | "agents"
+      ? AgentEvents
+      : C extends `container:${string}`
+        ? ContainerEvents
+        : C extends "repos"
+          ? Events<{ git_status: Json & { repos: RepoReport[] } }>
+          : C extends "alerts"
+            ? Events<{ alert: AlertData; alert_acknowledged: Json }>
+            : C extends `conversation:${string}` | "conversations"
+              ? Events<{ chat_message: Json & { content: string } }>
+              : EventFrame;

@@ -51,6 +51,8 @@ type Timer = "retry" | "connect" | "beat" | "probe" | "handover";
 
 const PROBE_MS = 8000;
 const HANDOVER_MS = 10_000;
+/** A connection that was not sent on for so long has settled. */
+const SETTLED_MS = 60_000;
 
 export class Link<F> extends Emitter<LinkEvents<F>> {
   #state: ConnectionState = "disconnected";
@@ -63,6 +65,9 @@ export class Link<F> extends Emitter<LinkEvents<F>> {
   #timers: Partial<Record<Timer, ReturnType<typeof setTimeout>>> = {};
   #beatMs = 0;
   #seen = 0;
+  /** How often in a row we were sent on, and when last. */
+  #moves = 0;
+  #movedAt = 0;
   #sleep: Stop | null = null;
   readonly #options: LinkOptions<F>;
 
@@ -111,6 +116,16 @@ export class Link<F> extends Emitter<LinkEvents<F>> {
     this.#clear("handover");
     this.#leaving?.close(1000, "moved");
     this.#leaving = null;
+  }
+
+  /**
+   * Changes the server, as the one in use asks us to. A balancer may lead back to it as long as it
+   * serves: it asks again, and we, served meanwhile, try again with growing delays.
+   */
+  move(afterMs: number, reason: string): void {
+    this.#moves = Date.now() - this.#movedAt < SETTLED_MS ? this.#moves + 1 : 0;
+    this.#movedAt = Date.now();
+    this.replace(afterMs + (this.#moves > 0 ? backoff(this.#moves, this.#min, this.#max) : 0), reason);
   }
 
   /** Opens a second wire after `delay`, and lets go of the first once the second is ready. */

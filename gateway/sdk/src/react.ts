@@ -14,7 +14,7 @@ import {
 import type { Fanfare } from "./client.ts";
 import type { FanfareError } from "./codes.ts";
 import { logLines } from "./fold.ts";
-import type { DeploymentState, EventFrame, GapFrame, PresenceFrame, PresenceStatus, StateOf, TaskState } from "./frames.ts";
+import type { EventFrame, EventOf, GapFrame, PresenceFrame, PresenceStatus, StateOf } from "./frames.ts";
 import type { ConnectionState } from "./link.ts";
 import { distance } from "./position.ts";
 import type { SubscribeOptions, Subscribed } from "./subscription.ts";
@@ -33,21 +33,21 @@ export function useFanfare(own?: Fanfare): Fanfare {
   return found;
 }
 
-export interface ChannelOptions<S> extends Omit<SubscribeOptions, "signal" | "buffer"> {
+export interface ChannelOptions<C extends string> extends Omit<SubscribeOptions, "signal" | "buffer"> {
   client?: Fanfare;
   /** False: not subscribed. */
   enabled?: boolean;
-  onEvent?: (event: EventFrame) => void;
+  onEvent?: (event: EventOf<C>) => void;
   onGap?: (gap: GapFrame) => void;
-  onSubscribed?: (subscribed: Subscribed<S>) => void;
+  onSubscribed?: (subscribed: Subscribed<StateOf<C>>) => void;
   onPresence?: (presence: PresenceFrame) => void;
 }
 
-export interface ChannelResult<S> {
+export interface ChannelResult<C extends string> {
   /** The folded state. */
-  state: S | null;
+  state: StateOf<C> | null;
   /** The last event. */
-  event: EventFrame | null;
+  event: EventOf<C> | null;
   status: "idle" | "subscribing" | "subscribed";
   error: FanfareError | null;
 }
@@ -55,17 +55,17 @@ export interface ChannelResult<S> {
 const IDLE = { state: null, event: null, status: "idle", error: null } as const;
 
 /** Listens to a channel while mounted; a null channel listens to nothing. */
-export function useChannel<C extends string>(channel: C | null, options: ChannelOptions<StateOf<C>> = {}): ChannelResult<StateOf<C>> {
+export function useChannel<C extends string>(channel: C | null, options: ChannelOptions<C> = {}): ChannelResult<C> {
   const client = useFanfare(options.client);
   const { enabled = true, since, tail, mode } = options;
-  const [result, setResult] = useState<ChannelResult<StateOf<C>>>(IDLE);
+  const [result, setResult] = useState<ChannelResult<C>>(IDLE);
   const handlers = useRef(options);
   handlers.current = options;
 
   useEffect(() => {
     if (!enabled || channel === null) return setResult(IDLE);
     setResult({ ...IDLE, status: "subscribing" });
-    const merge = (part: Partial<ChannelResult<StateOf<C>>>): void => setResult((before) => ({ ...before, ...part }));
+    const merge = (part: Partial<ChannelResult<C>>): void => setResult((before) => ({ ...before, ...part }));
     const subscription = client.subscribe(channel, { since, tail, mode });
     subscription.on("subscribed", (subscribed) => {
       merge({ status: "subscribed", state: subscribed.state, error: null });
@@ -84,14 +84,17 @@ export function useChannel<C extends string>(channel: C | null, options: Channel
   return result;
 }
 
+type DeploymentChannel = `deployment:${string}`;
+type TaskChannel = `task:${string}`;
+
 /** A deployment, folded. */
-export function useDeployment(id: string | null, options?: ChannelOptions<DeploymentState>): ChannelResult<DeploymentState> {
-  return useChannel<`deployment:${string}`>(id === null ? null : `deployment:${id}`, options);
+export function useDeployment(id: string | null, options?: ChannelOptions<DeploymentChannel>): ChannelResult<DeploymentChannel> {
+  return useChannel<DeploymentChannel>(id === null ? null : `deployment:${id}`, options);
 }
 
 /** A task, folded. */
-export function useTask(id: string | null, options?: ChannelOptions<TaskState>): ChannelResult<TaskState> {
-  return useChannel<`task:${string}`>(id === null ? null : `task:${id}`, options);
+export function useTask(id: string | null, options?: ChannelOptions<TaskChannel>): ChannelResult<TaskChannel> {
+  return useChannel<TaskChannel>(id === null ? null : `task:${id}`, options);
 }
 
 /** One row of a log: a line, or the honest absence of some. */
@@ -101,7 +104,7 @@ export type LogRow =
 
 export interface LogsResult {
   rows: readonly LogRow[];
-  status: ChannelResult<unknown>["status"];
+  status: ChannelResult<string>["status"];
   error: FanfareError | null;
 }
 

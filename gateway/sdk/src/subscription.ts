@@ -28,9 +28,9 @@ export interface Subscribed<S> {
   recovered: boolean;
 }
 
-export interface SubscriptionEvents<S> {
+export interface SubscriptionEvents<S, E = EventFrame> {
   /** Each event once and in order. */
-  event: EventFrame;
+  event: E;
   /** The folded state after each event that changed it, and whenever the server sent it whole. */
   state: S | null;
   /** Events that can no longer be had. */
@@ -44,17 +44,20 @@ export interface SubscriptionEvents<S> {
 }
 
 /** What an async iterator yields; `type` tells them apart. */
-export type Item<S> = EventFrame | GapFrame | StateFrame<S> | PresenceFrame;
+export type Item<S, E = EventFrame> = E | GapFrame | StateFrame<S> | PresenceFrame;
 
 /** Made by `Fanfare.subscribe`. */
-export class Subscription<S = Json> extends Emitter<SubscriptionEvents<S>> implements AsyncIterable<Item<S>> {
+export class Subscription<S = Json, E extends EventFrame = EventFrame>
+  extends Emitter<SubscriptionEvents<S, E>>
+  implements AsyncIterable<Item<S, E>>
+{
   /** The folded state; null while unknown, and on channels that have none. */
   state: S | null = null;
   /** The last position seen. Keep it to resume later: `subscribe(channel, { since })`. */
   position: Position | null = null;
   /** The server has confirmed the subscription on the connection in use. */
   active = false;
-  #queues = new Set<(item: Item<S> | null) => void>();
+  #queues = new Set<(item: Item<S, E> | null) => void>();
   #closed = false;
   readonly #leave: () => void;
 
@@ -85,10 +88,10 @@ export class Subscription<S = Json> extends Emitter<SubscriptionEvents<S>> imple
   }
 
   /** @internal One thing that happened on the channel. */
-  tell<K extends keyof SubscriptionEvents<S>>(what: K, value: SubscriptionEvents<S>[K]): void {
+  tell<K extends keyof SubscriptionEvents<S, E>>(what: K, value: SubscriptionEvents<S, E>[K]): void {
     if (this.#closed) return;
     if (what === "event" || what === "gap" || what === "presence") {
-      for (const push of this.#queues) push(value as Item<S>);
+      for (const push of this.#queues) push(value as Item<S, E>);
     }
     this.emit(what, value);
   }
@@ -106,12 +109,12 @@ export class Subscription<S = Json> extends Emitter<SubscriptionEvents<S>> imple
    * loop leaves the subscription as it is. A loop that falls `buffer` items behind loses them, and
    * is told so by a gap of cause `buffer`.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item<S>, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Item<S, E>, void, undefined> {
     const limit = this.options.buffer ?? 10_000;
-    let queue: Item<S>[] = [];
+    let queue: Item<S, E>[] = [];
     let wake = (): void => {};
     let over = this.#closed;
-    const push = (item: Item<S> | null): void => {
+    const push = (item: Item<S, E> | null): void => {
       if (item === null) over = true;
       else if (queue.length < limit) queue.push(item);
       else queue = [lost(this.channel, queue), item];
@@ -132,7 +135,7 @@ export class Subscription<S = Json> extends Emitter<SubscriptionEvents<S>> imple
 }
 
 /** The gap that stands for items which a slow reader lost. */
-function lost<S>(channel: string, queue: Item<S>[]): GapFrame {
+function lost(channel: string, queue: Item<unknown>[]): GapFrame {
   const first = queue[0];
   let from = "";
   let to = "";

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 import { Fanfare, type EventFrame, type FanfareOptions, type GapFrame, type Subscribed } from "../src/index.ts";
-import { Gateway } from "./gateway.ts";
+import { BYE, Gateway } from "./gateway.ts";
 
 const running: { stop(): Promise<void> }[] = [];
 const clients: Fanfare[] = [];
@@ -218,13 +218,37 @@ describe("coming back", () => {
     fanfare.on("state", (state) => void states.push(state));
     const seen = numbers(subscription);
     node.publish("deployment:d1", "deployment_update", { n: 1 });
-    node.say({ type: "bye", reason: "restarting", reconnect: true, after_ms: 20 });
+    node.say(BYE);
     node.publish("deployment:d1", "deployment_update", { n: 2 });
     await until(() => node.welcomed === 2 && node.sockets.size === 1);
     node.publish("deployment:d1", "deployment_update", { n: 3 });
     await until(() => seen.length === 3);
     expect(seen).toEqual([1, 2, 3]);
     expect(states).toEqual([]);
+  });
+
+  it("is served while it tries again, if a balancer leads back to the server that is leaving", async () => {
+    const node = await gateway();
+    const fanfare = client(node.url);
+    const subscription = fanfare.subscribe("deployment:d1");
+    await until(() => subscription.active);
+    const seen = numbers(subscription);
+    const states: string[] = [];
+    const delays: number[] = [];
+    fanfare.on("state", (state) => void states.push(state));
+    fanfare.on("reconnecting", ({ attempt, delay }) => void delays.push(attempt === 0 ? delay : -1));
+    node.leaving = 2;
+    node.say(BYE);
+    for (let n = 1; node.welcomed < 4; n++) {
+      node.publish("deployment:d1", "deployment_update", { n });
+      await until(() => seen.length === n);
+    }
+    await until(() => node.sockets.size === 1);
+    expect(states).toEqual([]);
+    expect(seen).toEqual(seen.map((_, index) => index + 1));
+    expect(delays).toHaveLength(3);
+    expect(delays[0]).toBe(20);
+    expect(Math.min(...delays.slice(1))).toBeGreaterThanOrEqual(25);
   });
 
   it("finds a server that says nothing any more", async () => {

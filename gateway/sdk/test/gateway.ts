@@ -13,6 +13,8 @@ interface Channel {
   trimmed: number;
 }
 
+export const BYE = { type: "bye", reason: "restarting", reconnect: true, after_ms: 20 };
+
 /** Where frames go: a socket or an event stream. */
 type Write = (frame: object) => void;
 
@@ -28,6 +30,8 @@ export class Gateway {
   /** How many connections were let in. */
   welcomed = 0;
   silent = false;
+  /** So many of the next connections are sent on at once, as by a server that drains. */
+  leaving = 0;
   readonly sockets: Set<WebSocket> = new Set();
   readonly #streams: Set<ServerResponse> = new Set();
   readonly #listeners = new Map<Write, Set<string>>();
@@ -135,6 +139,7 @@ export class Gateway {
   #welcome(write: Write, token: string): void {
     this.welcomed += 1;
     write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test" });
+    if (this.leaving-- > 0) write(BYE);
   }
 
   #hear(write: Write, frame: Json): void {

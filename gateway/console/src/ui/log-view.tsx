@@ -131,7 +131,7 @@ export function LogView({ log, label }: { log: Log; label: string }): JSX.Elemen
         onScroll={scrolled}
       >
         {total === 0 && <p class="log-empty">{log.loading.value ? "Reading the log…" : "No line yet."}</p>}
-        <div class="log-all" style={{ height: `${shown * ROW}px` }}>
+        <div class="log-all" style={{ height: `${shown * ROW}px`, width: `calc(${log.longest}ch + 12rem)` }}>
           <ol style={{ transform: `translateY(${first * ROW}px)` }}>
             {rows.map((row, index) => (
               <RowView key={first + index + log.dropped} row={row} words={words.value.trim()} chosen={first + index === chosen} />
