@@ -1,8 +1,17 @@
 import { fileURLToPath } from "node:url";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { parse } from "yaml";
+
+/** `import value from "file.yaml"`, parsed here and now. */
+const yaml: Plugin = {
+  name: "yaml",
+  transform: (code, id) => (id.endsWith(".yaml") ? { code: `export default ${JSON.stringify(parse(code))};`, map: null } : null),
+};
 
 export default defineConfig({
   base: "/console/",
+  plugins: [yaml],
   resolve: { alias: { fanfare: fileURLToPath(new URL("../sdk/src/index.ts", import.meta.url)) } },
   build: {
     target: "es2022",

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { open, violations } from "./browser.mjs";
 import { publish, start, startRedis } from "./fanfare.mjs";
 
-const PAGES = ["", "/deployments", "/deployments/d1", "/tasks", "/tasks/t1", "/agents", "/repos", "/alerts", "/connections", "/streams", "/inspector"];
+const PAGES = ["", "/deployments", "/deployments/d1", "/tasks", "/tasks/t1", "/agents", "/repos", "/alerts", "/connections", "/streams", "/inspector", "/api"];
 
 /** A bit of everything. */
 const EVENTS = [
@@ -67,6 +67,24 @@ test("an alert is acknowledged, and stays so", async (t) => {
   await page.locator("tr.done", { hasText: "Disk is 84 % full" }).waitFor();
 });
 
+/** One frame of sixty a second; browsers tell the time in tenths, so a difference may be off by one. */
+const FRAME_MS = 16.7 + 0.1 + 1e-6;
+
+/** Drags the log up and down, 40 rows a frame; how long 95 % of the frames took at most. In the page. */
+async function scroll() {
+  const box = document.querySelector(".log-rows");
+  const frame = () => new Promise(requestAnimationFrame);
+  const times = [];
+  let last = await frame();
+  for (let n = 0; n < 240; n++) {
+    box.scrollTop = (n * 853) % (box.scrollHeight - box.clientHeight);
+    const now = await frame();
+    times.push(now - last);
+    last = now;
+  }
+  return times.sort((a, b) => a - b)[Math.floor(times.length * 0.95)];
+}
+
 test("ten thousand lines scroll smoothly, are searched and coloured", async (t) => {
   const { url } = await start(t);
   for (let n = 0; n < 10; n++) {
@@ -78,21 +96,11 @@ test("ten thousand lines scroll smoothly, are searched and coloured", async (t) 
   const rows = await page.locator(".log-rows li").count();
   assert.ok(rows < 120, `${rows} rows in the page`);
   assert.equal(await page.locator(".log-rows .fg-6").first().textContent(), "line");
-  const frames = await page.evaluate(async () => {
-    const box = document.querySelector(".log-rows");
-    const times = [];
-    let last = performance.now();
-    for (let n = 0; n < 240; n++) {
-      box.scrollTop = (n * 853) % (box.scrollHeight - box.clientHeight);
-      await new Promise(requestAnimationFrame);
-      const now = performance.now();
-      times.push(now - last);
-      last = now;
-    }
-    return times.sort((a, b) => a - b);
-  });
-  const p95 = frames[Math.floor(frames.length * 0.95)];
-  t.diagnostic(`frames: median ${frames[120].toFixed(1)} ms, 95 % within ${p95.toFixed(1)} ms`);
+  // The best of three rounds, because other processes of this machine take frames too.
+  const rounds = [];
+  for (let round = 0; round < 3 && !(rounds.at(-1) <= FRAME_MS); round++) rounds.push(await page.evaluate(scroll));
+  t.diagnostic(`95 % of the frames within ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms`);
+  assert.ok(Math.min(...rounds) <= FRAME_MS, "scrolling is not smooth");
   await page.keyboard.press("/");
   await page.keyboard.type("line 4321");
   await page.locator(".hits", { hasText: "1 of 1" }).waitFor();

@@ -7,6 +7,7 @@ import { now } from "./clock.ts";
 import { openAlerts, running, runningTasks } from "./collection.ts";
 import { duration } from "./format.ts";
 import { client, connection, connectionState, degraded, environment, lag, logout, moving, nextAttempt, session } from "./gateway.ts";
+import { Api } from "./pages/api.tsx";
 import { Connections } from "./pages/connections.tsx";
 import { DeploymentPage, Deployments } from "./pages/deployments.tsx";
 import { Agents, Alerts, Repos } from "./pages/fleet.tsx";
@@ -43,6 +44,7 @@ const PAGES: Page[] = [
   { slug: "connections", name: "Connections", view: () => <Connections /> },
   { slug: "streams", name: "Streams", view: () => <Streams /> },
   { slug: "inspector", name: "Inspector", view: () => <Inspector /> },
+  { slug: "api", name: "API", view: () => <Api /> },
 ];
 
 const page = computed(() => PAGES.find(({ slug }) => slug === (segments.value[0] ?? "")));
@@ -102,7 +104,7 @@ function Bar(): JSX.Element {
             const value = amount?.() ?? 0;
             return (
               <li key={slug}>
-                <a href={slug ? to(slug) : to()} aria-current={here ? "page" : undefined} aria-keyshortcuts={String(index + 1)}>
+                <a href={slug ? to(slug) : to()} aria-current={here ? "page" : undefined} aria-keyshortcuts={index < 9 ? String(index + 1) : undefined}>
                   {name}
                   {value > 0 && <span class={`amount${urgent ? " urgent" : ""}`}>{value}</span>}
                 </a>
