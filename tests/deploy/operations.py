@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What deploy/README.md says about restoring a backup and about erasing, tried.
+"""What deploy/README.md says about Redis users, about restoring a backup and about erasing, tried.
 
 A restored database gives no number twice: a client that comes with a position of the lost one is told by a
 gap, and what Redis still holds is recorded anew. What was erased is in no table. FANFARE_BIN as always.
@@ -8,6 +8,7 @@ gap, and what Redis still holds is recorded anew. What was erased is in no table
 import contextlib
 import json
 import pathlib
+import re
 import secrets
 import subprocess
 import sys
@@ -34,10 +35,24 @@ class Installation:
             "API_KEYS": f"operator:{self.key}", "DRAIN_MS": "1000", "LISTEN": f"127.0.0.1:{address}",
             "FANFARE_URL": self.url, "FANFARE_TOKEN": self.key,
         }
+        self.redis = self.settings["REDIS_URL"]
+        self.settings["REDIS_URL"] = self.as_user("fanfare")
         self.database = self.settings["DATABASE_URL"].replace("/postgres", "/fanfare")
         self.maintenance = self.settings["DATABASE_URL"]
         self.settings["DATABASE_URL"] = self.database
         wait("a connection to PostgreSQL", lambda: self.sql("CREATE DATABASE fanfare", self.maintenance) is not None)
+
+    def as_user(self, name):
+        """Makes a user of Redis as the page says; its URL."""
+        page = (ROOT / "deploy/README.md").read_text()
+        rules = re.search(rf"^    ACL SETUSER ({name} on >PASSWORD .+)$", page, re.M)[1]
+        wait("a user of Redis", lambda: self.ask_redis("ACL", "SETUSER", *rules.split()) == "OK")
+        return self.redis.replace("redis://", f"redis://{name}:PASSWORD@")
+
+    def ask_redis(self, *command, url=None):
+        """What redis-cli prints for a command."""
+        asked = [program("redis-cli"), "--no-auth-warning", "-u", url or self.redis, *command]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
     @contextlib.contextmanager
     def running(self):
@@ -116,15 +131,13 @@ def erase(place):
         last = place.publish("deployments", "deployment_update", "d2", {"status": "building"})
         with contextlib.suppress(urllib.error.HTTPError):
             place.publish("agents", "alert", "ann", {"severity": WORDS})
-        redis = [program("redis-cli"), "-u", place.settings["REDIS_URL"]]
-        wrong = ["XADD", "fanfare:agents", "*", "type", "alert", "id", "ann", "data", json.dumps({"severity": WORDS})]
-        subprocess.run([*redis, *wrong], check=True, stdout=subprocess.DEVNULL)
+        wrong = json.dumps({"severity": WORDS})
+        place.ask_redis("XADD", "fanfare:agents", "*", "type", "alert", "id", "ann", "data", wrong)
         wait("a dead letter", lambda: place.get("/v1/dead")["dead"])
     assert WORDS in place.run("pg_dump", "--data-only", place.database)
     for id in ("ann", "d2"):
         assert place.run("psql", "-X", "-q", "-v", f"id={id}", "-f", ROOT / "deploy/erase.sql", place.database) is not None
-    keys = subprocess.run([*redis, "--scan", "--pattern", "fanfare:*:h:*"], capture_output=True, text=True, check=True)
-    subprocess.run([*redis, "DEL", *keys.stdout.split()], check=True, stdout=subprocess.DEVNULL)
+    place.ask_redis("DEL", *place.ask_redis("--scan", "--pattern", "fanfare:*:h:*").split())
     left = [line for line in place.run("pg_dump", "--data-only", "--inserts", place.database).splitlines() if WORDS in line]
     assert not left, left
     with place.running():
@@ -135,14 +148,25 @@ def erase(place):
         assert [frame["type"] for frame in frames] == ["subscribed", "event", "event"], frames
 
 
+def users(place):
+    """Fanfare was refused nothing; a producer may append to its stream and nothing else."""
+    assert place.ask_redis("ACL", "LOG") == "", place.ask_redis("ACL", "LOG")
+    builder = place.as_user("builder")
+    event = ("*", "type", "deployment_update", "id", "d3")
+    assert "-" in place.ask_redis("XADD", "fanfare:deployments", *event, url=builder)
+    assert "NOPERM" in place.ask_redis("XADD", "fanfare:tasks", *event, url=builder)
+    assert "NOPERM" in place.ask_redis("XRANGE", "fanfare:deployments", "-", "+", url=builder)
+
+
 def main():
-    """Both, on one installation."""
+    """All of it, on one installation."""
     with tempfile.TemporaryDirectory(prefix="fanfare-operations-") as folder:
         place = Installation(folder)
         with place.stage.ending:
             restore(place)
             erase(place)
-    print("a restored backup and an erased user are as the page says")
+            users(place)
+    print("users of Redis, a restored backup and an erased user are as the page says")
 
 
 if __name__ == "__main__":
