@@ -27,6 +27,7 @@ use crate::{
     connections::Connections,
     departures::Departures,
     dialect::{self, Dialect, TurnedAway, containers::sessions::Containers},
+    enquiries::Enquiries,
     expiries::Expiries,
     fanout::Fanout,
     frame::Frame,
@@ -84,6 +85,8 @@ pub struct Gateway {
     pub expiries: Expiries,
     /// How much each may publish.
     pub publish_limits: PublishLimits,
+    /// What this node asks of all others.
+    pub enquiries: Enquiries,
     /// How often each address may come.
     pub address_limits: AddressLimits,
     /// What is counted.
@@ -172,6 +175,7 @@ impl Gateway {
             intakes: TaskTracker::new(),
             expiries: Expiries::default(),
             publish_limits: PublishLimits::new(config.limits.publish_per_second),
+            enquiries: Enquiries::default(),
             address_limits: AddressLimits::new(&config.limits),
             hub,
             metrics,
@@ -320,7 +324,7 @@ impl Gateway {
     }
 
     /// Follows an order of another process.
-    pub fn control(&self, control: Control) {
+    pub fn control(self: &Arc<Self>, control: Control) {
         match control {
             Control::Outcome { request, result } => self.appender.answer(request, result),
             Control::Disconnect { user, until } => {
@@ -329,6 +333,10 @@ impl Gateway {
                     self.auth.denials().deny(&user, until);
                 }
                 self.cut_off(|session| session.identity().user.as_deref() == Some(user.as_str()));
+            }
+            Control::Enquire { request, node, channels } => self.answer(request, node, &channels),
+            Control::Standings { request, standings } => {
+                self.enquiries.answered(request, standings);
             }
             Control::Admit { user } => self.auth.denials().admit(&user),
         }

@@ -16,6 +16,7 @@ pub mod console;
 pub mod cut_off;
 pub mod departures;
 pub mod dialect;
+pub mod enquiries;
 pub mod event_stream;
 pub mod expiries;
 pub mod fanout;

@@ -22,11 +22,42 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<i64>,
     },
+    /// Asks every node how far it is on some channels.
+    Enquire {
+        /// The question's number at the node that asks.
+        request: u64,
+        /// The node that asks.
+        node: String,
+        /// The channels.
+        channels: Vec<String>,
+    },
+    /// How far a node is on those channels that it has.
+    Standings {
+        /// The question.
+        request: u64,
+        /// One for each channel that the node has.
+        standings: Vec<Standing>,
+    },
     /// Lets a user in again who was kept out.
     Admit {
         /// The user.
         user: String,
     },
+}
+
+/// How far a node is on a channel, and who listens there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The node.
+    pub node: String,
+    /// The channel.
+    pub channel: String,
+    /// The position of the node; none until it has read the channel.
+    pub position: Option<String>,
+    /// Listeners that are up to date.
+    pub live: usize,
+    /// Listeners that are catching up.
+    pub behind: usize,
 }
 
 /// What became of an entry.

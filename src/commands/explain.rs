@@ -41,11 +41,17 @@ fn hops(answer: &Value) -> Vec<String> {
     };
     let time = |name: &str| answer[name].as_i64().unwrap_or_default();
     let at = jiff::Timestamp::from_millisecond(time("at")).unwrap_or_default();
-    let after = time("recorded_at") - time("at");
+    let after = time("recorded_at") - time("appended_at");
+    let appended = jiff::Timestamp::from_millisecond(time("appended_at")).unwrap_or_default();
     let published = if answer["published"] == true { "yes" } else { "not yet" };
     let mut lines = vec![
         format!("event      {} {}", text(&answer["event"]), text(&answer["id"])),
-        format!("entry      {} of {}, {at:.3}", text(&answer["entry"]), text(&answer["stream"])),
+        format!("happened   {at:.3}, by its publisher"),
+        format!(
+            "appended   as {} of {}, {appended:.3}",
+            text(&answer["entry"]),
+            text(&answer["stream"])
+        ),
         format!("recorded   as number {}, {after} ms later", text(&answer["seq"])),
         format!("published  {published}, owner {}", text(&answer["owner"])),
     ];
@@ -53,8 +59,7 @@ fn hops(answer: &Value) -> Vec<String> {
         let (name, position) = (text(&channel["channel"]), text(&channel["position"]));
         let head = text(&channel["broker_head"]);
         lines.push(format!("channel    {name} {position}, broker's head {head}"));
-        let node = &channel["node"];
-        if node.is_object() {
+        for node in channel["nodes"].as_array().into_iter().flatten() {
             lines.push(format!(
                 "node       {} at {}: {} live, {} behind",
                 text(&node["node"]),
@@ -63,6 +68,9 @@ fn hops(answer: &Value) -> Vec<String> {
                 node["behind"]
             ));
         }
+    }
+    if let Some(traceparent) = answer["traceparent"].as_str() {
+        lines.push(format!("trace      {traceparent}"));
     }
     lines.push(format!("data       {}", answer["data"]));
     lines

@@ -50,6 +50,52 @@ async fn a_token_without_a_secret_fits_a_local_server() {
 }
 
 #[tokio::test]
+async fn explain_tells_every_hop_of_an_event_and_every_node_with_listeners() {
+    let cluster = Cluster::of(3, 1).start().await;
+    let mut watchers = Vec::new();
+    for node in [0, 1, 1] {
+        let mut watcher = cluster.watcher(node).await;
+        watcher.send(json!({"type": "subscribe", "channel": "task:t1"})).await;
+        watcher.expect(json!({"type": "subscribed", "...": ""})).await;
+        watchers.push(watcher);
+    }
+    let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let fields = ["type", "task_update", "id", "t1", "at", "1000", "traceparent", place];
+    let entry = cluster.xadd("tasks", &fields);
+    let mut position = String::new();
+    for watcher in &mut watchers {
+        let event = watcher.expect(json!({"type": "event", "...": ""})).await;
+        position = event["position"].as_str().unwrap().to_owned();
+    }
+    // Asked of a node that has no listener itself.
+    let url = cluster.gateways[2].http("");
+    let settings = [("FANFARE_URL", url.as_str())];
+    for what in [entry.clone(), format!("task:t1@{position}")] {
+        let outcome = fanfare(&["explain", &what, "--json"], &settings).await.expect(0);
+        let told: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(told["entry"], entry);
+        assert_eq!(told["at"], 1000);
+        let appended = told["appended_at"].as_u64().unwrap();
+        assert_eq!(entry.split('-').next().unwrap(), appended.to_string());
+        assert!(told["recorded_at"].as_u64().unwrap() >= appended);
+        assert_eq!(told["published"], true);
+        assert_eq!(told["traceparent"], place);
+        let channels = told["channels"].as_array().unwrap();
+        let channel = channels.iter().find(|channel| channel["channel"] == "task:t1").unwrap();
+        assert_eq!((&channel["position"], &channel["broker_head"]), (&json!(position), &json!(1)));
+        let nodes = channel["nodes"].as_array().unwrap();
+        let mut live: Vec<_> = nodes.iter().map(|node| node["live"].as_u64().unwrap()).collect();
+        live.sort_unstable();
+        assert_eq!(live, [1, 2], "{told:#}");
+        assert!(nodes.iter().all(|node| node["position"] == position), "{told:#}");
+    }
+    let said = fanfare(&["explain", &entry], &settings).await.expect(0).stdout;
+    for hop in ["happened", "appended", "recorded", "published", "channel", "node", "trace"] {
+        assert!(said.lines().any(|line| line.starts_with(hop)), "{hop} is missing:\n{said}");
+    }
+}
+
+#[tokio::test]
 async fn publish_by_hand_says_where_it_went() {
     let cluster = Cluster::of(1, 1).start().await;
     let url = cluster.gateways[0].http("");

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use shared::{
     broker::Head,
     channel::Channel,
+    control::Standing,
+    entry::EntryId,
     position::Position,
     publication::Recorded,
     store::{SourceRow, Traced},
@@ -37,7 +39,9 @@ pub async fn explain(
         traced.offsets.iter().map(|(channel, _)| (channel.clone(), traced.source)).collect();
     // Without the broker the record is still worth showing.
     let heads = gateway.broker.heads(&wanted).await.unwrap_or_default();
-    Ok(Json(shown(&gateway, &traced, row.as_ref(), &heads)))
+    let channels: Vec<Channel> = wanted.into_iter().map(|(channel, _)| channel).collect();
+    let standings = gateway.standings(&channels).await;
+    Ok(Json(shown(&gateway, &traced, row.as_ref(), &heads, &standings)))
 }
 
 fn shown(
@@ -45,6 +49,7 @@ fn shown(
     traced: &Traced,
     row: Option<&SourceRow>,
     heads: &[Option<Head>],
+    standings: &[Standing],
 ) -> Value {
     let channels: Vec<Value> = traced
         .offsets
@@ -56,7 +61,7 @@ fn shown(
                 "channel": channel.as_str(),
                 "position": position(gateway, channel, traced, *offset),
                 "broker_head": head.map(|head| head.offset),
-                "node": node(gateway, channel),
+                "nodes": nodes(standings, channel),
             })
         })
         .collect();
@@ -66,14 +71,28 @@ fn shown(
         "entry": recorded.as_ref().map(|recorded| recorded.entry.as_str()),
         "seq": traced.seq,
         "at": recorded.as_ref().map(|recorded| recorded.event.at),
+        "appended_at": recorded.as_ref().and_then(|recorded| {
+            recorded.entry.parse::<EntryId>().ok().map(|entry| entry.ms)
+        }),
         "recorded_at": recorded.as_ref().map(|recorded| recorded.recorded),
-        "published": row.is_some_and(|row| row.published >= traced.seq),
+        "published": is_published(traced, row, heads),
         "owner": row.and_then(|row| row.owner.as_ref()).map(ToString::to_string),
         "event": recorded.as_ref().map(|recorded| recorded.event.kind.name()),
         "id": recorded.as_ref().and_then(|recorded| recorded.event.id.as_deref()),
+        "traceparent": recorded.as_ref().and_then(|r| r.event.traceparent.as_deref()),
         "data": recorded.as_ref().map(|recorded| &recorded.event.data),
         "channels": channels,
     })
+}
+
+/// Whether it went out: the owner notes that in its row, though not at once; the broker's heads
+/// show it as well, as long as they last.
+fn is_published(traced: &Traced, row: Option<&SourceRow>, heads: &[Option<Head>]) -> bool {
+    let reached = |(at, (_, offset)): (usize, &(Channel, u64))| {
+        heads.get(at).copied().flatten().is_some_and(|head| head.offset >= *offset)
+    };
+    row.is_some_and(|row| row.published >= traced.seq)
+        || traced.offsets.iter().enumerate().all(reached)
 }
 
 fn position(gateway: &Gateway, channel: &Channel, traced: &Traced, offset: u64) -> String {
@@ -81,14 +100,16 @@ fn position(gateway: &Gateway, channel: &Channel, traced: &Traced, offset: u64) 
     Position { epoch: gateway.store.epoch(), offsets }.show(channel)
 }
 
-/// How far this node is on a channel, and who listens; none when it does not have the channel.
-fn node(gateway: &Gateway, channel: &Channel) -> Option<Value> {
-    let room = gateway.hub.known(channel)?;
-    let room = room.lock();
-    Some(json!({
-        "node": &*gateway.node.0,
-        "position": room.position.as_ref().map(|position| position.show(channel)),
-        "live": room.live.len(),
-        "behind": room.behind,
-    }))
+/// How far every node is that has the channel, and who listens there.
+fn nodes(standings: &[Standing], channel: &Channel) -> Vec<Value> {
+    let here = standings.iter().filter(|standing| standing.channel == channel.as_str());
+    here.map(|standing| {
+        json!({
+            "node": standing.node,
+            "position": standing.position,
+            "live": standing.live,
+            "behind": standing.behind,
+        })
+    })
+    .collect()
 }
