@@ -15,6 +15,7 @@ use shared::{
     lifecycle::{self, Lifecycle},
     store::{self, Store, StoreError},
     telemetry,
+    trace::{self, export::Exporter},
 };
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::Metrics};
@@ -23,6 +24,9 @@ use crate::{admin, banner, exit};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// How long the last spans may take to be sent.
+const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// Where a worker's operator finds it, when nothing else is said.
 pub(crate) const WORKER_ADMIN: &str = "127.0.0.1:9464";
@@ -41,6 +45,10 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
     if let Err(problem) = telemetry::start_logging(&config) {
         return exit::configuration(&[problem]);
     }
+    let exporter = match trace::export::start(&config) {
+        Ok(exporter) => exporter,
+        Err(problem) => return exit::configuration(&[problem]),
+    };
     let auth = match Authenticator::new(&config.access) {
         Ok(auth) => auth,
         Err(problem) => return exit::configuration(&[problem]),
@@ -65,7 +73,7 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
             return exit::failure(&error);
         }
     };
-    wait_and_drain(gateway, &config, &life).await
+    wait_and_drain(gateway, exporter, &config, &life).await
 }
 
 /// Why a process does not start.
@@ -261,6 +269,7 @@ async fn fetch_keys(auth: &Authenticator, config: &Config, deadline: Instant) ->
 /// Waits for a signal, then lets clients go, then ends everything. A second signal ends at once.
 async fn wait_and_drain(
     gateway: Option<GatewayState>,
+    exporter: Option<Exporter>,
     config: &Config,
     life: &Lifecycle,
 ) -> ExitCode {
@@ -276,6 +285,10 @@ async fn wait_and_drain(
         }
         if !life.finish(FINISH_MAX).await {
             tracing::warn!("some tasks did not end in time");
+        }
+        if let Some(exporter) = exporter {
+            // The spans of the drain itself are among them.
+            let _panicked = tokio::task::spawn_blocking(move || exporter.finish(FLUSH_MAX)).await;
         }
     };
     tokio::select! {

@@ -22,6 +22,8 @@ use shared::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
+use crate::traces;
+
 /// How long a socket's event waits for its outcome before it is appended again.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
 
@@ -75,7 +77,13 @@ impl Appender {
     }
 
     /// Appends entries in order and waits for their outcomes until `deadline`.
-    pub async fn append(&self, entries: Vec<(Stream, Fields)>, deadline: Instant) -> Vec<Taken> {
+    pub async fn append(
+        &self,
+        mut entries: Vec<(Stream, Fields)>,
+        deadline: Instant,
+    ) -> Vec<Taken> {
+        // Ends with this function, when the outcome is known.
+        let _span = traces::taking_in(&mut entries);
         let mut waiting = Vec::with_capacity(entries.len());
         let mut prepared = Vec::with_capacity(entries.len());
         for (stream, mut fields) in entries {

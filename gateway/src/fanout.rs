@@ -16,7 +16,7 @@ use shared::{
     publication::Publication,
 };
 
-use crate::{gateway::Gateway, hub::HEARING};
+use crate::{gateway::Gateway, hub::HEARING, traces::Deliveries};
 
 /// Where the subscriber hands over. It lives in the subscriber's task, so it holds the gateway
 /// weakly: the gateway holds the subscriber.
@@ -65,7 +65,11 @@ impl Sink for Fanout {
                 Topic::Node(_) | Topic::Nodes => {
                     // Whoever is answered reads its own write here: what was published before the
                     // answer is applied before the answer is heard.
+                    let deliveries = Deliveries::begin(&publications);
                     gateway.hub.apply(publications.drain(..)).await;
+                    if let Some(deliveries) = deliveries {
+                        deliveries.done(&gateway);
+                    }
                     match Control::decode(&payload) {
                         Ok(control) => gateway.control(control),
                         Err(error) => tracing::error!(%error, "an order that nobody understands"),
@@ -74,7 +78,11 @@ impl Sink for Fanout {
                 Topic::Workers => {}
             }
         }
+        let deliveries = Deliveries::begin(&publications);
         gateway.hub.apply(publications).await;
+        if let Some(deliveries) = deliveries {
+            deliveries.done(&gateway);
+        }
     }
 
     async fn connected(&self) {

@@ -32,4 +32,5 @@ pub mod publication;
 pub mod publish_limits;
 pub mod registry;
 pub mod session;
+pub mod traces;
 pub mod upgrade;

@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
     layers::{Layers, Origin, Problem, REFERENCE, masked_url},
-    sections::{Access, Limits, Record, Rhythms},
+    sections::{Access, Limits, Record, Rhythms, Traces},
 };
 
 /// The HS256 secret of every development server, so that `fanfare token` fits any of them.
@@ -73,8 +73,8 @@ pub struct Config {
     pub log_level: String,
     /// Whether logs are JSON: `LOG_FORMAT`.
     pub log_json: bool,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`
-    pub otlp_endpoint: Option<String>,
+    /// Where traces go.
+    pub traces: Traces,
 }
 
 impl Config {
@@ -150,7 +150,7 @@ impl Config {
             record: Record::build(layers),
             log_level: layers.text("log_level").to_owned(),
             log_json: log_format.map_or(production, |format| format == "json"),
-            otlp_endpoint: layers.optional("otel_exporter_otlp_endpoint"),
+            traces: Traces::build(layers),
         }
     }
 

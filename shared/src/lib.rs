@@ -16,3 +16,4 @@ pub mod publication;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod trace;

@@ -139,6 +139,18 @@ pub enum Outcome {
     Dead(DeadReason),
 }
 
+impl Outcome {
+    /// A word for it, for metrics and traces.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Recorded(_) => "recorded",
+            Self::Repeated(_) => "repeated",
+            Self::Known => "known",
+            Self::Dead(_) => "dead",
+        }
+    }
+}
+
 /// What a batch's transaction did.
 #[derive(Clone, Debug)]
 pub struct Committed {

@@ -32,4 +32,5 @@ mod seed_clients;
 mod settings;
 mod takeover;
 mod tokens;
+mod traces;
 mod traps;

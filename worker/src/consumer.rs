@@ -10,7 +10,7 @@ use shared::{
     broker::{BrokerError, Reader},
     entry::{Entry, EntryId},
     source::{Source, Stream},
-    store::{Batch, Committed, Outcome, SourceRow, StoreError, Verdict},
+    store::{Batch, Committed, SourceRow, StoreError},
 };
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use crate::{
     projection,
     publisher::{self, PublishError},
     retention,
+    traces::{self, BatchTrace},
 };
 
 /// How long one read waits for the first entry.
@@ -155,17 +156,26 @@ impl Consumer {
         let mut refusals = 0;
         while let Some(part) = parts.pop_front() {
             let batch = self.batch(part, entries_max);
-            match self.record(&batch).await {
+            let mut trace = BatchTrace::begin(self.row.source, &batch);
+            match traces::logged(trace.as_ref(), self.record(&batch)).await {
                 Ok(committed) => {
                     refusals = 0;
-                    self.publish(&committed).await?;
+                    trace.iter_mut().for_each(BatchTrace::recorded);
+                    traces::logged(trace.as_ref(), self.publish(&committed)).await?;
+                    if let Some(trace) = trace {
+                        trace.published(&self.worker.node, &batch, &committed);
+                    }
                     publisher::reply(&self.worker, self.row.source, &batch, &committed).await;
                     self.count(&batch, &committed, started);
                 }
                 Err(StoreError::Refused(cause)) => {
+                    trace.iter_mut().for_each(|trace| trace.failed(&cause));
                     self.divide(batch, &mut parts, &mut refusals, &cause).await?;
                 }
-                Err(error) => return Err(self.after(error).await),
+                Err(error) => {
+                    trace.iter_mut().for_each(|trace| trace.failed(&error.to_string()));
+                    return Err(self.after(error).await);
+                }
             }
         }
         Ok(())
@@ -403,29 +413,7 @@ impl Consumer {
     fn count(&self, batch: &Batch, committed: &Committed, started: Instant) {
         let metrics = &self.worker.metrics;
         let stream = self.row.source.to_string();
-        for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
-            let kind = match &judged.verdict {
-                // A free type is the publisher's own word: as a label it would be without bound.
-                Verdict::Accepted(submission) => match &submission.event.kind {
-                    shared::event::EventKind::Free(_) => "free",
-                    kind => kind.name(),
-                },
-                Verdict::Dead(_) => "none",
-            };
-            let outcome = match outcome {
-                Outcome::Recorded(_) => "recorded",
-                Outcome::Repeated(_) => "repeated",
-                Outcome::Known => "known",
-                Outcome::Dead(reason) => {
-                    metrics.dead_letters.with_label_values(&[stream.as_str(), reason.label]).inc();
-                    tracing::warn!(
-                        stream, entry = %judged.entry, reason = reason.text, "dead letter"
-                    );
-                    "dead"
-                }
-            };
-            metrics.events.with_label_values(&[stream.as_str(), kind, outcome]).inc();
-        }
+        metrics.outcomes(&stream, batch, committed);
         let unpublished = self.row.seq.saturating_sub(self.row.published);
         let unpublished = i64::try_from(unpublished).unwrap_or(i64::MAX);
         metrics.unpublished.with_label_values(&[&stream]).set(unpublished);

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod projection;
 pub mod publisher;
 pub mod retention;
+pub mod traces;
 
 use std::sync::Arc;
 

@@ -3,7 +3,14 @@
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
-use shared::telemetry::LATENCY_BUCKETS_SECONDS;
+use shared::{
+    event::EventKind,
+    store::{Batch, Committed, Outcome, Verdict},
+    telemetry::LATENCY_BUCKETS_SECONDS,
+    trace::Context,
+};
+
+use crate::traces;
 
 /// The metrics of a worker.
 #[derive(Debug)]
@@ -74,5 +81,26 @@ impl Metrics {
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,
         })
+    }
+
+    /// Counts what became of the entries of a batch, and tells of those that are dead.
+    pub fn outcomes(&self, stream: &str, batch: &Batch, committed: &Committed) {
+        for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
+            let kind = match &judged.verdict {
+                // A free type is the publisher's own word: as a label it would be without bound.
+                Verdict::Accepted(submission) => match &submission.event.kind {
+                    EventKind::Free(_) => "free",
+                    kind => kind.name(),
+                },
+                Verdict::Dead(_) => "none",
+            };
+            if let Outcome::Dead(reason) = outcome {
+                self.dead_letters.with_label_values(&[stream, reason.label]).inc();
+                let trace_id = traces::context(judged).map(Context::trace_id);
+                let (entry, reason) = (judged.entry, &reason.text);
+                tracing::warn!(stream, %entry, reason, trace_id, "dead letter");
+            }
+            self.events.with_label_values(&[stream, kind, outcome.name()]).inc();
+        }
     }
 }

@@ -11,7 +11,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
+use shared::trace::{self, Context};
 
 use super::problem::Problem;
 use crate::{
@@ -93,11 +94,20 @@ pub async fn open(State(gateway): State<GatewayState>, request: Request, next: N
         return problem.into_response();
     }
     prepare(&gateway, &asked).await;
-    let response = next.run(request).await;
+    let response = serve(request, next).await;
     if response.status() == StatusCode::UNAUTHORIZED && asked.has_credentials() {
         visitor.refused(&gateway);
     }
     response
+}
+
+/// Serves a request; what it publishes belongs where its `traceparent` says.
+async fn serve(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let place = request.headers().get("traceparent").and_then(|place| place.to_str().ok());
+    trace::within_request(place.and_then(Context::parse), next.run(request)).await
 }
 
 /// Waits, briefly, for the keys that a client's credentials name.

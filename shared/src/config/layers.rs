@@ -18,7 +18,14 @@ const SECRETS: [&str; 8] = [
 ];
 
 /// Settings that are URLs, whose passwords never appear anywhere.
-const URLS: [&str; 4] = ["redis_url", "database_url", "jwks_url", "fanfare_url"];
+const URLS: [&str; 6] = [
+    "redis_url",
+    "database_url",
+    "jwks_url",
+    "fanfare_url",
+    "otel_exporter_otlp_endpoint",
+    "otel_exporter_otlp_traces_endpoint",
+];
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

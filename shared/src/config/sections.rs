@@ -140,6 +140,27 @@ pub struct Record {
     pub deliveries_max: u32,
 }
 
+/// Where traces go.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// The whole URL; none: nowhere. `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` with the path of the standard.
+    pub endpoint: Option<String>,
+    /// `OTEL_SERVICE_NAME`
+    pub service_name: String,
+}
+
+impl Traces {
+    pub(super) fn build(layers: &Layers) -> Self {
+        let base = layers.optional("otel_exporter_otlp_endpoint");
+        let base = base.map(|base| format!("{}/v1/traces", base.trim_end_matches('/')));
+        Self {
+            endpoint: layers.optional("otel_exporter_otlp_traces_endpoint").or(base),
+            service_name: layers.text("otel_service_name").to_owned(),
+        }
+    }
+}
+
 impl Access {
     pub(super) fn build(layers: &mut Layers, production: bool) -> Self {
         let in_development = |name: &str, value: &str, layers: &Layers| {

@@ -11,6 +11,7 @@ use crate::{
     entry::{EntryId, Fields},
     id,
     source::Stream,
+    trace::Context,
 };
 
 /// An event as it was handed in, with what concerns its taking in alone.
@@ -166,7 +167,8 @@ fn number(fields: &Fields, name: &str) -> Result<Option<u64>, Rejection> {
 
 fn traceparent(fields: &Fields) -> Result<Option<Box<str>>, Rejection> {
     // A wrong trace context must not cost the event: the W3C page says to ignore it.
-    Ok(text(fields, field::TRACEPARENT)?.filter(|text| text.len() == 55).map(Into::into))
+    let text = text(fields, field::TRACEPARENT)?;
+    Ok(text.filter(|text| Context::parse(text).is_some()).map(Into::into))
 }
 
 fn frame(fields: &Fields) -> Option<Box<RawValue>> {

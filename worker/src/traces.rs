@@ -1,0 +1,116 @@
+//! What a worker tells of a batch to whoever collects traces.
+//!
+//! Every event that came with a sampled context gets a span in its own trace, from the reading of
+//! its batch to its publication. The batch has a trace of its own, with a link to each of them and
+//! its steps below it: what happened to all at once is told once.
+
+use std::time::SystemTime;
+
+use shared::{
+    broker::NodeId,
+    event::submission::field,
+    source::Source,
+    store::{Batch, Committed, Judged, Outcome},
+    trace::{self, Context, Span, SpanKind, Step},
+};
+use tracing::Instrument as _;
+
+/// The most links of a batch: the limit of the standard's specification.
+const LINKS_MAX: usize = 128;
+
+/// A batch of which something is to be told.
+pub struct BatchTrace {
+    source: Source,
+    span: Span,
+    began: SystemTime,
+    recorded: SystemTime,
+}
+
+/// Where the publisher of an entry is, whatever became of the entry.
+pub fn context(judged: &Judged) -> Option<Context> {
+    Context::parse(std::str::from_utf8(judged.fields.get(field::TRACEPARENT)?).ok()?)
+}
+
+fn sampled(judged: &Judged) -> Option<Context> {
+    context(judged).filter(|context| context.is_sampled())
+}
+
+impl BatchTrace {
+    /// Begins with a batch; none when nobody collects traces or nobody wants one of these.
+    pub fn begin(source: Source, batch: &Batch) -> Option<Self> {
+        if !trace::is_on() {
+            return None;
+        }
+        let links: Vec<Context> =
+            batch.entries.iter().filter_map(sampled).take(LINKS_MAX).collect();
+        if links.is_empty() {
+            return None;
+        }
+        let began = SystemTime::now();
+        let span = Step::new(format!("receive {}", source.stream), SpanKind::Client)
+            .linked(links)
+            .with("messaging.system", "redis")
+            .with("messaging.operation.type", "receive")
+            .with("messaging.destination.name", source.to_string())
+            .with("messaging.batch.message_count", count(batch.entries.len()))
+            .since(began)
+            .begin()?;
+        Some(Self { source, span, began, recorded: began })
+    }
+
+    /// The batch is in the record.
+    pub fn recorded(&mut self) {
+        self.recorded = SystemTime::now();
+        let step = Step::new("record", SpanKind::Client).below(Some(self.span.context()));
+        step.since(self.began).told(self.recorded);
+    }
+
+    /// The batch is not in the record; it will be read again.
+    pub fn failed(&mut self, reason: &str) {
+        self.span.fail(reason.to_owned());
+    }
+
+    /// The batch is published: tells of it, and of each of its events.
+    pub fn published(self, node: &NodeId, batch: &Batch, committed: &Committed) {
+        let now = SystemTime::now();
+        Step::new(format!("publish {}", self.source.stream), SpanKind::Producer)
+            .below(Some(self.span.context()))
+            .with("messaging.batch.message_count", count(committed.publications.len()))
+            .since(self.recorded)
+            .told(now);
+        for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
+            let Some(parent) = sampled(judged) else { continue };
+            let channels = match outcome {
+                Outcome::Recorded(offsets) | Outcome::Repeated(offsets) => offsets.len(),
+                Outcome::Known | Outcome::Dead(_) => 0,
+            };
+            Step::new(format!("process {}", self.source.stream), SpanKind::Consumer)
+                .below(Some(parent))
+                .linked([self.span.context()])
+                .with("messaging.system", "redis")
+                .with("messaging.operation.type", "process")
+                .with("messaging.destination.name", self.source.to_string())
+                .with("messaging.message.id", judged.entry.to_string())
+                .with("fanfare.node", node.to_string())
+                .with("fanfare.outcome", outcome.name())
+                .with("fanfare.channels", count(channels))
+                .since(self.began)
+                .told(now);
+        }
+    }
+}
+
+/// Does something of a batch; what it logs carries the batch's trace.
+pub async fn logged<T>(trace: Option<&BatchTrace>, work: impl Future<Output = T>) -> T {
+    match trace {
+        None => work.await,
+        Some(trace) => {
+            let trace_id = trace.span.context().trace_id();
+            work.instrument(tracing::error_span!("batch", trace_id)).await
+        }
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
