@@ -12,6 +12,7 @@ mod collisions;
 mod commands;
 #[cfg(feature = "failpoints")]
 mod crashes;
+mod crowds;
 mod dead_letters;
 mod departures;
 mod deployments;

@@ -11,6 +11,7 @@
 //! Whatever runs here was made known to a watchdog first (see [`Process`]), so nothing is
 //! left over when the tests panic, are interrupted or are killed.
 
+mod nginx;
 mod patience;
 mod port;
 mod postgres;
@@ -21,6 +22,7 @@ mod redis;
 mod scratch;
 mod watchdog;
 
+pub use nginx::Nginx;
 pub use patience::{eventually, pause};
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
