@@ -6,10 +6,10 @@ mod key_set;
 #[cfg(test)]
 mod trials;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -24,6 +24,9 @@ use crate::{
     source::Stream,
 };
 
+/// The longest token that is looked at, in bytes: as long as a request's header may be.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
 /// The claims of a token (contract §5).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Claims {
@@ -34,9 +37,10 @@ pub struct Claims {
     #[serde(default, alias = "userId", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// When it expires, seconds since 1970.
+    #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
-    /// When it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was made; of no consequence when it is read.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub iat: Option<u64>,
     /// Channels that may be read; replaces the default of `user:SUB` and `broadcast`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,17 +183,17 @@ impl Authenticator {
         }
     }
 
-    /// Whether a credential may have to wait for its key: [`Authenticator::prepare`].
-    pub fn fetches_keys(&self) -> bool {
-        self.key_set.is_some()
+    /// How long ago the keys of `JWKS_URL` were fetched, and whether that is as it should be; none
+    /// when that is unset.
+    pub fn keys_age(&self) -> Option<(Duration, bool)> {
+        self.key_set.as_ref().map(KeySet::age)
     }
 
     /// Waits, for seconds at most, until the key that a token names is there, if the issuer may have
     /// it. To be called before [`Authenticator::credential`], which waits for nothing.
     pub async fn prepare(&self, credential: &str) {
         let Some(key_set) = &self.key_set else { return };
-        let header = jsonwebtoken::decode_header(credential).ok();
-        if let Some(id) = header.and_then(|header| header.kid) {
+        if let Some(id) = header(credential).ok().and_then(|header| header.kid) {
             key_set.look_for(&id).await;
         }
     }
@@ -231,7 +235,7 @@ impl Authenticator {
     /// # Errors
     /// [`CredentialError`] when it does not verify or has expired.
     pub fn token(&self, token: &str) -> Result<Identity, CredentialError> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Invalid)?;
+        let header = header(token)?;
         let id = header.kid.as_deref();
         let fetched = self.key_set.as_ref().map(KeySet::keys);
         let fetched = fetched.iter().flat_map(|keys| keys.iter());
@@ -268,6 +272,22 @@ impl Authenticator {
         let key = self.signing.as_ref()?;
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, key).ok()
     }
+}
+
+/// What a token says of itself, before anybody vouches for it.
+fn header(token: &str) -> Result<Header, CredentialError> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(CredentialError::Invalid);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Invalid)?;
+    // Extensions that have to be understood are not (RFC 7515 §4.1.11).
+    if header.crit.is_some() { Err(CredentialError::Invalid) } else { Ok(header) }
+}
+
+/// Seconds that may have a fraction (RFC 7519 §2).
+fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    // What is out of range becomes the end of the range.
+    f64::deserialize(deserializer).map(|seconds| seconds as u64)
 }
 
 /// Whether two secrets are the same, in a time that does not depend on where they differ, nor on

@@ -36,6 +36,28 @@ async fn a_client_that_answers_nothing_is_closed_with_4008() {
 }
 
 #[tokio::test]
+async fn a_fresh_token_in_time_keeps_the_socket() {
+    let cluster = Cluster::embedded().start().await;
+    let soon = jiff::Timestamp::now().as_second() + 3;
+    let token = token_with(json!({"sub": "alice", "exp": soon}));
+    let url = cluster.gateways[0].ws(&format!("/v1/connect?token={token}"));
+    let mut socket = Socket::connect(&url).await;
+    socket.expect(json!({"type": "welcome", "user": "alice", "...": ""})).await;
+    let fresh = token_with(json!({"sub": "alice", "exp": soon + 600}));
+    socket.send(json!({"type": "token", "token": fresh})).await;
+    socket.expect(json!({"type": "token", "expires_at": (soon + 600) * 1000})).await;
+    // Another user's token is none of this socket.
+    let other = token_with(json!({"sub": "bob", "exp": soon + 600}));
+    socket.send(json!({"type": "token", "token": other})).await;
+    socket.expect(json!({"type": "error", "code": "forbidden", "...": ""})).await;
+    while jiff::Timestamp::now().as_second() < soon + 2 {
+        socket.send(json!({"type": "ping"})).await;
+        socket.expect(json!({"type": "pong"})).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_socket_ends_with_its_token() {
     let cluster = Cluster::embedded().start().await;
     let soon = jiff::Timestamp::now().as_second() + 2;

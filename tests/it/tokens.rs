@@ -72,6 +72,9 @@ async fn a_token_of_a_key_that_is_new_is_good_at_once_on_every_path() {
     let mut socket = Socket::connect(&node.ws(&format!("/v1/connect?token={old}"))).await;
     socket.expect(json!({"type": "welcome", "user": "ann", "...": ""})).await;
 
+    let ready = cluster.get("/readyz").await.expect(200).json();
+    assert_eq!(ready["parts"]["keys"]["state"], "up", "{ready}");
+
     let (new, second) = key("new");
     *issuer.keys.lock().unwrap() = second;
     let new = token("new", &new, &ann());

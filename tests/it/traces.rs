@@ -34,10 +34,12 @@ struct Collector {
     _server: JoinSet<()>,
 }
 
-/// A span, and who sent it.
+/// A span, and who sent it with what key.
 #[derive(Clone, Debug)]
 struct Received {
     service: String,
+    environment: String,
+    key: Option<String>,
     span: Span,
 }
 
@@ -77,10 +79,15 @@ impl Collector {
             let request = ExportTraceServiceRequest::decode(body).unwrap();
             for resource in request.resource_spans {
                 let about = resource.resource.unwrap_or_default().attributes;
-                let service = attribute(&about, "service.name");
+                let key = headers.get("x-key").map(|key| key.to_str().unwrap().to_owned());
                 let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-                let spans = spans.map(|span| Received { service: service.clone(), span });
-                all.lock().unwrap().extend(spans);
+                let received = |span| Received {
+                    service: attribute(&about, "service.name"),
+                    environment: attribute(&about, "deployment.environment.name"),
+                    key: key.clone(),
+                    span,
+                };
+                all.lock().unwrap().extend(spans.map(received));
             }
             StatusCode::OK
         };
@@ -226,6 +233,31 @@ async fn what_nobody_wants_collected_is_carried_and_not_collected() {
     collector.wait_for(&trace, "deliver task", 1).await;
     collector.wait_for(&trace, "process tasks", 1).await;
     assert!(collector.spans().iter().all(|span| span.trace() != TRACE));
+}
+
+#[tokio::test]
+async fn the_variables_of_the_standard_count() {
+    let collector = Collector::start().await;
+    let endpoint = format!("{}/v1/traces", collector.endpoint);
+    let cluster = Cluster::embedded()
+        .set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint)
+        .set("OTEL_EXPORTER_OTLP_HEADERS", "x-key=abc")
+        .set("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=rehearsal")
+        .set("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+        .set("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .start()
+        .await;
+    let event = json!({"stream": "tasks", "type": "task_update", "id": "t1", "data": {}});
+    cluster.publish(event.clone()).await;
+    let page = cluster.archive("task:t1", "").await;
+    let begun = page["events"][0]["traceparent"].as_str().unwrap();
+    assert!(begun.ends_with("-00"), "nobody wants it collected: {begun}");
+    let mut wanted = event;
+    wanted["traceparent"] = traceparent("01").into();
+    cluster.publish(wanted).await;
+    let told = &collector.wait_for(TRACE, "process tasks", 1).await[0];
+    assert_eq!((told.environment.as_str(), told.key.as_deref()), ("rehearsal", Some("abc")));
+    assert!(collector.spans().iter().all(|span| span.trace() == TRACE), "and no other trace");
 }
 
 #[tokio::test]

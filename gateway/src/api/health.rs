@@ -36,7 +36,7 @@ pub async fn readyz(State(gateway): State<GatewayState>) -> Response {
         _ => None,
     };
     let state = |up: bool| if up { "up" } else { "down" };
-    let body = json!({
+    let mut body = json!({
         "status": reason.unwrap_or("ready"),
         "degraded": !broker || !store,
         "parts": {
@@ -45,6 +45,10 @@ pub async fn readyz(State(gateway): State<GatewayState>) -> Response {
             "connections": { "open": gateway.session_count() },
         },
     });
+    // Old keys are good keys: an issuer that is away makes nobody unready.
+    if let Some((keys_age, up)) = gateway.auth.keys_age() {
+        body["parts"]["keys"] = json!({ "state": state(up), "age_ms": age(keys_age) });
+    }
     let status = if reason.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, Json(body)).into_response()
 }

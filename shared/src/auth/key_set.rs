@@ -5,14 +5,20 @@
 //! is simply unknown. So neither a new key of the issuer nor made-up names cost it more than one
 //! request per `JWKS_COOLDOWN_MS` and node.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::key::{Key, Rules};
 use crate::config::{Access, Problem, masked_url};
@@ -63,6 +69,7 @@ pub(super) struct KeySet {
     refresh: Duration,
     cooldown: Duration,
     keys: ArcSwap<Vec<Key>>,
+    fetched: Mutex<Option<Instant>>,
     wanted: Notify,
     phase: watch::Sender<Phase>,
 }
@@ -93,6 +100,7 @@ impl KeySet {
             refresh: access.jwks_refresh,
             cooldown: access.jwks_cooldown,
             keys: ArcSwap::default(),
+            fetched: Mutex::default(),
             wanted: Notify::new(),
             phase: watch::Sender::new(Phase::Ready),
         }))
@@ -155,7 +163,15 @@ impl KeySet {
         }
         tracing::debug!(keys = keys.len(), "the key set is fetched");
         self.keys.store(Arc::new(keys));
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Ok(())
+    }
+
+    /// How long ago the keys were fetched, and whether the next fetch is not overdue.
+    pub(super) fn age(&self) -> (Duration, bool) {
+        let fetched = *self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = fetched.map_or(Duration::MAX, |at| at.elapsed());
+        (age, age <= self.refresh + self.cooldown + FETCH_MAX)
     }
 
     async fn body(&self) -> Result<Vec<u8>, KeySetError> {

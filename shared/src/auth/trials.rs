@@ -266,6 +266,7 @@ async fn the_keys_stay_good_while_the_issuer_is_away_or_says_nonsense() {
         customer.prepare(&pair.token(Some("unknown"))).await;
         assert!(customer.token(&pair.token(Some("k"))).is_ok(), "{status}: {said}");
     }
+    assert!(customer.keys_age().unwrap().1, "not overdue for minutes");
 }
 
 #[test]
@@ -295,6 +296,23 @@ fn a_token_has_to_name_the_audience_and_the_issuer_that_are_set() {
 }
 
 #[test]
+fn what_a_token_demands_and_nobody_understands_is_refused() {
+    let secret = "a-secret-of-the-test-0123456789abcdef";
+    let authenticator = authenticator(&[("JWT_SECRET", secret)]);
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    let critical = Header { crit: Some(vec!["b64".to_owned()]), ..Header::new(Algorithm::HS256) };
+    let token = jsonwebtoken::encode(&critical, &good_claims(), &key).unwrap();
+    assert_eq!(authenticator.token(&token).unwrap_err(), CredentialError::Invalid);
+    let with = |length: usize| {
+        let mut claims = good_claims();
+        claims["x"] = "x".repeat(length).into();
+        authenticator.token(&sign(Algorithm::HS256, None, &key, &claims)).map(|_| ())
+    };
+    assert_eq!(with(10_000), Ok(()));
+    assert_eq!(with(20_000), Err(CredentialError::Invalid), "longer than any header");
+}
+
+#[test]
 fn a_token_counts_from_nbf_to_exp_with_five_seconds_of_leeway() {
     let secret = "a-secret-of-the-test-0123456789abcdef";
     let authenticator = authenticator(&[("JWT_SECRET", secret)]);
@@ -308,6 +326,8 @@ fn a_token_counts_from_nbf_to_exp_with_five_seconds_of_leeway() {
     assert_eq!(check(json!({ "sub": sub, "exp": now + 60, "nbf": now + 3 })), Ok(()));
     let early = check(json!({ "sub": sub, "exp": now + 60, "nbf": now + 60 }));
     assert_eq!(early, Err(CredentialError::Invalid));
+    let fraction = now as f64 + 60.5;
+    assert_eq!(check(json!({ "sub": sub, "exp": fraction, "iat": fraction - 90.0 })), Ok(()));
     assert_eq!(check(json!({ "sub": sub })), Err(CredentialError::Invalid), "no exp");
     assert_eq!(check(json!({ "exp": now + 60 })), Err(CredentialError::Invalid), "nobody");
 }
