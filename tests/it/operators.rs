@@ -191,6 +191,36 @@ async fn an_operators_paths_want_a_key_in_production() {
 }
 
 #[tokio::test]
+async fn in_production_nothing_is_answered_without_a_credential_but_what_is_described_so() {
+    let settings = [("ENVIRONMENT", "production"), ("API_KEYS", "ops:operator-key-of-the-test")];
+    let plan =
+        settings.iter().fold(Cluster::embedded(), |plan, (name, value)| plan.set(name, value));
+    let cluster = plan.start().await;
+    let description = cluster.get("/openapi.json").await.expect(200).json();
+    let mut closed = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let security = operation["security"].as_array().unwrap();
+            if security.iter().any(|way| way.as_object().unwrap().is_empty()) {
+                continue;
+            }
+            let path: Vec<&str> = path
+                .split('/')
+                .map(|part| if part.starts_with('{') { "deployments" } else { part })
+                .collect();
+            let url = cluster.gateways[0].http(&format!("{}?channel=tasks", path.join("/")));
+            let wrong = [("Authorization".to_owned(), "Bearer wrong".to_owned())];
+            for headers in [&[][..], &wrong] {
+                let answer = cluster.http.send(&method.to_uppercase(), &url, headers, None).await;
+                assert_eq!(answer.unwrap().status, 401, "{method} {url} {headers:?}");
+            }
+            closed += 1;
+        }
+    }
+    assert!(closed >= 9, "only {closed} operations are closed");
+}
+
+#[tokio::test]
 async fn lists_of_deployments_and_tasks_are_newest_first_and_paged() {
     let cluster = Cluster::embedded().start().await;
     for n in 1..=5 {
