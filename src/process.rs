@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use gateway::{
     accept::{self, HttpLimits},
-    api,
+    address, api,
     gateway::{Gateway, GatewayState, Parts},
 };
 use shared::{
@@ -118,7 +118,7 @@ async fn start(
     if role == Role::Worker {
         let admin = listeners.admin.map(|(listener, _)| listener);
         let router = admin::router(store, broker, prometheus, life.clone());
-        serve(admin.into_iter().collect(), router, life);
+        serve(admin.into_iter().collect(), router, config, life);
         tracing::info!(addresses = ?listeners.addresses, "worker ready");
         return Ok(None);
     }
@@ -126,16 +126,20 @@ async fn start(
         Parts { node, config: config.clone(), auth, broker, store, prometheus, life: life.clone() };
     let gateway = Gateway::start(parts).await.context("the gateway does not start")?;
     if let Some((listener, _)) = listeners.admin {
-        serve(vec![listener], api::admin_router(Arc::clone(&gateway)), life);
+        serve(vec![listener], api::admin_router(Arc::clone(&gateway)), config, life);
     }
-    serve(listeners.public, api::router(Arc::clone(&gateway)), life);
+    serve(listeners.public, api::router(Arc::clone(&gateway)), config, life);
     banner::show(config, &listeners.addresses, &gateway.auth);
     Ok(Some(gateway))
 }
 
-fn serve(listeners: Vec<TcpListener>, router: axum::Router, life: &Lifecycle) {
-    let serving = accept::serve(listeners, router, HttpLimits::default(), life.clone());
-    life.spawn(serving);
+fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, life: &Lifecycle) {
+    let limits = HttpLimits {
+        connections_per_address_max: config.limits.address_http_connections,
+        spared: address::spared(&config.limits.trusted_proxies),
+        ..HttpLimits::default()
+    };
+    life.spawn(accept::serve(listeners, router, limits, life.clone()));
 }
 
 /// Sockets that are bound and not served yet: a taken port is told before anything else happens.

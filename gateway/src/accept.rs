@@ -4,6 +4,7 @@
 //! bound how long a header may take, to bound connections that are no sessions yet, and to hand
 //! out the plain TCP stream at an upgrade.
 
+mod addresses;
 mod body;
 
 use std::convert::Infallible;
@@ -23,20 +24,28 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use shared::lifecycle::Lifecycle;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
-use self::body::Timely;
+use self::{
+    addresses::{Addresses, Place},
+    body::Timely,
+};
 
 /// What bounds connections that speak HTTP. An upgraded one is bounded elsewhere.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpLimits {
     /// Connections that speak HTTP at the same time, idle ones and event streams included. Above
     /// it new ones wait in the kernel's queue.
     pub connections_max: usize,
+    /// Those of one address; 0 for any number. Who has more is answered 429.
+    pub connections_per_address_max: usize,
+    /// Networks whose connections are not counted by address.
+    pub spared: Vec<IpNet>,
     /// How long a request's header may take, and how long an idle connection is kept.
     pub header_ms: u32,
     /// Size of a request's header in bytes.
@@ -47,7 +56,14 @@ pub struct HttpLimits {
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections_max: 20_000, header_ms: 10_000, header_bytes: 16 << 10, body_ms: 30_000 }
+        Self {
+            connections_max: 20_000,
+            connections_per_address_max: 0,
+            spared: Vec::new(),
+            header_ms: 10_000,
+            header_bytes: 16 << 10,
+            body_ms: 30_000,
+        }
     }
 }
 
@@ -61,6 +77,9 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(180);
 /// When the kernel begins to ask whether a silent peer is still there, and how often it asks.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// The answer to a connection too many of an address.
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n\
+                          Connection: close\r\nContent-Length: 0\r\n\r\n";
 /// Pause after an accept that failed for want of something, such as file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -77,8 +96,9 @@ pub async fn serve(
 ) {
     let server = Server {
         router,
-        limits,
         room: Arc::new(Semaphore::new(limits.connections_max)),
+        addresses: Addresses::new(limits.connections_per_address_max, limits.spared.clone()),
+        limits,
         lifecycle,
     };
     let loops = join_all(listeners.iter().map(|listener| server.accept(listener)));
@@ -90,6 +110,7 @@ struct Server {
     router: Router,
     limits: HttpLimits,
     room: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
     lifecycle: Lifecycle,
 }
 
@@ -98,7 +119,11 @@ impl Server {
         // The permit comes before the socket: who waits costs this process nothing.
         while let Ok(permit) = Arc::clone(&self.room).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, peer)) => self.start(stream, peer, permit),
+                Ok((stream, peer)) => match self.addresses.enter(peer.ip()) {
+                    Some(place) => self.start(stream, peer, (permit, place)),
+                    // The kernel has room for so little; who does not read it learns nothing.
+                    None => drop(stream.try_write(TOO_MANY)),
+                },
                 Err(error) if is_peers_fault(&error) => {
                     tracing::trace!(%error, "a connection was gone before it was accepted");
                 }
@@ -110,7 +135,7 @@ impl Server {
         }
     }
 
-    fn start(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+    fn start(&self, stream: TcpStream, peer: SocketAddr, places: (OwnedSemaphorePermit, Place)) {
         if let Err(error) = set_options(&stream) {
             tracing::debug!(%error, %peer, "the socket does not take all options");
         }
@@ -132,7 +157,7 @@ impl Server {
         let lifecycle = self.lifecycle.clone();
         self.lifecycle.spawn_until_stop(async move {
             // Freed at an upgrade too: hyper's future ends there.
-            let _permit = permit;
+            let _places = places;
             let mut connection = std::pin::pin!(connection);
             let outcome = tokio::select! {
                 outcome = connection.as_mut() => outcome,

@@ -1,9 +1,9 @@
 //! Whose address a request came from: the peer's, or the one that a trusted proxy speaks for.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// Where proxies write for whom they ask, one after the other.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -23,6 +23,16 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         }
     }
     client
+}
+
+/// The networks whose connections are not counted: this machine's own, and those of trusted
+/// proxies, which speak for many.
+pub fn spared(trusted: &[IpNet]) -> Vec<IpNet> {
+    let here = [
+        IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+        IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ];
+    here.into_iter().chain(trusted.iter().copied()).collect()
 }
 
 /// Whether somebody claims to speak for another address.

@@ -210,6 +210,25 @@ async fn a_publisher_over_http_says_where_it_is_by_a_header_or_begins_a_trace() 
 }
 
 #[tokio::test]
+async fn what_a_request_logs_carries_its_trace_though_nobody_collects() {
+    let cluster = Cluster::of(1, 0)
+        .postgres(services::Postgres::options().fsync(false).start())
+        .set("LOG_FORMAT", "json")
+        .set("API_KEYS", "ops:key")
+        .start()
+        .await;
+    cluster.postgres().stop();
+    let headers = [("X-API-Key", "key"), ("traceparent", &traceparent("00"))];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let url = cluster.gateways[0].http("/v1/tasks");
+    cluster.http.send("GET", &url, &headers, None).await.unwrap().expect(503);
+    let log = cluster.gateways[0].log();
+    let line = log.lines().find(|line| line.contains("could not be answered")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["span"]["trace_id"], TRACE, "{line:#}");
+}
+
+#[tokio::test]
 async fn what_nobody_wants_collected_is_carried_and_not_collected() {
     let collector = Collector::start().await;
     let cluster = collector.of(Cluster::of(1, 1)).start().await;

@@ -11,8 +11,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 use shared::trace::{self, Context};
+use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::{
@@ -101,13 +102,16 @@ pub async fn open(State(gateway): State<GatewayState>, request: Request, next: N
     response
 }
 
-/// Serves a request; what it publishes belongs where its `traceparent` says.
+/// Serves a request; what it publishes and logs belongs where its `traceparent` says.
 async fn serve(request: Request, next: Next) -> Response {
-    if request.method() != Method::POST {
-        return next.run(request).await;
-    }
     let place = request.headers().get("traceparent").and_then(|place| place.to_str().ok());
-    trace::within_request(place.and_then(Context::parse), next.run(request)).await
+    let place = place.and_then(Context::parse);
+    let answer = trace::within_request(place, next.run(request));
+    match place.map(Context::trace_id) {
+        None => answer.await,
+        // What is logged on the way can be found by the trace, collected or not.
+        Some(trace_id) => answer.instrument(tracing::error_span!("request", trace_id)).await,
+    }
 }
 
 /// Waits, briefly, for the keys that a client's credentials name.

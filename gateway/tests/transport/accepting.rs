@@ -59,6 +59,47 @@ async fn above_the_limit_http_connections_wait_while_sessions_take_no_room() -> 
 }
 
 #[tokio::test]
+async fn an_address_has_its_number_of_http_connections_and_sessions_take_none() -> anyhow::Result<()>
+{
+    let limits = HttpLimits { connections_per_address_max: 2, ..HttpLimits::default() };
+    let crowded = node(limits.clone()).await?;
+    let mut sessions = Vec::new();
+    for _ in 0..5 {
+        sessions.push(wire::upgrade(crowded.address, b"").await?);
+    }
+    let first = TcpStream::connect(crowded.address).await?;
+    let _second = TcpStream::connect(crowded.address).await?;
+    let mut third = TcpStream::connect(crowded.address).await?;
+    let answer = String::from_utf8(ends(&mut third).await?)?;
+    assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("Retry-After: 1"), "{answer}");
+    drop(first);
+    // The place is free once the node has seen the end.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let mut again = TcpStream::connect(crowded.address).await?;
+        // One that is refused is closed, and a request to it fails.
+        let asked = again.write_all(PLAIN).await.is_ok();
+        let header = wire::read_header(&mut again).await.unwrap_or_default();
+        if asked && header.starts_with("HTTP/1.1 426 ") {
+            break;
+        }
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "no place becomes free");
+    }
+
+    let spared = vec!["127.0.0.0/8".parse()?];
+    let spared = node(HttpLimits { spared, ..limits }).await?;
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        all.push(TcpStream::connect(spared.address).await?);
+    }
+    for stream in &mut all {
+        stream.write_all(PLAIN).await?;
+        assert!(wire::read_header(stream).await?.starts_with("HTTP/1.1 426 "));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_drain_ends_idle_http_connections_and_still_serves_who_comes() -> anyhow::Result<()> {
     let node = node(HttpLimits::default()).await?;
     let mut idle = TcpStream::connect(node.address).await?;
