@@ -15,6 +15,11 @@ export function decimal(value: number): string {
   return value === 0 ? "0" : value < 10 ? value.toFixed(1) : count(value);
 }
 
+/** Its first letter made a capital. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export function plural(value: number, one: string, many: string = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }

@@ -18,6 +18,9 @@ export const moving = signal(false);
 /** When the next attempt is due, ms since 1970; null when none waits. */
 export const nextAttempt = signal<number | null>(null);
 
+/** The server's reasons in words. */
+const REASONS: Record<string, string> = { broker: "the broker does not answer", store: "the database does not answer" };
+
 const KEY = "fanfare.token";
 const LAG_EVERY_MS = 5000;
 let token: string | null = null;
@@ -116,7 +119,10 @@ function watch(): void {
     moving.value = attempt === 0;
     nextAttempt.value = Date.now() + delay;
   });
-  client.on("status", (status) => (degraded.value = status.degraded ? (status.reason ?? "a service does not answer") : null));
+  client.on("status", (status) => {
+    const reason = status.reason ?? "";
+    degraded.value = status.degraded ? (REASONS[reason] ?? (reason || "a service does not answer")) : null;
+  });
   client.on("error", (error) => {
     if (error.terminal && error.code === 4001) session.value = "login";
   });

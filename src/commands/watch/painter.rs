@@ -45,7 +45,7 @@ impl Painter {
         let shape = if !output::is_watched() {
             Shape::Lines { single }
         } else if single {
-            Shape::Bar(screen.add(bar(channel)))
+            Shape::Bar(bar(&screen, channel))
         } else if channel.id().is_none() {
             Shape::Rows(VecDeque::new())
         } else {
@@ -74,7 +74,7 @@ impl Painter {
         let headline = headline(story);
         match &self.shape {
             Shape::Bar(bar) => {
-                bar.set_message(headline);
+                bar.set_message(join(&[story.text("status"), story.stage()]));
                 if let Some(progress) = story.progress() {
                     bar.set_position(percent(progress));
                 }
@@ -106,10 +106,11 @@ impl Painter {
     }
 }
 
-fn bar(channel: &Channel) -> ProgressBar {
-    let bar = ProgressBar::new(100);
-    let template = "{spinner:.cyan} {prefix:.bold} {bar:30.cyan/dim} {percent:>3}% {msg} \
-                    {elapsed:.dim} {eta:.dim} to go";
+fn bar(screen: &MultiProgress, channel: &Channel) -> ProgressBar {
+    // It belongs to the screen before it is drawn, else its first picture stays above the log.
+    let bar = screen.add(ProgressBar::new(100));
+    let template = "{spinner:.cyan} {prefix:.bold} {wide_bar:.cyan/dim} {percent:>3}% {msg} \
+                    {elapsed:.dim}, {eta:.dim} to go";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸─"));
     }
@@ -121,8 +122,12 @@ fn bar(channel: &Channel) -> ProgressBar {
 /// Status, progress and stage in one line: `building 50% Building project`.
 fn headline(story: &Story) -> String {
     let progress = story.progress().map(|progress| format!("{}%", percent(progress)));
-    let parts = [story.text("status"), progress.as_deref().unwrap_or_default(), story.stage()];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    join(&[story.text("status"), progress.as_deref().unwrap_or_default(), story.stage()])
+}
+
+fn join(parts: &[&str]) -> String {
+    let said: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+    said.join(" ")
 }
 
 fn percent(progress: f64) -> u64 {

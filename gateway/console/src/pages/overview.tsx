@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import type { EventFrame } from "fanfare";
 import { now } from "../clock.ts";
 import { deployments, lately, openAlerts, running } from "../collection.ts";
-import { count, decimal, duration, plural } from "../format.ts";
+import { count, decimal, duration, plural, sentence } from "../format.ts";
 import { connection, connectionState, degraded } from "../gateway.ts";
 import { delivery, followMetrics, metricsError, points, scrape } from "../metrics.ts";
 import { by, total } from "../prometheus.ts";
@@ -13,8 +13,12 @@ import { to } from "../router.ts";
 import { Ago, Dot, Empty, Heading, Progress, Skeleton, Status, toneOf } from "../ui/bits.tsx";
 import { Chart } from "../ui/chart.tsx";
 
+const GRAVITY: readonly string[] = ["critical", "warning", "info"];
+/** In place of a number that nobody knows yet. */
+const NOTHING = <span class="nothing">–</span>;
+
 /** The state of the house in one sentence. */
-function sentence(): string {
+function headline(): string {
   if (connectionState.value !== "connected") return "Looking for the server.";
   if (degraded.value) return "Degraded, and catching up by itself.";
   const failing = openAlerts.value.filter(({ severity }) => severity === "critical").length;
@@ -23,24 +27,22 @@ function sentence(): string {
   return "All is well.";
 }
 
-const sentenceCase = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
 export function Overview(): JSX.Element {
   useSignalEffect(followMetrics);
   const latest = points.value.at(-1);
   const started = total(scrape.value, "process_start_time_seconds");
   return (
     <>
-      <Heading title={sentence()}>
+      <Heading title={headline()}>
         <p>
           {degraded.value
-            ? `${sentenceCase(degraded.value)}. Connections stay open and nothing recorded is lost.`
+            ? `${sentence(degraded.value)}. Connections stay open and nothing recorded is lost.`
             : [started !== null && `Up for ${duration(now.value - started * 1000)}`, connection.value && `version ${connection.value.version}`].filter(Boolean).join(", ")}
         </p>
       </Heading>
       <section class="rates" aria-label="Live rates">
         <div class="rate">
-          <strong>{latest ? decimal(latest.recorded) : "–"}</strong>
+          <strong>{latest ? decimal(latest.recorded) : NOTHING}</strong>
           <span>events a second</span>
         </div>
         <Chart points={points.value} />
@@ -61,12 +63,12 @@ function Figures(): JSX.Element {
   const lag = total(from, "fanfare_worker_lag_entries");
   const latest = points.value.at(-1);
   const [median, tail] = delivery.value ?? [];
-  const seconds = (value: number | undefined): string => (value === undefined ? "–" : duration(value * 1000));
-  const figures: [string, string, string, string?][] = [
-    ["Connections", from ? count([...dialects.values()].reduce((sum, one) => sum + one, 0)) : "–", `on this node, ${plural([...dialects.values()].filter((one) => one > 0).length, "protocol")}`, to("connections")],
-    ["Delivered", latest ? decimal(latest.delivered) : "–", "frames a second"],
-    ["Delivery", seconds(median), tail === undefined ? "nothing in the last minute" : `median, 99 % within ${seconds(tail)}`],
-    ["Waiting", lag === null ? "–" : count(lag), lag === null ? "not measured at this address" : "entries not yet recorded", to("streams")],
+  const seconds = (value: number | undefined): JSX.Element | string => (value === undefined ? NOTHING : duration(value * 1000));
+  const figures: [string, JSX.Element | string, string, string?][] = [
+    ["Connections", from ? count([...dialects.values()].reduce((sum, one) => sum + one, 0)) : NOTHING, `on this node, ${plural([...dialects.values()].filter((one) => one > 0).length, "protocol")}`, to("connections")],
+    ["Delivered", latest ? decimal(latest.delivered) : NOTHING, "frames a second"],
+    ["Delivery", seconds(median), tail === undefined ? "nothing in the last minute" : `median, 99 % within ${duration(tail * 1000)}`],
+    ["Waiting", lag === null ? NOTHING : count(lag), lag === null ? "not measured at this address" : "entries not yet recorded", to("streams")],
   ];
   return (
     <dl class="figures">
@@ -85,7 +87,7 @@ function Figures(): JSX.Element {
 
 function InProgress(): JSX.Element {
   const rows = running.value.slice(0, 6);
-  const alerts = openAlerts.value.slice(0, 3);
+  const alerts = [...openAlerts.value].sort((a, b) => GRAVITY.indexOf(a.severity) - GRAVITY.indexOf(b.severity)).slice(0, 3);
   return (
     <section aria-labelledby="in-progress">
       {alerts.length > 0 && (

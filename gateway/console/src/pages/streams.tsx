@@ -3,8 +3,8 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { every } from "../clock.ts";
-import { count, decimal, duration, plural } from "../format.ts";
-import { api } from "../gateway.ts";
+import { count, decimal, duration, plural, sentence } from "../format.ts";
+import { api, degraded } from "../gateway.ts";
 import { followMetrics, metricsError, points, scrape, streamRates } from "../metrics.ts";
 import { by, total } from "../prometheus.ts";
 import { Ago, Dot, Empty, Failure, Heading, Skeleton, type Tone } from "../ui/bits.tsx";
@@ -97,6 +97,7 @@ export function Streams(): JSX.Element {
 }
 
 function behind(waiting: number | null): string {
+  if (degraded.value) return `${sentence(degraded.value)}; what was accepted is recorded as soon as it does`;
   if (waiting === null) return "How far the workers are is not measured at this address";
   return waiting > 0 ? `${plural(waiting, "entry", "entries")} not yet recorded` : "Everything is recorded";
 }
@@ -151,7 +152,7 @@ function Table(): JSX.Element {
             <th scope="row">
               <span class="mono">{name}</span>
             </th>
-            <td class="number">{cell(streamRates.value[name] ?? (points.value.length > 0 ? 0 : undefined), decimal)}</td>
+            <td class="number">{cell(lease.get(name) === 0 || points.value.length === 0 ? undefined : (streamRates.value[name] ?? 0), decimal)}</td>
             <td class="number">{cell(lag.get(name), count)}</td>
             <td class="number">{cell(seconds.get(name), (value) => (value === 0 ? "0" : duration(value * 1000)))}</td>
             <td class="number wide">{cell(unpublished.get(name), count)}</td>
@@ -193,7 +194,8 @@ function LetterView({ letter, gone }: { letter: Letter; gone: () => void }): JSX
           <span class="sub">
             <span class="mono">
               {letter.stream} · {letter.fields.type ?? "no type"} · {letter.fields.id ?? "no id"}
-            </span>{" "}
+            </span>
+            {" · "}
             <Ago at={typeof letter.at === "number" ? letter.at : Date.parse(letter.at)} />
           </span>
         </summary>

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { now } from "../clock.ts";
-import { ago, exact } from "../format.ts";
+import { ago, exact, sentence } from "../format.ts";
 
 export type Tone = "live" | "good" | "bad" | "warn" | "idle";
 
@@ -111,7 +111,7 @@ export function Failure({ message, retry }: { message: string; retry?: () => voi
   return (
     <div class="failure" role="alert">
       <Dot tone="bad" />
-      <p>{message}</p>
+      <p>{sentence(message)}</p>
       {retry && (
         <button type="button" onClick={retry}>
           Try again

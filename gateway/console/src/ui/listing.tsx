@@ -39,7 +39,7 @@ export function Listing<T extends Row, F extends string>(props: Props<T, F>): JS
   return (
     <>
       <Heading title={props.title}>
-        <p>{collection.phase.value === "live" ? props.lede(all) : collection.phase.value === "loading" ? "Reading…" : ""}</p>
+        <p>{collection.phase.value === "live" ? (all.length > 0 ? props.lede(all) : "None yet") : collection.phase.value === "loading" ? "Reading…" : ""}</p>
       </Heading>
       {collection.phase.value === "failed" && <Failure message={collection.error.value} retry={() => collection.retry()} />}
       {collection.phase.value === "loading" && <Skeleton />}
