@@ -11,6 +11,8 @@ pub mod containers;
 pub mod deployments;
 pub mod native;
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod trials;

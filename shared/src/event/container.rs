@@ -28,7 +28,7 @@ pub fn fold(id: &str, state: Option<State>, event: &Event, recorded: i64) -> Sta
     match event.kind {
         EventKind::ContainerLog => {
             let lines = state.get("lines").and_then(Value::as_u64).unwrap_or(0);
-            state.insert("lines".into(), (lines + 1).into());
+            state.insert("lines".into(), lines.saturating_add(1).into());
         }
         EventKind::ContainerStatus => copy(&mut state, body, &["status", "message"]),
         EventKind::ContainerError => copy(&mut state, body, &["error", "code"]),

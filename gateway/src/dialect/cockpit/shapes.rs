@@ -51,6 +51,7 @@ fn repo(status: &Map<String, Value>) -> Value {
         return Value::Object(status.clone());
     };
     let (ahead, behind) = (count("ahead"), count("behind"));
+    let uncommitted = ["modified", "created", "deleted"].into_iter().map(count);
     let word = match (status.get("isDirty") == Some(&Value::Bool(true)), ahead > 0, behind > 0) {
         (true, _, _) => "dirty",
         (false, true, true) => "diverged",
@@ -65,7 +66,7 @@ fn repo(status: &Map<String, Value>) -> Value {
         "path": path,
         "name": name.unwrap_or(path),
         "status": word,
-        "uncommittedCount": count("modified") + count("created") + count("deleted"),
+        "uncommittedCount": uncommitted.fold(0, u64::saturating_add),
         "aheadCount": ahead,
         "behindCount": behind,
     });
