@@ -80,7 +80,11 @@ async fn viewers_see_everything_once_and_in_order_whatever_breaks() {
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
     assert!(caught_up, "seed {seed}: viewers are still behind");
     let events: u64 = published.iter().map(|(_, last)| last).sum();
-    println!("{events} events, {} histories, no violation", histories.len());
+    println!(
+        "{} faults, {events} events, {} histories, no violation",
+        report.count(),
+        histories.len()
+    );
 }
 
 /// From `FANFARE_CHAOS=SEED[:SECONDS]`.

@@ -27,11 +27,12 @@ pub(super) enum Fault {
     ClientsCut,
     RedisKilled,
     RedisFrozen,
+    RedisFlushed,
     SqlKilled,
     SqlFrozen,
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     Fault::WorkerKilled,
     Fault::WorkerLeaves,
     Fault::WorkerFrozen,
@@ -40,15 +41,30 @@ const FAULTS: [Fault; 10] = [
     Fault::ClientsCut,
     Fault::RedisKilled,
     Fault::RedisFrozen,
+    Fault::RedisFlushed,
     Fault::SqlKilled,
     Fault::SqlFrozen,
 ];
+
+/// FLUSHALL, and what a careful publisher does then, in one step so that nothing comes in between: it
+/// sends its last events once more, with the `event_id` that they had. Entries that Redis had
+/// acknowledged and no worker had recorded are lost without that: nobody else has them.
+const FLUSH: &str = "
+    local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 5000)
+    redis.call('FLUSHALL')
+    for at = #last, 1, -1 do redis.call('XADD', KEYS[1], '*', unpack(last[at][2])) end
+    return #last";
 
 /// How long each fault kept viewers from going on.
 #[derive(Debug, Default)]
 pub(super) struct Report(BTreeMap<Fault, Vec<Duration>>);
 
 impl Report {
+    /// How many faults there were.
+    pub(super) fn count(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
     pub(super) fn add(&mut self, (fault, recovery): (Fault, Duration)) {
         self.0.entry(fault).or_default().push(recovery);
     }
@@ -130,6 +146,10 @@ async fn inflict(cluster: &mut Cluster, fault: Fault, victim: usize, time: Durat
             cluster.redis().freeze();
             sleep(time).await;
             cluster.redis().thaw();
+        }
+        Fault::RedisFlushed => {
+            let stream = format!("{}:tasks", cluster.prefix);
+            block_in_place(|| cluster.redis().cli(&["EVAL", FLUSH, "1", &stream]));
         }
         Fault::SqlKilled => {
             block_in_place(|| cluster.postgres().kill());
