@@ -53,6 +53,7 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
         Ok(auth) => auth,
         Err(problem) => return exit::configuration(&[problem]),
     };
+    allow_open_files();
     let life = Lifecycle::new();
     let started = tokio::select! {
         started = start(role, &config, auth, &life) => started,
@@ -74,6 +75,15 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
         }
     };
     wait_and_drain(gateway, exporter, &config, &life).await
+}
+
+/// Each socket is an open file, and many supervisors start programs with room for 1,024 of them, for
+/// the sake of programs that use `select(2)`: takes what may be had without asking.
+fn allow_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
 }
 
 /// Why a process does not start.

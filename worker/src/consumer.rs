@@ -114,6 +114,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
             Ok(()) => failures = 0,
             Err(Trouble::Lost(source)) => {
                 tracing::warn!(%source, "another worker is the owner now");
+                consumer.worker.metrics.forget(source);
                 return;
             }
             Err(Trouble::Passing(error)) => {
@@ -422,6 +423,7 @@ impl Consumer {
 
     async fn release(self) {
         let row = &self.row;
+        self.worker.metrics.forget(row.source);
         if let Err(error) = self.worker.store.release(row.source, row.fence, row.published).await {
             tracing::debug!(source = %row.source, %error, "the lease runs out by itself");
         }

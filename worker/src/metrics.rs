@@ -5,6 +5,7 @@ use prometheus::{
 };
 use shared::{
     event::EventKind,
+    source::Source,
     store::{Batch, Committed, Outcome, Verdict},
     telemetry::LATENCY_BUCKETS_SECONDS,
     trace::Context,
@@ -81,6 +82,15 @@ impl Metrics {
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,
         })
+    }
+
+    /// Says nothing more of a source that another worker has now: its figures are that one's.
+    pub fn forget(&self, source: Source) {
+        let source = source.to_string();
+        // One that was never observed is not there, which is what is wanted.
+        let _absent = self.lag_entries.remove_label_values(&[&source]);
+        let _absent = self.lag_seconds.remove_label_values(&[&source]);
+        let _absent = self.unpublished.remove_label_values(&[&source]);
     }
 
     /// Counts what became of the entries of a batch, and tells of those that are dead.

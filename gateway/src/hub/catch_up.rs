@@ -84,6 +84,7 @@ pub fn resume(
     position: Position,
     lost: Option<Cause>,
 ) {
+    hub.metrics.catchups.with_label_values(&["resume"]).inc();
     room.lock().behind += 1;
     start(hub, room, listener, position, false, lost);
 }
