@@ -29,6 +29,6 @@ test("the console shows them: every operation and every frame", async (t) => {
   for (const path of Object.keys(paths)) assert.ok(shown.includes(path), `${path} is missing`);
   for (const frame of ["subscribe", "welcome", "gap", "bye"]) assert.ok(shown.includes(frame), `${frame} is missing`);
   await page.locator("summary", { hasText: "/v1/publish" }).click();
-  await page.locator(".told", { hasText: "event_id" }).waitFor();
+  for (const field of ["event_id", "lease_ms", "traceparent"]) await page.locator(".told .fields code", { hasText: field }).first().waitFor();
   assert.deepEqual(page.complaints, []);
 });

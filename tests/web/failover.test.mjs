@@ -110,3 +110,23 @@ test("where WebSockets are blocked, a page follows by server-sent events, also p
   await page.locator(".facts", { hasText: "success" }).waitFor();
   assert.deepEqual(await logLines(page), Array.from({ length: 6 }, (_, n) => `line ${n + 1}`));
 });
+
+test("in Node, where there is no WebSocket, the client follows by server-sent events, also past a kill", async (t) => {
+  const server = await start(t);
+  const source = await (await fetch(`${server.url}/sdk.js`)).text();
+  const { Fanfare } = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
+  const { token } = await (await fetch(`${server.url}/console/session`)).json();
+  const fanfare = new Fanfare(server.url, { token, transport: "sse", minReconnectDelay: 50, maxReconnectDelay: 500 });
+  t.after(() => fanfare.close());
+  const deployment = fanfare.subscribe(`deployment:${id}`);
+  const seen = [];
+  deployment.on("event", ({ data }) => seen.push(...data.lines));
+  await until(() => deployment.active);
+  for (let n = 1; n <= 3; n++) await publish(server.url, line(n));
+  await until(() => seen.length === 3);
+  await server.kill();
+  const again = await start(t, { port: server.port, home: server.home });
+  for (let n = 4; n <= 6; n++) await publish(again.url, line(n));
+  await until(() => seen.length >= 6);
+  assert.deepEqual(seen, Array.from({ length: 6 }, (_, n) => `line ${n + 1}`));
+});

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { type EventFrame, fold } from "fanfare";
-import { oncePerFrame } from "./clock.ts";
+import { CALM_MS, oncePerFrame } from "./clock.ts";
 import { api, client, HttpError } from "./gateway.ts";
 
 export interface Row {
@@ -86,7 +86,7 @@ export class Collection<T extends Row> {
   readonly #map = new Map<string, T>();
   readonly #version = signal(0);
   readonly #plan: Plan<T>;
-  readonly #changed = oncePerFrame(() => this.#version.value++);
+  readonly #changed = oncePerFrame(() => this.#version.value++, CALM_MS);
   #started = false;
 
   constructor(plan: Plan<T>) {
@@ -259,7 +259,7 @@ export function startCollections(): void {
   const flush = oncePerFrame(() => {
     lately.value = [...buffer.reverse(), ...lately.value].slice(0, LATELY_MAX);
     buffer = [];
-  });
+  }, CALM_MS);
   for (const channel of ["deployments", "tasks", "agents", "repos", "alerts", "broadcast"]) {
     const feed = client.subscribe<string>(channel, { tail: 8 });
     feed.on("error", () => {}); // Said by the collection of the same feed.

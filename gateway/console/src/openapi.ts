@@ -130,8 +130,9 @@ export function inside(from: Source, schema: Schema | undefined): Schema | null 
     const fields = parts.map(({ properties }) => properties ?? {});
     return parts.length > 0 ? { properties: Object.assign({}, ...fields), required: parts.flatMap(({ required }) => required ?? []) } : null;
   }
-  const choices = (found.oneOf ?? found.anyOf ?? []).map((choice) => inside(from, choice)).filter((choice) => choice !== null);
-  return choices.length === 1 ? (choices[0] ?? null) : null;
+  // One of a kind or an array of it is still that kind.
+  const choices = new Set((found.oneOf ?? found.anyOf ?? []).map((choice) => inside(from, choice)).filter((choice) => choice !== null));
+  return choices.size === 1 ? ([...choices][0] ?? null) : null;
 }
 
 /** A command that asks for it: everything that must be there, in capitals. */

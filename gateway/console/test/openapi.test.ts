@@ -33,6 +33,8 @@ it("says a schema in a few words and finds its fields", () => {
   expect(words({ type: ["string", "null"] })).toBe("string or null");
   expect(words({ type: "array", items: { $ref: "#/components/schemas/Node" } })).toBe("array of Node");
   expect(words({ oneOf: [{ const: "a" }, { type: "integer" }] })).toBe('"a" | integer');
+  const node = { $ref: "#/components/schemas/Node" };
+  expect(inside(document, { oneOf: [node, { type: "array", items: node }] })).toBe(document.components?.schemas?.Node);
   expect(Object.keys(inside(document, { type: "array", items: { $ref: "#/components/schemas/Node" } })?.properties ?? {})).toEqual(["next"]);
 });
 

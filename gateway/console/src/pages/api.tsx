@@ -125,6 +125,10 @@ function OperationView({ from, one }: { from: Document; one: Operation }): JSX.E
 /** Everything about one operation; made when somebody asks. */
 function Told({ from, one }: { from: Document; one: Operation }): JSX.Element {
   const parameters = (one.parameters ?? []).map((parameter) => resolve(from, parameter));
+  const answers = Object.entries(one.responses ?? {}).map(([status, response]) => [status, resolve(from, response)] as const);
+  const good = answers.filter(([status]) => status < "4");
+  // Refusals look alike: their body is shown once.
+  const bad = answers.filter(([status]) => status >= "4");
   return (
     <div class="told">
       <Prose text={one.description} />
@@ -146,14 +150,30 @@ function Told({ from, one }: { from: Document; one: Operation }): JSX.Element {
           <Content from={from} body={resolve(from, one.requestBody)} />
         </>
       )}
-      {Object.entries(one.responses ?? {}).map(([status, response]) => (
+      {good.map(([status, response]) => (
         <section key={status}>
           <h3>
-            <span class="mono">{status}</span> <Inline text={resolve(from, response).description ?? ""} />
+            <span class="mono">{status}</span> <Inline text={response.description ?? ""} />
           </h3>
-          <Content from={from} body={{ ...resolve(from, response), description: "" }} />
+          <Content from={from} body={{ ...response, description: "" }} />
         </section>
       ))}
+      {bad.length > 0 && (
+        <>
+          <h3>Refusals</h3>
+          <ul class="plain fields">
+            {bad.map(([status, { description = "" }]) => (
+              <li key={status}>
+                <code>{status}</code>{" "}
+                <span class="muted">
+                  <Inline text={description} />
+                </span>
+              </li>
+            ))}
+          </ul>
+          {bad[0] && <Content from={from} body={{ ...bad[0][1], description: "" }} />}
+        </>
+      )}
       <h3>By hand</h3>
       <pre tabIndex={0}>{curl(one, location.origin)}</pre>
     </div>

@@ -3,7 +3,7 @@
 import { type Signal, signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { type Item, type Json, type Publication, Subscription } from "fanfare";
-import { oncePerFrame } from "../clock.ts";
+import { CALM_MS, oncePerFrame } from "../clock.ts";
 import { count, plural, time } from "../format.ts";
 import { client } from "../gateway.ts";
 import { Dot, Failure, Heading } from "../ui/bits.tsx";
@@ -25,7 +25,7 @@ class Ear {
   readonly #flush = oncePerFrame(() => {
     this.count.value = this.#keys;
     if (!this.paused.value) this.show();
-  });
+  }, CALM_MS);
 
   constructor(
     readonly channel: string,

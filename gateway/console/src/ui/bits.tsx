@@ -72,7 +72,7 @@ export function Progress({ value, status, label, large }: { value: number; statu
       aria-valuemin={0}
       aria-valuemax={100}
     >
-      <div style={{ width: `${percent}%` }} />
+      <div style={{ transform: `scaleX(${percent / 100})` }} />
     </div>
   );
 }
