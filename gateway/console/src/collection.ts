@@ -94,20 +94,27 @@ export class Collection<T extends Row> {
     this.rows = computed(() => (this.#version.value, [...this.#map.values()].reverse()));
   }
 
-  /** Follows the feed, then reads the first page; events in between are folded onto it. */
+  /**
+   * Reads the first page at once, and again when the feed is followed: what happened in between is
+   * in no event. Events that come while a page is read are folded onto it.
+   */
   start(): void {
     if (this.#started) return;
     this.#started = true;
-    let early: EventFrame[] | null = [];
+    let reading = 0;
+    let early: EventFrame[] = [];
     const feed = client.subscribe<string>(this.#plan.channel, { tail: this.#plan.tail });
     const read = async (): Promise<void> => {
-      early ??= [];
+      reading += 1;
       await this.#read();
+      reading -= 1;
+      if (reading > 0) return;
       for (const event of early) this.#apply(event);
-      early = null;
+      early = [];
     };
-    feed.on("event", (event) => (early ? early.push(event) : this.#apply(event)));
+    feed.on("event", (event) => void (reading > 0 ? early.push(event) : this.#apply(event)));
     feed.on("error", (error) => this.#fail(error.message));
+    feed.on("subscribed", ({ recovered }) => void (recovered || read()));
     feed.on("gap", () => void read());
     void read();
   }
