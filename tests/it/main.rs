@@ -20,6 +20,7 @@ mod deviations;
 mod dialogues;
 mod embedded;
 mod event_streams;
+mod failover;
 mod heartbeats;
 mod ingest;
 mod leases;

@@ -1,9 +1,9 @@
 //! Primaries that become replicas, and Sentinels that say who is who.
 
-use std::{fmt::Write as _, process::Command, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use services::{Process, Redis, Scratch, Signal, free_port};
+use services::{Redis, Sentinels};
 use shared::{
     broker::{BrokerError, Topic},
     entry::EntryId,
@@ -44,57 +44,12 @@ async fn a_primary_that_becomes_a_replica_is_left_until_it_is_one_again() {
     bench.finish().await;
 }
 
-/// Sentinels over a primary called `main`, quick to judge.
-struct Sentinels {
-    processes: Vec<Process>,
-    ports: Vec<u16>,
-    _scratch: Vec<Scratch>,
-}
-
-impl Sentinels {
-    fn watch(primary: &Redis, count: usize) -> Self {
-        let mut sentinels = Self { processes: Vec::new(), ports: Vec::new(), _scratch: Vec::new() };
-        for _ in 0..count {
-            let (port, scratch) = (free_port(), Scratch::new("sentinel"));
-            let mut config = format!("port {port}\nbind 127.0.0.1\n");
-            writeln!(config, "sentinel monitor main 127.0.0.1 {} 2", primary.port()).unwrap();
-            config += "sentinel down-after-milliseconds main 500\n";
-            config += "sentinel failover-timeout main 3000\n";
-            let path = scratch.path().join("sentinel.conf");
-            std::fs::write(&path, config).unwrap();
-            let mut command = Command::new("/usr/bin/redis-sentinel");
-            command.arg(&path).current_dir(scratch.path());
-            let log = scratch.path().join("log");
-            sentinels.processes.push(Process::spawn("sentinel", &command, &log, Signal::Kill));
-            sentinels.ports.push(port);
-            sentinels._scratch.push(scratch);
-        }
-        sentinels
-    }
-
-    fn url(&self) -> String {
-        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        // The first one is dead: the others are asked as well.
-        format!("redis+sentinel://127.0.0.1:{},{}?master=main", free_port(), hosts.join(","))
-    }
-
-    /// Waits until they know each other and the replica.
-    async fn settle(&self) {
-        for process in &self.processes {
-            let knows = |word: &str, count| process.log().matches(word).count() >= count;
-            while !knows("+sentinel ", self.ports.len() - 1) || !knows("+slave ", 1) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_fail_over_everything_follows_the_sentinels_to_the_new_primary() {
     let primary = Redis::start();
     let replica = Redis::options().replica_of(&primary).start();
     let sentinels = Sentinels::watch(&primary, 3);
-    sentinels.settle().await;
+    sentinels.settle();
     let bench = Bench::on(&sentinels.url()).await;
     let (subscriber, recorder) = bench.subscriber("n1").await;
     let tasks = channel("tasks");

@@ -20,6 +20,7 @@ mod program;
 mod proxy;
 mod redis;
 mod scratch;
+mod sentinels;
 mod watchdog;
 
 pub use nginx::Nginx;
@@ -30,3 +31,4 @@ pub use process::{Process, Signal};
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisOptions};
 pub use scratch::{Scratch, unique};
+pub use sentinels::Sentinels;
