@@ -29,6 +29,7 @@ pub(crate) struct Plan {
     workers: usize,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
+    disk: Option<&'static str>,
     settings: Vec<(String, String)>,
 }
 
@@ -51,6 +52,12 @@ impl Plan {
         self
     }
 
+    /// On a disk of this size (`16m`), one for each node; see [`Node::disk`].
+    pub(crate) fn disk(mut self, size: &'static str) -> Self {
+        self.disk = Some(size);
+        self
+    }
+
     /// Starts everything and waits until each node says that it is ready.
     pub(crate) async fn start(self) -> Cluster {
         let mut cluster = Cluster {
@@ -62,6 +69,7 @@ impl Plan {
             http: Http::new(),
             redis: self.redis,
             postgres: self.postgres,
+            disk: self.disk,
             scratch: Scratch::new("it"),
         };
         if !self.embedded {
@@ -95,6 +103,7 @@ pub(crate) struct Cluster {
     pub(crate) http: Http,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
+    disk: Option<&'static str>,
     scratch: Scratch,
 }
 
@@ -133,7 +142,7 @@ impl Cluster {
     ) -> Node {
         let own = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings: Vec<_> = self.settings.iter().cloned().chain(own).collect();
-        Node::start(role, number, &settings, self.scratch.path())
+        Node::start(role, number, &settings, self.scratch.path(), self.disk)
     }
 
     /// A page of a channel's archive, by the first gateway.

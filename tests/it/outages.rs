@@ -1,5 +1,8 @@
 //! Redis or SQL away: sockets stay, nothing recorded is lost, everything catches up by itself.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -151,4 +154,50 @@ async fn livez_never_asks_a_service() {
     }
     cluster.redis().thaw();
     cluster.postgres().thaw();
+}
+
+/// Fills a disk to the last byte; removing the file makes room again.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("filler");
+    let mut file = File::create(&path).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![0; size]).is_ok() {}
+    }
+    path
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_or_delays_and_loses_nothing_that_was_accepted() {
+    let cluster = Cluster::embedded().disk("24m").start().await;
+    let filler = fill(&cluster.gateways[0].disk());
+    let padding = "x".repeat(100_000);
+    let publish = async |n: u64| {
+        let data = json!({"n": n, "padding": padding});
+        let event = json!({"stream": "tasks", "type": "task_update", "id": "t", "event_id": n.to_string(), "data": data});
+        let answer = cluster.post("/v1/publish", &event).await;
+        assert!(matches!(answer.status, 200 | 202 | 503 | 504), "{answer:?}");
+        answer.status
+    };
+    // The write-ahead log may have some room left.
+    let mut n = 1;
+    while publish(n).await == 200 {
+        n += 1;
+        assert!(n < 200, "the disk is not full");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !cluster.gateways[0].log().contains("disk is full") {
+        assert!(Instant::now() < deadline, "nobody says what is wrong");
+        sleep(Duration::from_millis(50)).await;
+    }
+    cluster.get("/readyz").await.expect(200);
+    std::fs::remove_file(filler).unwrap();
+    // Whatever was answered, the same event_id makes sending again harmless.
+    for n in n..=n + 3 {
+        while publish(n).await != 200 {
+            assert!(Instant::now() < deadline + PATIENCE, "it does not go on");
+        }
+    }
+    let numbers = cluster.archive_numbers("task:t").await;
+    let wanted: Vec<_> = (1..=n + 3).map(|number| (number, number)).collect();
+    assert_eq!(numbers, wanted);
 }

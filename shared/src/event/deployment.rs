@@ -17,7 +17,7 @@ pub(super) fn validate(kind: &EventKind, body: &State) -> Result<(), Rejection> 
 }
 
 /// A log event has `lines`, an array of texts, or `message`, a text.
-pub(super) fn require_lines(body: &State) -> Result<(), Rejection> {
+fn require_lines(body: &State) -> Result<(), Rejection> {
     match (body.get("lines"), body.get("message")) {
         (Some(Value::Array(lines)), _) => match lines.iter().position(|line| !line.is_string()) {
             Some(at) => Err(Rejection::new(format!("data.lines.{at}"), "must be a text")),

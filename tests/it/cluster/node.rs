@@ -19,6 +19,7 @@ const END: Duration = Duration::from_secs(40);
 pub(crate) struct Node {
     name: String,
     port: u16,
+    home: PathBuf,
     command: Command,
     log: PathBuf,
     process: Process,
@@ -31,6 +32,7 @@ impl Node {
         number: usize,
         settings: &[(String, String)],
         folder: &Path,
+        disk: Option<&str>,
     ) -> Self {
         let name = format!("{role}-{number}");
         let port = free_port();
@@ -46,9 +48,12 @@ impl Node {
             command.arg(role);
         }
         command.envs(settings.iter().map(|(name, value)| (name, value)));
+        if let Some(size) = disk {
+            command = on_a_disk_of_its_own(&command, size);
+        }
         let log = folder.join(format!("{name}.log"));
         let process = Process::spawn(&name, &command, &log, Signal::Kill);
-        Self { name, port, command, log, process }
+        Self { name, port, home, command, log, process }
     }
 
     /// Waits until `/readyz` says 200.
@@ -76,6 +81,12 @@ impl Node {
     /// `http://` and its address, before `path`.
     pub(crate) fn http(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Its directory as it sees it, with the disk of [`Plan::disk`](super::Plan::disk).
+    pub(crate) fn disk(&self) -> PathBuf {
+        let inside = self.home.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(self.process.pid().to_string()).join("root").join(inside)
     }
 
     /// What it has written, over all its lives.
@@ -123,6 +134,23 @@ impl Drop for Node {
             eprintln!("---- {} said:\n{}", self.name, last_lines(&self.log()));
         }
     }
+}
+
+/// The same, with a file system of this size at its directory, which nobody else sees and which ends
+/// with the process. Needs root, or a kernel that lets everybody make name spaces.
+fn on_a_disk_of_its_own(command: &Command, size: &str) -> Command {
+    const MOUNT: &str = r#"mount -t tmpfs -o "size=$0" disk "$PWD" && cd "$PWD" && exec "$@""#;
+    let mut outer = Command::new("unshare");
+    outer.args(["--mount", "--map-root-user", "sh", "-c", MOUNT, size]);
+    outer.arg(command.get_program()).args(command.get_args());
+    outer.current_dir(command.get_current_dir().expect("a node has a directory"));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 fn last_lines(log: &str) -> String {
