@@ -114,6 +114,8 @@ fn roomy(plan: Plan) -> Plan {
         .set("COCKPIT_STALE_MS", "1200000")
         .set("CLOUD_AGENTS_PING_MS", "600000")
         .set("CLOUD_AGENTS_TIMEOUT_MS", "1200000")
+        .set("HEARTBEAT_INTERVAL", "600000")
+        .set("SESSION_TIMEOUT", "1200000")
 }
 
 /// Something for each deployment, user and container, and one task and one party for all.
