@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { availableParallelism, loadavg } from "node:os";
 import { test } from "node:test";
 import { open, violations } from "./browser.mjs";
 import { publish, start, startRedis } from "./fanfare.mjs";
@@ -83,22 +84,31 @@ test("what happened before the page was connected is on it all the same", async 
 /** One frame of sixty a second; browsers tell the time in tenths, so a difference may be off by one. */
 const FRAME_MS = 16.7 + 0.1 + 1e-6;
 
-/**
- * Drags the log up and down by so many pixels a frame; how long 95 % of the frames took at most. In
- * the page.
- */
-async function scroll(pixels) {
+const FRAMES = 240;
+
+/** Drags the log up and down, 40 rows a frame; how long 95 % of the frames took at most. In the page. */
+async function scroll(frames) {
   const box = document.querySelector(".log-rows");
   const frame = () => new Promise(requestAnimationFrame);
   const times = [];
   let last = await frame();
-  for (let n = 0; n < 240; n++) {
-    box.scrollTop = (n * pixels) % (box.scrollHeight - box.clientHeight);
+  for (let n = 0; n < frames; n++) {
+    box.scrollTop = (n * 853) % (box.scrollHeight - box.clientHeight);
     const now = await frame();
     times.push(now - last);
     last = now;
   }
   return times.sort((a, b) => a - b)[Math.floor(times.length * 0.95)];
+}
+
+/** The processor's time that the page's own thread has taken so far, ms. */
+async function thread(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  return async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration").value * 1000;
+  };
 }
 
 test("ten thousand lines scroll smoothly, are searched and coloured", async (t) => {
@@ -112,12 +122,15 @@ test("ten thousand lines scroll smoothly, are searched and coloured", async (t) 
   const rows = await page.locator(".log-rows li").count();
   assert.ok(rows < 120, `${rows} rows in the page`);
   assert.equal(await page.locator(".log-rows .fg-6").first().textContent(), "line");
-  // The best of three rounds; on a machine that is too busy for a page at rest, no worse than that.
+  const spent = await thread(page);
+  const before = await spent();
   const rounds = [];
-  for (let round = 0; round < 3 && !(rounds.at(-1) <= FRAME_MS); round++) rounds.push(await page.evaluate(scroll, 853));
-  const rest = await page.evaluate(scroll, 0);
-  t.diagnostic(`95 % of the frames within ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms; at rest ${rest.toFixed(1)} ms`);
-  assert.ok(Math.min(...rounds) <= Math.max(FRAME_MS, rest), "scrolling is not smooth");
+  for (let round = 0; round < 3 && !(rounds.at(-1) <= FRAME_MS); round++) rounds.push(await page.evaluate(scroll, FRAMES));
+  const work = ((await spent()) - before) / (FRAMES * rounds.length);
+  t.diagnostic(`95 % of the frames within ${rounds.map((ms) => ms.toFixed(1)).join(", ")} ms; ${work.toFixed(1)} ms of work each`);
+  assert.ok(work < FRAME_MS / 2, "a frame is too much work");
+  // Where others have more to do than there are processors, frames are late whatever is in them.
+  if (loadavg()[0] <= availableParallelism()) assert.ok(Math.min(...rounds) <= FRAME_MS, "scrolling is not smooth");
   await page.keyboard.press("/");
   await page.keyboard.type("line 4321");
   await page.locator(".hits", { hasText: "1 of 1" }).waitFor();
