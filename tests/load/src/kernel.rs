@@ -57,6 +57,11 @@ pub(crate) fn settled_pss_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(lowest)
 }
 
+/// Files that a process holds open, sockets among them.
+pub(crate) fn open_files(pid: u32) -> anyhow::Result<usize> {
+    Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 /// Kernel memory of a server's open connections, in bytes: what waits to be sent, by the port
 /// of the peer.
 pub(crate) fn send_memory(port: u16) -> anyhow::Result<HashMap<u16, u64>> {

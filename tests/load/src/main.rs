@@ -17,6 +17,7 @@ mod rate;
 mod report;
 mod resp;
 mod slow;
+mod soak;
 mod tally;
 mod wire;
 
@@ -54,6 +55,8 @@ enum What {
     Slow,
     /// Everything above.
     All,
+    /// Crowds that come and go for `--minutes`: whether memory and open files grow.
+    Soak,
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +67,9 @@ struct Options {
     /// How often everything is measured; the median counts [default: 3, quick: 1].
     #[arg(long, global = true)]
     repeat: Option<usize>,
+    /// How long a soak takes.
+    #[arg(long, global = true, default_value_t = 30)]
+    minutes: u64,
     /// JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -147,6 +153,9 @@ fn main() -> anyhow::Result<()> {
 fn measure(what: What, options: &Options, report: &mut Report) -> anyhow::Result<()> {
     if options.peer.is_some() {
         return fanout::run_peer(options, report);
+    }
+    if what == What::Soak {
+        return soak::run(options, report);
     }
     let wants = |part| what == part || what == What::All;
     type Part = fn(&Options, &mut Report) -> anyhow::Result<()>;
