@@ -4,7 +4,7 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Fanfare } from "../src/index.ts";
-import { FanfareProvider, useConnectionState, useDeployment, useLogs } from "../src/react.ts";
+import { FanfareProvider, useChannel, useConnectionState, useDeployment, useLogs, usePresence, useTask } from "../src/react.ts";
 import { Gateway } from "./gateway.ts";
 
 (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
@@ -48,4 +48,29 @@ it("a page follows a deployment through a lost connection, and another deploymen
   await act(async () => root.render(h(FanfareProvider, { client }, h(Page, { id: "d2" }))));
   node.publish("deployment:d2", "deployment_update", { progress: 7 });
   await shows("connected subscribed 7");
+});
+
+const Team: FunctionComponent<{ enabled: boolean; heard: string[] }> = ({ enabled, heard }) => {
+  const { state } = useTask("t1");
+  const { status, event } = useChannel("alerts", { enabled, onEvent: ({ data }) => void heard.push(String(data.title)) });
+  const { users, set } = usePresence();
+  return h("p", { onClick: () => set("busy") }, [state?.status, status, event?.id, JSON.stringify(users)].join(" "));
+};
+
+it("a page shows a task, a feed while it is wanted, and who is there", async () => {
+  const heard: string[] = [];
+  const show = (enabled: boolean): Promise<void> => act(async () => root.render(h(FanfareProvider, { client }, h(Team, { enabled, heard }))));
+  await show(true);
+  await shows(" subscribed  {}");
+  node.publish("task:t1", "task_created", { title: "Review" });
+  node.publish("alerts", "alert", { title: "Disk", severity: "warning" });
+  document.querySelector("p")?.click();
+  await shows('pending subscribed  {"u":"busy"}');
+  expect(heard).toEqual(["Disk"]);
+  await show(false);
+  await shows('pending idle  {"u":"busy"}');
+  node.publish("alerts", "alert", { title: "Nobody hears this" });
+  node.publish("task:t1", "task_result", {});
+  await shows('completed idle  {"u":"busy"}');
+  expect(heard).toEqual(["Disk"]);
 });
