@@ -42,7 +42,7 @@ impl Hub {
                     && inner.fresh_at.is_some_and(|fresh| now.duration_since(fresh) >= INTERVAL)
             });
             if self.is_trusted() {
-                self.compare(silent.collect(), false).await;
+                self.compare(silent.collect()).await;
             } else {
                 // Deaf: SQL answers for everything that has listeners.
                 self.compare_with_store(silent.collect()).await;
@@ -53,10 +53,15 @@ impl Hub {
         }
     }
 
-    /// Compares every channel: the subscriber has a new connection.
+    /// Compares every channel: the subscriber has a new connection. What SQL said before counts no
+    /// more, so a channel without a head is asked about until SQL has answered.
     pub(crate) async fn compare_all(self: &Arc<Self>) {
         self.read_sources().await;
-        self.compare(self.rooms(), true).await;
+        let rooms = self.rooms();
+        for room in &rooms {
+            room.lock().asked_store_at = None;
+        }
+        self.compare(rooms).await;
     }
 
     /// Reads generations from the sources' rows: a head of another generation proves nothing.
@@ -76,7 +81,7 @@ impl Hub {
         }
     }
 
-    async fn compare(self: &Arc<Self>, rooms: Vec<Arc<Room>>, now: bool) {
+    async fn compare(self: &Arc<Self>, rooms: Vec<Arc<Room>>) {
         let mut unknown = Vec::new();
         for chunk in rooms.chunks(HEADS_AT_ONCE) {
             let wanted: Vec<(Channel, Source)> = chunk
@@ -112,7 +117,7 @@ impl Hub {
         }
         let due = |room: &Arc<Room>| {
             let asked = room.lock().asked_store_at;
-            now || asked.is_none_or(|asked| asked.elapsed() > STORE_INTERVAL)
+            asked.is_none_or(|asked| asked.elapsed() > STORE_INTERVAL)
         };
         self.compare_with_store(unknown.into_iter().filter(due).collect()).await;
     }
