@@ -1,0 +1,113 @@
+//! The real store, and the weather in front of a gateway's reads, which are counted.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use shared::{
+    broker::NodeId,
+    channel::Channel,
+    entry::EntryId,
+    event::{
+        State,
+        state::{Entity, EntityKind},
+    },
+    position::{Epoch, Offsets, Position},
+    publication::Publication,
+    source::Source,
+    store::{
+        Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow,
+        Store, StoreError, Traced,
+    },
+};
+
+use crate::weather::Weather;
+
+/// A store that refuses to be read now and then.
+pub(crate) struct WatchedStore {
+    inner: Arc<dyn Store>,
+    weather: Arc<Weather>,
+    /// How often channels were read: snapshots, positions and pages.
+    reads: AtomicUsize,
+}
+
+impl WatchedStore {
+    pub(crate) fn new(inner: Arc<dyn Store>, weather: Arc<Weather>) -> Self {
+        Self { inner, weather, reads: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    fn read(&self) -> Result<(), StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.weather.store()
+    }
+}
+
+macro_rules! store {
+    (
+        read { $($read:ident($($asked:ident: $what:ty),*) -> $found:ty;)* }
+        hand_through { $($name:ident($($given:ident: $kind:ty),*) -> $answer:ty;)* }
+    ) => {
+        #[async_trait]
+        impl Store for WatchedStore {
+            fn epoch(&self) -> Epoch {
+                self.inner.epoch()
+            }
+
+            $(async fn $read(&self, $($asked: $what),*) -> Result<$found, StoreError> {
+                self.read()?;
+                self.inner.$read($($asked),*).await
+            })*
+
+            $(async fn $name(&self, $($given: $kind),*) -> Result<$answer, StoreError> {
+                self.inner.$name($($given),*).await
+            })*
+        }
+    };
+}
+
+store! {
+    read {
+        snapshot(channel: &Channel) -> Snapshot;
+        positions(channels: &[Channel]) -> Vec<Position>;
+        page(channel: &Channel, after: &Offsets, limit: usize, bytes_max: usize) -> Page;
+        page_back(channel: &Channel, before: Option<&Offsets>, limit: usize, bytes: usize) -> Page;
+    }
+    hand_through {
+        migrate() -> ();
+        check() -> ();
+        sources(wanted: &[Source]) -> Vec<SourceRow>;
+        heartbeat(worker: &NodeId, lease: Duration) -> u32;
+        farewell(worker: &NodeId) -> ();
+        claim(source: Source, owner: &NodeId, lease: Duration) -> Option<SourceRow>;
+        renew(source: Source, fence: u64, published: u64, lease: Duration) -> ();
+        attempt(source: Source, fence: u64) -> u32;
+        release(source: Source, fence: u64, published: u64) -> ();
+        regenerate(
+            source: Source, fence: u64, generation: u64, replid: &str, cursor: EntryId
+        ) -> SourceRow;
+        record(source: Source, fence: u64, batch: &Batch, state_bytes_max: usize) -> Committed;
+        unpublished(source: Source, after_seq: u64, events_max: usize) -> Vec<Publication>;
+        entity(entity: &Entity) -> Option<State>;
+        entities(kind: EntityKind, filter: &EntityFilter) -> Vec<Listed>;
+        lapsed(
+            source: Source, read_to_end: Duration, reachable: Duration, limit: usize
+        ) -> Vec<Lapsed>;
+        trace(entry: &str) -> Option<Traced>;
+        dead_letters(source: Option<Source>, before: Option<i64>, limit: usize) -> Vec<DeadLetter>;
+        dead_letter(id: i64) -> Option<DeadLetter>;
+        drop_dead_letter(id: i64) -> bool;
+        deny(user: &str, time: Duration) -> i64;
+        admit(user: &str) -> bool;
+        denied() -> Vec<(String, i64)>;
+        retain(archive: Duration, state: Duration) -> bool;
+    }
+}
