@@ -29,6 +29,7 @@ mod network;
 mod operators;
 mod outages;
 mod resume;
+mod rolling;
 mod rules;
 mod seed_clients;
 mod settings;

@@ -11,6 +11,7 @@
 //! Whatever runs here was made known to a watchdog first (see [`Process`]), so nothing is
 //! left over when the tests panic, are interrupted or are killed.
 
+mod haproxy;
 mod nginx;
 mod patience;
 mod port;
@@ -23,6 +24,7 @@ mod scratch;
 mod sentinels;
 mod watchdog;
 
+pub use haproxy::HaProxy;
 pub use nginx::Nginx;
 pub use patience::{eventually, pause};
 pub use port::free_port;
