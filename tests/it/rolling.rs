@@ -2,8 +2,8 @@
 //! and no node is stormed.
 //!
 //! ```sh
-//! cargo test --features failpoints --test it rolling                                       # 300 clients
-//! FANFARE_ROLLING=5000 cargo test --test it rolling -- --nocapture   # as many as a node may have
+//! cargo test --features failpoints --test it rolling                  # 300 clients
+//! FANFARE_ROLLING=5000 cargo test --features failpoints --test it rolling -- --nocapture
 //! ```
 
 use std::collections::BTreeMap;
