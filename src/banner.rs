@@ -41,7 +41,7 @@ pub(crate) fn show(config: &Config, addresses: &Addresses, auth: &Authenticator)
         row("Token", &token);
     }
     eprintln!("\n  Try it, in another terminal:\n");
-    eprintln!("    npx wscat -c 'ws://{address}/?deploymentId=demo'");
+    eprintln!("    npx -y wscat@6 -c 'ws://{address}/?deploymentId=demo'");
     eprintln!("    fanfare watch deployment:demo      # or: cargo run -- watch deployment:demo");
     eprintln!(
         "    curl -X POST http://{address}/test/deploy -H 'Content-Type: application/json' \
