@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
@@ -30,6 +30,13 @@ use crate::{
 };
 
 const EPOCH: Statement = both("SELECT value FROM epoch");
+
+/// How long processes that start together try to migrate. SQLite answers "locked" at once, without
+/// waiting, to all but one of those that turn a new file's journal into a write-ahead log.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A database of either engine.
 pub(super) struct Database {
@@ -84,8 +91,17 @@ impl Database {
 #[async_trait]
 impl Store for Database {
     async fn migrate(&self) -> Result<(), StoreError> {
-        self.engine.migrate().await?;
-        self.check().await
+        let deadline = Instant::now() + MIGRATION_PATIENCE;
+        loop {
+            let migrated = match self.engine.migrate().await {
+                Ok(()) => self.check().await,
+                Err(error) => Err(error),
+            };
+            match migrated {
+                Err(StoreError::Conflict(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                done => return done,
+            }
+        }
     }
 
     fn epoch(&self) -> Epoch {
