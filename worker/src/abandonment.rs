@@ -17,37 +17,42 @@ use tokio::time::{Duration, Instant};
 
 use crate::projection;
 
-/// How often the owner of a source looks for leases that ran out.
-const INTERVAL: Duration = Duration::from_millis(500);
-
 /// The most endings of one batch.
 pub const ENDINGS_MAX: usize = 500;
 
-/// When to look next, and since when producers can be heard.
+/// How far the stream was read when, and since when producers can be heard.
+///
+/// How much a read brings says nothing of what is left: it is bounded in bytes as well, and ends
+/// early at a stop. So the stream is asked for its newest entry, and is read to its end as of that
+/// moment once the cursor is there.
 #[derive(Debug)]
 pub struct Watch {
     heard_since: Instant,
-    next: Instant,
+    /// When the stream was asked, and its newest entry then; none when that was read.
+    newest: Option<(Instant, EntryId)>,
 }
 
 impl Watch {
     /// Nothing counts that was before now.
     pub fn new(now: Instant) -> Self {
-        Self { heard_since: now, next: now + INTERVAL }
+        Self { heard_since: now, newest: None }
     }
 
     /// Something between the producers and the record was broken until now.
     pub fn interrupted(&mut self) {
-        self.heard_since = Instant::now();
+        *self = Self::new(Instant::now());
     }
 
-    /// For how long producers could be heard, when it is time to look.
-    pub fn due(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        (now >= self.next).then(|| {
-            self.next = now + INTERVAL;
-            now - self.heard_since
-        })
+    /// The newest entry of the stream, which was asked for at `at`.
+    pub fn newest(&mut self, at: Instant, entry: EntryId) {
+        self.newest.get_or_insert((at, entry));
+    }
+
+    /// When the stream was asked for the entry that is read by now, and for how long producers could
+    /// be heard until then; once for each.
+    pub fn read_to(&mut self, cursor: EntryId) -> Option<(Instant, Duration)> {
+        let (at, _) = self.newest.take_if(|(_, newest)| *newest <= cursor)?;
+        Some((at, at.saturating_duration_since(self.heard_since)))
     }
 }
 
@@ -84,6 +89,23 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn nobody_is_silent_while_an_entry_of_then_is_unread() {
+        let entry = |ms| EntryId { ms, number: 0 };
+        let began = Instant::now();
+        let mut watch = Watch::new(began);
+        assert_eq!(watch.read_to(entry(9)), None);
+        watch.newest(began + Duration::from_secs(2), entry(5));
+        watch.newest(began + Duration::from_secs(3), entry(7));
+        assert_eq!(watch.read_to(entry(4)), None);
+        let at = began + Duration::from_secs(2);
+        assert_eq!(watch.read_to(entry(5)), Some((at, Duration::from_secs(2))));
+        assert_eq!(watch.read_to(entry(5)), None, "it has to be asked again");
+        watch.newest(at, entry(5));
+        watch.interrupted();
+        assert_eq!(watch.read_to(entry(5)), None);
+    }
 
     #[test]
     fn the_ending_is_an_event_that_its_stream_accepts() {

@@ -139,14 +139,10 @@ impl Consumer {
         self.trim().await?;
         let started = Instant::now();
         let entries = self.read().await?;
-        let was_read_to_end = entries.len() < self.worker.limits.batch_entries;
         if !entries.is_empty() {
             self.take_in(entries, started).await?;
         }
-        if was_read_to_end {
-            self.abandon(started).await?;
-        }
-        Ok(())
+        self.abandon().await
     }
 
     /// One batch, or several where its entries do not fit into one, from the check to publication.
@@ -183,11 +179,13 @@ impl Consumer {
     }
 
     /// Ends what went silent before the stream was read to its end.
-    async fn abandon(&mut self, read_to_end: Instant) -> Result<(), Trouble> {
+    async fn abandon(&mut self) -> Result<(), Trouble> {
         if !matches!(self.row.source.stream, Stream::Deployments | Stream::Tasks) {
             return Ok(());
         }
-        let Some(reachable) = self.silent.due() else { return Ok(()) };
+        let Some((read_to_end, reachable)) = self.silent.read_to(self.row.cursor) else {
+            return Ok(());
+        };
         let (store, source) = (&self.worker.store, self.row.source);
         let endings_max = abandonment::ENDINGS_MAX.min(self.worker.limits.batch_entries);
         let lapsed = store.lapsed(source, read_to_end.elapsed(), reachable, endings_max).await?;
@@ -222,9 +220,14 @@ impl Consumer {
         if Instant::now() < self.next_check {
             return Ok(());
         }
+        let asked = Instant::now();
         match generation::check(&self.worker, &self.row).await? {
-            Finding::Same(info) => self.lag.observe(&self.worker.metrics, &self.row, &info),
+            Finding::Same(info) => {
+                self.silent.newest(asked, info.last_generated);
+                self.lag.observe(&self.worker.metrics, &self.row, &info);
+            }
             Finding::Changed { row, reread_until } => {
+                self.silent.interrupted();
                 let published = self.row.published.max(row.published);
                 self.row = SourceRow { published, ..row };
                 self.reread_until = self.reread_until.max(reread_until);
