@@ -31,6 +31,18 @@ pub struct Enquiries {
     open: Mutex<HashMap<u64, mpsc::Sender<Vec<Standing>>>>,
 }
 
+/// A question that is open; dropped, also by who goes away before it is answered, it is forgotten.
+struct Question<'a> {
+    enquiries: &'a Enquiries,
+    request: u64,
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.enquiries.lock().remove(&self.request);
+    }
+}
+
 impl Enquiries {
     /// Hands an answer to who waits for it.
     pub fn answered(&self, request: u64, standings: Vec<Standing>) {
@@ -53,6 +65,7 @@ impl Gateway {
         let request = self.enquiries.requests.fetch_add(1, Ordering::Relaxed);
         let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
         self.enquiries.lock().insert(request, asker);
+        let _open = Question { enquiries: &self.enquiries, request };
         let names = channels.iter().map(ToString::to_string).collect();
         let question = Control::Enquire { request, node: self.node.to_string(), channels: names };
         let asked = self.broker.send(&Topic::Nodes, question.encode()).await;
@@ -65,7 +78,6 @@ impl Gateway {
             all.extend(standings);
             left -= 1;
         }
-        self.enquiries.lock().remove(&request);
         if !all.iter().any(|standing| *standing.node == *self.node.0) {
             all.extend(self.own_standings(channels));
         }

@@ -7,6 +7,8 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -65,7 +67,12 @@ impl Seen {
 }
 
 /// Follows a channel to its last event, as a client does that connects elsewhere before it leaves.
-async fn follow(url: String, channel: String, last: watch::Receiver<Option<u64>>) -> Seen {
+async fn follow(
+    url: String,
+    channel: String,
+    arrived: Arc<AtomicUsize>,
+    last: watch::Receiver<Option<u64>>,
+) -> Seen {
     let mut seen = Seen::default();
     let is_done = |seen: &Seen| *last.borrow() == Some(seen.last);
     let mut old = None;
@@ -83,6 +90,9 @@ async fn follow(url: String, channel: String, last: watch::Receiver<Option<u64>>
         while !is_done(&seen) {
             let Some(frame) = socket.poll(Duration::from_millis(500)).await else { continue };
             let Frame::Json(frame) = frame else { break };
+            if frame["type"] == "subscribed" && seen.position.is_none() {
+                arrived.fetch_add(1, Ordering::Relaxed);
+            }
             seen.take(&frame);
             if frame["type"] == "subscribed" {
                 drop(old.take());
@@ -145,15 +155,22 @@ async fn a_rolling_restart_of_three_gateways_loses_nothing_and_storms_nobody() {
 
     let (last, end) = watch::channel(None);
     let mut viewers = JoinSet::new();
+    let arrived = Arc::new(AtomicUsize::new(0));
     for number in 0..clients {
         let token = token(&format!("viewer-{number}"), &["*"]);
         let url = proxy.ws(&format!("/v1/connect?token={token}"));
-        viewers.spawn(follow(url, format!("task:r{}", number % CHANNELS), end.clone()));
+        let channel = format!("task:r{}", number % CHANNELS);
+        viewers.spawn(follow(url, channel, Arc::clone(&arrived), end.clone()));
         if number % 100 == 99 {
             sleep(Duration::from_millis(200)).await;
         }
     }
-    sleep(Duration::from_secs(2)).await;
+    let all_here = async {
+        while arrived.load(Ordering::Relaxed) < clients {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SETTLE, all_here).await.expect("everybody is subscribed");
     let (stopping, stop) = watch::channel(false);
     let (url, key) = (cluster.redis().url(), format!("{}:tasks", cluster.prefix));
     let mut publisher = JoinSet::new();
