@@ -45,8 +45,8 @@ class Server:
             "EMBEDDED_REDIS_LISTEN": "127.0.0.1:0",
             "LOG_LEVEL": "warn",
             "DRAIN_MS": "3000",
-            # What a test run marks its processes with, and whatever the environment says of us.
-            **{name: value for name, value in os.environ.items() if name.startswith("FANFARE_")},
+            # What a test run marks its processes with.
+            **{key: value for key, value in os.environ.items() if key.startswith("FANFARE_TEST")},
             **self.settings,
         }
         self._log = (self.home / "stderr").open("ab")
