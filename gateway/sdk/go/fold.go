@@ -5,15 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
-)
-
-const (
-	// logLinesMax is the most log lines that a state keeps.
-	logLinesMax = 100
-	// logBytesMax is the most bytes of log lines that a state keeps; older lines go first.
-	logBytesMax = 128 * 1024
 )
 
 // fold goes from one state of an entity to the next; it may change the state, never what is in it.
@@ -28,9 +19,26 @@ var folds = map[string]fold{
 
 var foldedTypes = map[string]map[string]bool{
 	"deployment": {"deployment_update": true, "deployment_log": true},
-	"task":       {"task_created": true, "task_update": true, "task_log": true, "task_result": true},
-	"agent":      {"agent_status": true, "agent_update": true},
-	"container":  {"log": true, "status": true, "error": true, "complete": true},
+	"task": {
+		"task_created": true, "task_update": true, "task_log": true, "task_result": true,
+		"task_progress": true, "task_assigned": true, "task_accepted": true, "task_released": true,
+		"task_cancelled": true, "task_expired": true, "task_retried": true,
+	},
+	"agent":     {"agent_status": true, "agent_update": true},
+	"container": {"log": true, "status": true, "error": true, "complete": true},
+}
+
+// steps are those of a task for one: its status, what is copied, what becomes null.
+var steps = map[string]struct {
+	status          string
+	copied, cleared []string
+}{
+	"task_assigned":  {"assigned", []string{"attempt", "agent"}, nil},
+	"task_accepted":  {"running", []string{"attempt", "agent"}, nil},
+	"task_released":  {"pending", []string{"attempt"}, []string{"agent"}},
+	"task_cancelled": {"cancelled", []string{"attempt", "reason"}, nil},
+	"task_expired":   {"expired", nil, nil},
+	"task_retried":   {"pending", nil, []string{"agent", "result", "reason"}},
 }
 
 // Fold returns the state of the channel's entity after an event, by the server's own rules
@@ -92,16 +100,29 @@ func foldTask(id string, state State, data State, event *Event) State {
 	if state == nil {
 		state = State{"id": id, "status": "pending"}
 	}
-	if event.Type == "task_log" {
+	step, isStep := steps[event.Type]
+	switch {
+	case isStep:
+		state["status"] = step.status
+		take(state, data, step.copied...)
+		for _, key := range step.cleared {
+			state[key] = nil
+		}
+	case event.Type == "task_log":
 		state["logs"] = appendLines(takeLogs(state), logLines(data))
-	} else {
+	case event.Type == "task_progress":
+		take(state, data, "progress", "message")
+		if status := state["status"]; status == "pending" || status == "assigned" {
+			state["status"] = "running"
+		}
+	default:
 		merge(state, data, "id", "created_at", "updated_at")
 	}
 	if event.Type == "task_created" {
 		setDefault(state, "created_at", seconds)
 	}
 	if event.Type == "task_result" {
-		if _, said := data["status"]; !said {
+		if _, said := data["status"].(string); !said {
 			state["status"] = "completed"
 			if data["error"] != nil {
 				state["status"] = "failed"
@@ -144,7 +165,7 @@ func foldContainer(id string, state State, data State, event *Event) State {
 	case "complete":
 		take(state, data, "exitCode", "message", "duration")
 		state["status"] = "completed"
-		if whole(data["exitCode"]) != 0 {
+		if isFailure(data["exitCode"]) {
 			state["status"] = "failed"
 		}
 	}
@@ -156,11 +177,47 @@ func foldContainer(id string, state State, data State, event *Event) State {
 func decoded(raw json.RawMessage) State {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
-	read := State{}
+	read := map[string]any{}
 	if decoder.Decode(&read) != nil || read == nil {
 		return State{}
 	}
-	return read
+	clean, _ := readable(read).(map[string]any)
+	return clean
+}
+
+// readable replaces NUL, as the server's states do; the decoder has replaced half surrogate pairs.
+func readable(value any) any {
+	switch value := value.(type) {
+	case string:
+		return strings.ReplaceAll(value, "\x00", "\ufffd")
+	case []any:
+		for i, one := range value {
+			value[i] = readable(one)
+		}
+	case map[string]any:
+		for key, one := range value {
+			clean := readable(one)
+			if plain, _ := readable(key).(string); plain != key {
+				delete(value, key)
+				key = plain
+			}
+			value[key] = clean
+		}
+	}
+	return value
+}
+
+// isFailure says whether an exit code, a number or its digits, is not 0.
+func isFailure(code any) bool {
+	switch code := code.(type) {
+	case json.Number:
+		number, _ := strconv.ParseFloat(string(code), 64)
+		return number != 0
+	case string:
+		digits := strings.TrimPrefix(code, "-")
+		return strings.Trim(digits, "0123456789") == "" && strings.Trim(digits, "0") != ""
+	}
+	return false
 }
 
 func number(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
@@ -199,92 +256,4 @@ func setDefault(state State, key string, value any) {
 	if _, there := state[key]; !there {
 		state[key] = value
 	}
-}
-
-// iso writes milliseconds since 1970 as 2026-11-20T10:30:51.123Z.
-func iso(ms int64) string {
-	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
-}
-
-// logLines are the lines of a log event: lines, else message.
-func logLines(data State) []string {
-	given, many := data["lines"].([]any)
-	if !many {
-		message, said := data["message"]
-		if !said {
-			return nil
-		}
-		given = []any{message}
-	}
-	lines := make([]string, len(given))
-	for i, line := range given {
-		lines[i] = text(line)
-	}
-	return lines
-}
-
-func text(value any) string {
-	if text, ok := value.(string); ok {
-		return text
-	}
-	var written bytes.Buffer
-	encoder := json.NewEncoder(&written)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)
-	return strings.TrimSuffix(written.String(), "\n")
-}
-
-// takeLogs are the lines of a state's log tail, whatever stands there.
-func takeLogs(state State) []any {
-	switch logs := state["logs"].(type) {
-	case []any:
-		return logs
-	case string:
-		var lines []any
-		for _, line := range strings.SplitAfter(logs, "\n") {
-			if line != "" {
-				line = strings.TrimSuffix(line, "\n")
-				lines = append(lines, strings.TrimSuffix(line, "\r"))
-			}
-		}
-		return lines
-	}
-	return nil
-}
-
-// appendLines appends to a log tail and keeps it within its bounds.
-func appendLines(before []any, lines []string) []any {
-	logs := make([]any, 0, len(before)+len(lines))
-	logs = append(logs, before...)
-	for _, line := range lines {
-		logs = append(logs, line)
-	}
-	if surplus := len(logs) - logLinesMax; surplus > 0 {
-		logs = logs[surplus:]
-	}
-	excess := -logBytesMax
-	for _, line := range logs {
-		excess += size(line)
-	}
-	for excess > 0 && len(logs) > 1 {
-		excess -= size(logs[0])
-		logs = logs[1:]
-	}
-	if excess > 0 {
-		if line, ok := logs[0].(string); ok {
-			end := logBytesMax
-			for end > 0 && !utf8.RuneStart(line[end]) {
-				end--
-			}
-			logs[0] = line[:end]
-		}
-	}
-	return logs
-}
-
-func size(line any) int {
-	if line, ok := line.(string); ok {
-		return len(line)
-	}
-	return 64
 }

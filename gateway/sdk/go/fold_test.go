@@ -16,6 +16,7 @@ import (
 type vector struct {
 	Name   string `json:"name"`
 	Entity string `json:"entity"`
+	ID     string `json:"id"`
 	State  State  `json:"state"`
 	Event  struct {
 		Type string          `json:"type"`
@@ -40,12 +41,15 @@ func TestTheFoldFollowsTheVectors(t *testing.T) {
 			if folds[one.Entity] == nil {
 				continue
 			}
+			if one.ID == "" {
+				one.ID = one.Event.ID
+			}
 			t.Run(fmt.Sprintf("%s-%d-%s", filepath.Base(file), i, one.Name), func(t *testing.T) {
 				event := &Event{
 					Type: one.Event.Type, ID: one.Event.ID, Data: one.Event.Data,
 					At: one.Event.At, Recorded: one.Recorded,
 				}
-				result := Fold(one.Entity+":"+one.Event.ID, one.State, event)
+				result := Fold(one.Entity+":"+one.ID, one.State, event)
 				if !reflect.DeepEqual(byValue(map[string]any(result)), byValue(map[string]any(one.Result))) {
 					t.Errorf("%v\ninstead of %v", result, one.Result)
 				}
@@ -88,6 +92,9 @@ func vectors(t *testing.T, file string) []vector {
 func byValue(value any) any {
 	switch value := value.(type) {
 	case json.Number:
+		if number, err := value.Float64(); err != nil || number == 0 {
+			return value // Beyond what a machine can say.
+		}
 		if number, ok := new(big.Rat).SetString(string(value)); ok {
 			return number.RatString()
 		}
@@ -138,12 +145,14 @@ func TestATaskWhoseLogsAreATextKeepsItsLines(t *testing.T) {
 	}
 }
 
-func TestAnExitCodeThatIsATextIsNoFailure(t *testing.T) {
-	state := Fold("container:c", nil, happened("complete", `{"exitCode":"0"}`, 1))
-	if state["status"] != "completed" {
-		t.Fatal(state)
+func TestAnExitCodeMayBeAText(t *testing.T) {
+	for code, status := range map[string]string{"0": "completed", "2": "failed", "x": "completed"} {
+		state := Fold("container:c", nil, happened("complete", fmt.Sprintf(`{"exitCode":%q}`, code), 1))
+		if state["status"] != status {
+			t.Fatal(code, state)
+		}
 	}
-	state = Fold("container:c", State{"lines": json.Number("3")}, happened("log", `{}`, 1))
+	state := Fold("container:c", State{"lines": json.Number("3")}, happened("log", `{}`, 1))
 	if state["lines"] != json.Number("4") {
 		t.Fatal(state)
 	}

@@ -6,19 +6,13 @@ them together. A fold changes nothing that it was given.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta, timezone
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from .items import Event, Json
-
-LOG_LINES_MAX = 100
-"""The most log lines that a state keeps."""
-LOG_BYTES_MAX = 128 * 1024
-"""The most bytes of log lines that a state keeps; older lines go first."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+from .logtail import append, iso, log_lines, take
 
 
 def fold(channel: str, state: Json | None, event: Event) -> Json | None:
@@ -27,6 +21,7 @@ def fold(channel: str, state: Json | None, event: Event) -> Json | None:
     folding = FOLDS.get(entity)
     if folding is None or event.free or event.type not in TYPES[entity]:
         return state
+    event = replace(event, data=_readable(event.data))
     return folding(entity_id, dict(state) if state is not None else None, event)
 
 
@@ -42,16 +37,16 @@ def deployment(entity_id: str, state: Json | None, event: Event) -> Json:
             "stage": "Initializing",
             "timestamp": recorded,
         }
-    logs = _take_logs(state)
+    logs = take(state)
     if event.type == "deployment_log":
-        lines = _log_lines(event.data)
+        lines = log_lines(event.data)
     else:
         given = event.data.get("logs")
         logs = list(given) if isinstance(given, list) else logs
         state.update({k: v for k, v in event.data.items() if k not in ("logs", "timestamp")})
         message = event.data.get("message")
         lines = [message] if isinstance(message, str) and message else []
-    state["logs"] = _append(logs, (f"[{_iso(recorded)}] {line}" for line in lines))
+    state["logs"] = append(logs, (f"[{iso(recorded)}] {line}" for line in lines))
     state["timestamp"] = max(_int(state.get("timestamp")), recorded)
     return state
 
@@ -62,14 +57,22 @@ def task(entity_id: str, state: Json | None, event: Event) -> Json:
     if state is None:
         state = {"id": entity_id, "status": "pending"}
     if event.type == "task_log":
-        state["logs"] = _append(_take_logs(state), _log_lines(event.data))
+        state["logs"] = append(take(state), log_lines(event.data))
+    elif event.type == "task_progress":
+        _copy(state, event.data, "progress", "message")
+        if state.get("status") in ("pending", "assigned"):
+            state["status"] = "running"
+    elif event.type in STEPS:
+        state["status"], copied, cleared = STEPS[event.type]
+        _copy(state, event.data, *copied)
+        state.update(dict.fromkeys(cleared))
     else:
         own = ("id", "created_at", "updated_at")
         state.update({k: v for k, v in event.data.items() if k not in own})
     if event.type == "task_created":
         state.setdefault("created_at", seconds)
     if event.type == "task_result":
-        if "status" not in event.data:
+        if not isinstance(event.data.get("status"), str):
             failed = event.data.get("error") is not None
             state["status"] = "failed" if failed else "completed"
         state.setdefault("result", None)
@@ -91,19 +94,32 @@ def container(entity_id: str, state: Json | None, event: Event) -> Json:
     """Count lines and remember the last status."""
     if state is None:
         state = {"id": entity_id, "status": "starting", "lines": 0}
-    copied = {
-        "status": ("status", "message"),
-        "error": ("error", "code"),
-        "complete": ("exitCode", "message", "duration"),
-    }
     if event.type == "log":
         state["lines"] = max(0, _int(state.get("lines"))) + 1
-    state.update({k: event.data[k] for k in copied.get(event.type, ()) if k in event.data})
+    _copy(state, event.data, *COPIED[event.type])
     if event.type == "complete":
-        state["status"] = "failed" if _int(event.data.get("exitCode")) else "completed"
+        state["status"] = "failed" if _failure(event.data.get("exitCode")) else "completed"
     state["updated_at"] = event.recorded
     return state
 
+
+STEPS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    "task_assigned": ("assigned", ("attempt", "agent"), ()),
+    "task_accepted": ("running", ("attempt", "agent"), ()),
+    "task_released": ("pending", ("attempt",), ("agent",)),
+    "task_cancelled": ("cancelled", ("attempt", "reason"), ()),
+    "task_expired": ("expired", (), ()),
+    "task_retried": ("pending", (), ("agent", "result", "reason")),
+}
+"""The steps of a task for one: its status, what is copied, what becomes null."""
+
+COPIED: dict[str, tuple[str, ...]] = {
+    "log": (),
+    "status": ("status", "message"),
+    "error": ("error", "code"),
+    "complete": ("exitCode", "message", "duration"),
+}
+"""What a container's events say of its state."""
 
 FOLDS: dict[str, Callable[[str, Json | None, Event], Json]] = {
     "deployment": deployment,
@@ -114,57 +130,40 @@ FOLDS: dict[str, Callable[[str, Json | None, Event], Json]] = {
 
 TYPES: dict[str, frozenset[str]] = {
     "deployment": frozenset({"deployment_update", "deployment_log"}),
-    "task": frozenset({"task_created", "task_update", "task_log", "task_result"}),
+    "task": frozenset(
+        {"task_created", "task_update", "task_log", "task_result", "task_progress", *STEPS}
+    ),
     "agent": frozenset({"agent_status", "agent_update"}),
-    "container": frozenset({"log", "status", "error", "complete"}),
+    "container": frozenset(COPIED),
 }
+
+
+def _copy(state: Json, data: Json, *keys: str) -> None:
+    """Copy what is there."""
+    state.update({key: data[key] for key in keys if key in data})
+
+
+def _failure(code: Any) -> bool:
+    """Whether an exit code, a number or its digits, is not 0."""
+    if isinstance(code, str):
+        return re.fullmatch(r"-?[0-9]*[1-9][0-9]*", code) is not None
+    return isinstance(code, (int, float)) and not isinstance(code, bool) and code != 0
+
+
+def _readable(value: Any) -> Any:
+    """Read as the server's states do: half surrogate pairs and NUL become U+FFFD."""
+    if isinstance(value, str):
+        return _UNREADABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_readable(one) for one in value]
+    if isinstance(value, dict):
+        return {_readable(key): _readable(one) for key, one in value.items()}
+    return value
+
+
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def _int(value: Any) -> int:
     """Return a whole number; 0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _iso(ms: int) -> str:
-    try:
-        time = _EPOCH + timedelta(milliseconds=ms)
-    except OverflowError:
-        time = _EPOCH
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
-
-
-def _log_lines(data: Json) -> list[str]:
-    lines = data.get("lines")
-    if isinstance(lines, list):
-        return [_text(line) for line in lines]
-    return [_text(data["message"])] if "message" in data else []
-
-
-def _text(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    )
-
-
-def _take_logs(state: Json) -> list[Any]:
-    logs = state.get("logs")
-    if isinstance(logs, str):
-        # Lines as the server cuts them: at line feeds, with or without a carriage return.
-        lines = [line[:-1] if line.endswith("\r") else line for line in logs.split("\n")]
-        return lines[:-1] if logs.endswith("\n") or not logs else lines
-    return list(logs) if isinstance(logs, list) else []
-
-
-def _append(logs: list[Any], lines: Iterable[str]) -> list[Any]:
-    """Append to a log tail and keep it within its bounds."""
-    logs = [*logs, *lines][-LOG_LINES_MAX:]
-    sizes = [len(line.encode()) if isinstance(line, str) else 64 for line in logs]
-    excess = sum(sizes) - LOG_BYTES_MAX
-    while excess > 0 and len(logs) > 1:
-        excess -= sizes.pop(0)
-        del logs[0]
-    if excess > 0 and logs and isinstance(logs[0], str):
-        logs[0] = logs[0].encode()[:LOG_BYTES_MAX].decode("utf-8", "ignore")
-    return logs
