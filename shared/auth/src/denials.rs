@@ -10,11 +10,11 @@ use runtime::lock::LockExt as _;
 /// Users and until when they are kept out. The record has them; this is what every check asks.
 #[derive(Debug, Default)]
 pub struct Denials {
-    list: Mutex<List>,
+    list: Mutex<DenialList>,
 }
 
 #[derive(Debug, Default)]
-struct List {
+struct DenialList {
     until: HashMap<String, i64>,
     changes: u64,
 }
@@ -56,7 +56,7 @@ impl Denials {
         is_new
     }
 
-    fn lock(&self) -> MutexGuard<'_, List> {
+    fn lock(&self) -> MutexGuard<'_, DenialList> {
         self.list.lock_unpoisoned()
     }
 }

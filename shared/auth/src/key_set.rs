@@ -57,7 +57,7 @@ pub enum KeySetError {
 
 /// What the fetching task is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum FetchPhase {
     /// Whoever asks is served at once.
     Ready,
     /// A fetch was a moment ago.
@@ -74,7 +74,7 @@ pub(super) struct KeySet {
     keys: ArcSwap<Vec<Key>>,
     fetched: Mutex<Option<Instant>>,
     wanted: Notify,
-    phase: watch::Sender<Phase>,
+    phase: watch::Sender<FetchPhase>,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +105,7 @@ impl KeySet {
             keys: ArcSwap::default(),
             fetched: Mutex::default(),
             wanted: Notify::new(),
-            phase: watch::Sender::new(Phase::Ready),
+            phase: watch::Sender::new(FetchPhase::Ready),
         }))
     }
 
@@ -120,7 +120,7 @@ impl KeySet {
             return;
         }
         let mut phase = self.phase.subscribe();
-        let is_resting = *phase.borrow_and_update() == Phase::Resting;
+        let is_resting = *phase.borrow_and_update() == FetchPhase::Resting;
         // Asked for while resting, it is fetched after the rest: the next one may find it.
         self.wanted.notify_one();
         if !is_resting {
@@ -145,9 +145,9 @@ impl KeySet {
             }
             // Who asked until now is answered by this fetch.
             let _served = self.wanted.notified().now_or_never();
-            self.phase.send_replace(Phase::Resting);
+            self.phase.send_replace(FetchPhase::Resting);
             tokio::time::sleep(self.cooldown).await;
-            self.phase.send_replace(Phase::Ready);
+            self.phase.send_replace(FetchPhase::Ready);
         }
     }
 

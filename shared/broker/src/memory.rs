@@ -4,10 +4,10 @@
 //! histories, a subscriber that delivers on its own task), so that a program that works with one
 //! works with the other.
 
+mod histories;
 mod mailbox;
 mod registry;
 mod stream;
-mod tails;
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ use domain::{
 use runtime::{lifecycle::Lifecycle, lock::LockExt as _};
 
 use self::{
+    histories::Histories,
     mailbox::{Mailbox, MemorySubscriber},
-    registry::Registry,
-    stream::Stream,
-    tails::Tails,
+    registry::MemoryRegistry,
+    stream::MemoryStream,
 };
 use super::{
     Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, Message, Reader,
@@ -43,11 +43,11 @@ pub(super) struct MemoryBroker {
     options: BrokerOptions,
     lifecycle: Lifecycle,
     replid: String,
-    streams: Mutex<HashMap<Source, Arc<Stream>>>,
+    streams: Mutex<HashMap<Source, Arc<MemoryStream>>>,
     marks: Mutex<HashMap<Source, u64>>,
-    tails: Mutex<Tails>,
+    histories: Mutex<Histories>,
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
-    registry: Mutex<Registry>,
+    registry: Mutex<MemoryRegistry>,
 }
 
 impl MemoryBroker {
@@ -58,15 +58,15 @@ impl MemoryBroker {
             replid: format!("{:032x}", rand::random::<u128>()),
             streams: Mutex::default(),
             marks: Mutex::default(),
-            tails: Mutex::new(Tails::new(&options)),
+            histories: Mutex::new(Histories::new(&options)),
             mailboxes: Mutex::default(),
-            registry: Mutex::new(Registry::new(options.node_lease)),
+            registry: Mutex::new(MemoryRegistry::new(options.node_lease)),
             options,
         }
     }
 
-    fn stream(&self, source: Source) -> Arc<Stream> {
-        let begin = || Arc::new(Stream::new(self.options.memory_stream_bytes));
+    fn stream(&self, source: Source) -> Arc<MemoryStream> {
+        let begin = || Arc::new(MemoryStream::new(self.options.memory_stream_bytes));
         Arc::clone(self.streams.lock_unpoisoned().entry(source).or_insert_with(begin))
     }
 
@@ -76,7 +76,7 @@ impl MemoryBroker {
     }
 }
 
-struct MemoryReader(Arc<Stream>);
+struct MemoryReader(Arc<MemoryStream>);
 
 #[async_trait]
 impl Reader for MemoryReader {
@@ -124,9 +124,9 @@ impl Broker for MemoryBroker {
         generation: u64,
         publications: &[Publication],
     ) -> Result<(), BrokerError> {
-        let mut tails = self.tails.lock_unpoisoned();
+        let mut histories = self.histories.lock_unpoisoned();
         for run in run::cut(publications) {
-            let repeats = tails.publish(generation, &run)?;
+            let repeats = histories.publish(generation, &run)?;
             let texts: Vec<_> = run.publications[repeats..].iter().map(|p| p.encode()).collect();
             if !texts.is_empty() {
                 // Under the lock: what is published is what was taken in, in that order.
@@ -138,8 +138,8 @@ impl Broker for MemoryBroker {
     }
 
     async fn heads(&self, of: &[(Channel, Source)]) -> Result<Vec<Option<Head>>, BrokerError> {
-        let tails = self.tails.lock_unpoisoned();
-        Ok(of.iter().map(|(channel, source)| tails.head(channel, *source)).collect())
+        let histories = self.histories.lock_unpoisoned();
+        Ok(of.iter().map(|(channel, source)| histories.head(channel, *source)).collect())
     }
 
     async fn history(
@@ -149,7 +149,7 @@ impl Broker for MemoryBroker {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Publication>, BrokerError> {
-        Ok(self.tails.lock_unpoisoned().history(channel, source, after, limit))
+        Ok(self.histories.lock_unpoisoned().history(channel, source, after, limit))
     }
 
     async fn send(&self, topic: &Topic, payload: Bytes) -> Result<u64, BrokerError> {

@@ -32,10 +32,10 @@ use runtime::lifecycle::Lifecycle;
 
 use self::{
     keys::Keys,
-    link::{Link, Lost, refusal},
+    link::{Link, RequestLost, refusal},
     publish::Publisher,
     reader::RedisReader,
-    server::Server,
+    server::RedisServer,
     subscriber::RedisSubscriber,
 };
 use super::{
@@ -71,7 +71,7 @@ impl RedisBroker {
         options: BrokerOptions,
         lifecycle: &Lifecycle,
     ) -> Result<Self, BrokerError> {
-        let link = Arc::new(Link::new(Server::parse(url)?, options.command_timeout));
+        let link = Arc::new(Link::new(RedisServer::parse(url)?, options.command_timeout));
         link.primary().await?;
         Ok(Self {
             link,
@@ -179,7 +179,7 @@ impl Broker for RedisBroker {
                     pipeline.arg(self.keys.head(channel, *source));
                 }
             }
-            for answer in self.link.run(&pipeline).await.map_err(Lost::read)? {
+            for answer in self.link.run(&pipeline).await.map_err(RequestLost::read)? {
                 let texts: Vec<Option<String>> = answer
                     .and_then(|texts| Ok(redis::from_redis_value(texts)?))
                     .map_err(|error| refusal(&error))?;

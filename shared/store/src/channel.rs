@@ -10,9 +10,9 @@ use domain::{
 
 use super::{
     StoreError,
-    engine::{Engine, Row, Session},
+    engine::{Engine, Row, SqlSession},
     source,
-    sql::{Access, Column, Param, Statement, each},
+    sql::{Column, Param, SessionKind, Statement, each},
 };
 
 /// A counter after a batch moved it.
@@ -49,7 +49,7 @@ const NAMES: Statement = each(
 
 /// Moves the counters of channels by so many each; what they are then.
 pub(super) async fn advance(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     counts: &BTreeMap<Channel, u64>,
 ) -> Result<HashMap<Channel, Counter>, StoreError> {
@@ -78,7 +78,8 @@ pub(super) async fn positions(
     channels: &[Channel],
 ) -> Result<(Epoch, Vec<Position>), StoreError> {
     let table = [Column::Texts(channels.iter().map(Channel::as_str).collect())];
-    let rows = engine.session(Access::Read).await?.rows(&HEADS, &[Param::List(&table)]).await?;
+    let rows =
+        engine.session(SessionKind::Read).await?.rows(&HEADS, &[Param::List(&table)]).await?;
     let epoch = rows.first().map_or(Ok(Epoch(0)), |row| row.int(0).map(source::epoch))?;
     let mut positions: HashMap<&str, Position> = HashMap::new();
     for row in &rows {
@@ -95,7 +96,7 @@ pub(super) async fn positions(
 
 /// The channels of counters' numbers. Names never change, so any session will do.
 pub(super) async fn names(
-    session: &mut Session,
+    session: &mut SqlSession,
     ids: Vec<i64>,
 ) -> Result<HashMap<i64, Channel>, StoreError> {
     let rows = session.rows(&NAMES, &[Param::Table(&[Column::Ints(ids)])]).await?;

@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{
     Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
     Store, StoreError, Traced, channel, dead_letter, denial,
-    engine::{Engine, Session},
+    engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
     record, retention, source,
-    sql::{Access, Statement, both},
+    sql::{SessionKind, Statement, both},
     worker,
 };
 
@@ -69,7 +69,7 @@ impl Database {
     /// knows whether that happened.
     async fn committed<T>(
         &self,
-        asked: impl Future<Output = Result<(Session, T), StoreError>> + Send,
+        asked: impl Future<Output = Result<(SqlSession, T), StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.deadline;
         let (session, answer) = self.within(asked).await?;
@@ -81,7 +81,7 @@ impl Database {
         Ok(answer)
     }
 
-    async fn session(&self, access: Access) -> Result<Session, StoreError> {
+    async fn session(&self, access: SessionKind) -> Result<SqlSession, StoreError> {
         self.engine.session(access).await
     }
 
@@ -111,7 +111,7 @@ impl Store for Database {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let asked = async { self.session(Access::Read).await?.row(&EPOCH, &[]).await };
+        let asked = async { self.session(SessionKind::Read).await?.row(&EPOCH, &[]).await };
         let row = self.within(asked).await?;
         self.seen(row.map_or(Ok(Epoch(0)), |row| row.int(0).map(source::epoch))?);
         Ok(())
@@ -122,14 +122,16 @@ impl Store for Database {
     }
 
     async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError> {
-        let asked =
-            async { worker::beat(&mut self.session(Access::Write).await?, worker, lease).await };
+        let asked = async {
+            worker::beat(&mut self.session(SessionKind::Write).await?, worker, lease).await
+        };
         self.within(asked).await
     }
 
     async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError> {
-        let asked =
-            async { worker::farewell(&mut self.session(Access::Write).await?, worker).await };
+        let asked = async {
+            worker::deregister(&mut self.session(SessionKind::Write).await?, worker).await
+        };
         self.within(asked).await
     }
 
@@ -140,15 +142,16 @@ impl Store for Database {
         lease: Duration,
     ) -> Result<Option<SourceRow>, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Write).await?;
+            let mut session = self.session(SessionKind::Write).await?;
             source::claim(&mut session, source, owner, lease).await
         };
         self.within(asked).await
     }
 
     async fn attempt(&self, source: Source, fence: u64) -> Result<u32, StoreError> {
-        let asked =
-            async { source::attempt(&mut self.session(Access::Write).await?, source, fence).await };
+        let asked = async {
+            source::attempt(&mut self.session(SessionKind::Write).await?, source, fence).await
+        };
         self.within(asked).await
     }
 
@@ -160,7 +163,7 @@ impl Store for Database {
         lease: Duration,
     ) -> Result<(), StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Write).await?;
+            let mut session = self.session(SessionKind::Write).await?;
             source::renew(&mut session, source, fence, published, lease).await
         };
         self.within(asked).await
@@ -168,7 +171,7 @@ impl Store for Database {
 
     async fn release(&self, source: Source, fence: u64, published: u64) -> Result<(), StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Write).await?;
+            let mut session = self.session(SessionKind::Write).await?;
             source::release(&mut session, source, fence, published).await
         };
         self.within(asked).await
@@ -183,7 +186,7 @@ impl Store for Database {
         cursor: EntryId,
     ) -> Result<SourceRow, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Transaction).await?;
+            let mut session = self.session(SessionKind::Transaction).await?;
             let row =
                 source::regenerate(&mut session, source, fence, generation, replid, cursor).await?;
             Ok((session, row))
@@ -201,7 +204,7 @@ impl Store for Database {
         state_bytes_max: usize,
     ) -> Result<Committed, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Transaction).await?;
+            let mut session = self.session(SessionKind::Transaction).await?;
             let committed =
                 record::record(&mut session, source, fence, batch, state_bytes_max).await?;
             Ok((session, committed))
@@ -218,14 +221,15 @@ impl Store for Database {
         events_max: usize,
     ) -> Result<Vec<Publication>, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Read).await?;
+            let mut session = self.session(SessionKind::Read).await?;
             event::after(&mut session, source, after_seq, events_max).await
         };
         self.within(asked).await
     }
 
     async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, StoreError> {
-        let asked = async { page::snapshot(&mut self.session(Access::Read).await?, channel).await };
+        let asked =
+            async { page::snapshot(&mut self.session(SessionKind::Read).await?, channel).await };
         let snapshot = self.within(asked).await?;
         self.seen(snapshot.position.epoch);
         Ok(snapshot)
@@ -245,7 +249,7 @@ impl Store for Database {
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Read).await?;
+            let mut session = self.session(SessionKind::Read).await?;
             page::page(&mut session, channel, Part::After(after), limit, bytes_max).await
         };
         let page = self.within(asked).await?;
@@ -262,7 +266,7 @@ impl Store for Database {
     ) -> Result<Page, StoreError> {
         let part = before.map_or(Part::Newest, Part::UpTo);
         let asked = async {
-            let mut session = self.session(Access::Read).await?;
+            let mut session = self.session(SessionKind::Read).await?;
             page::page(&mut session, channel, part, limit, bytes_max).await
         };
         let page = self.within(asked).await?;
@@ -271,7 +275,8 @@ impl Store for Database {
     }
 
     async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError> {
-        let asked = async { entity::one(&mut self.session(Access::Read).await?, entity).await };
+        let asked =
+            async { entity::one(&mut self.session(SessionKind::Read).await?, entity).await };
         self.within(asked).await
     }
 
@@ -281,7 +286,7 @@ impl Store for Database {
         filter: &EntityFilter,
     ) -> Result<Vec<Listed>, StoreError> {
         let asked =
-            async { entity::list(&mut self.session(Access::Read).await?, kind, filter).await };
+            async { entity::list(&mut self.session(SessionKind::Read).await?, kind, filter).await };
         self.within(asked).await
     }
 
@@ -293,14 +298,15 @@ impl Store for Database {
         limit: usize,
     ) -> Result<Vec<Lapsed>, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Read).await?;
+            let mut session = self.session(SessionKind::Read).await?;
             entity::lapsed(&mut session, source, read_to_end, reachable, limit).await
         };
         self.within(asked).await
     }
 
     async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError> {
-        let asked = async { event::trace(&mut self.session(Access::Read).await?, entry).await };
+        let asked =
+            async { event::trace(&mut self.session(SessionKind::Read).await?, entry).await };
         self.within(asked).await
     }
 
@@ -311,36 +317,38 @@ impl Store for Database {
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let asked = async {
-            let mut session = self.session(Access::Read).await?;
+            let mut session = self.session(SessionKind::Read).await?;
             dead_letter::list(&mut session, source, before, limit).await
         };
         self.within(asked).await
     }
 
     async fn dead_letter(&self, id: i64) -> Result<Option<DeadLetter>, StoreError> {
-        let asked = async { dead_letter::one(&mut self.session(Access::Read).await?, id).await };
+        let asked =
+            async { dead_letter::one(&mut self.session(SessionKind::Read).await?, id).await };
         self.within(asked).await
     }
 
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
         let asked =
-            async { dead_letter::delete(&mut self.session(Access::Write).await?, id).await };
+            async { dead_letter::delete(&mut self.session(SessionKind::Write).await?, id).await };
         self.within(asked).await
     }
 
     async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError> {
         let asked =
-            async { denial::deny(&mut self.session(Access::Write).await?, user, time).await };
+            async { denial::deny(&mut self.session(SessionKind::Write).await?, user, time).await };
         self.within(asked).await
     }
 
     async fn admit(&self, user: &str) -> Result<bool, StoreError> {
-        let asked = async { denial::admit(&mut self.session(Access::Write).await?, user).await };
+        let asked =
+            async { denial::admit(&mut self.session(SessionKind::Write).await?, user).await };
         self.within(asked).await
     }
 
     async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        let asked = async { denial::all(&mut self.session(Access::Read).await?).await };
+        let asked = async { denial::all(&mut self.session(SessionKind::Read).await?).await };
         self.within(asked).await
     }
 

@@ -6,7 +6,7 @@ use domain::{entry::Fields, source::Source};
 
 use super::{
     DeadLetter, DeadReason, Judged, StoreError,
-    engine::{Row, Session},
+    engine::{Row, SqlSession},
     source,
     sql::{Column, Param, Statement, both, each},
 };
@@ -30,7 +30,7 @@ const DELETE: Statement = both("DELETE FROM dead_letter WHERE id = $1");
 
 /// Keeps entries with the reason why they were not accepted.
 pub(super) async fn insert(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     recorded: i64,
     dead: &[(&Judged, DeadReason)],
@@ -60,7 +60,7 @@ fn fields_json(fields: &Fields) -> String {
 
 /// Dead letters, newest first.
 pub(super) async fn list(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Option<Source>,
     before: Option<i64>,
     limit: usize,
@@ -79,12 +79,15 @@ pub(super) async fn list(
 }
 
 /// One dead letter.
-pub(super) async fn one(session: &mut Session, id: i64) -> Result<Option<DeadLetter>, StoreError> {
+pub(super) async fn one(
+    session: &mut SqlSession,
+    id: i64,
+) -> Result<Option<DeadLetter>, StoreError> {
     session.row(&ONE, &[Param::Int(id)]).await?.as_ref().map(dead_letter).transpose()
 }
 
 /// Forgets one; whether it was there.
-pub(super) async fn delete(session: &mut Session, id: i64) -> Result<bool, StoreError> {
+pub(super) async fn delete(session: &mut SqlSession, id: i64) -> Result<bool, StoreError> {
     Ok(session.run(&DELETE, &[Param::Int(id)]).await? > 0)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     StoreError,
-    engine::Session,
+    engine::SqlSession,
     source::ms,
     sql::{Param, Statement, both},
 };
@@ -29,7 +29,7 @@ const ALL: Statement = both(
 
 /// Keeps a user out for so long; until when, ms since 1970.
 pub(super) async fn deny(
-    session: &mut Session,
+    session: &mut SqlSession,
     user: &str,
     time: Duration,
 ) -> Result<i64, StoreError> {
@@ -39,12 +39,12 @@ pub(super) async fn deny(
 }
 
 /// Lets a user in again; whether they were kept out.
-pub(super) async fn admit(session: &mut Session, user: &str) -> Result<bool, StoreError> {
+pub(super) async fn admit(session: &mut SqlSession, user: &str) -> Result<bool, StoreError> {
     Ok(session.run(&ADMIT, &[Param::Text(user)]).await? > 0)
 }
 
 /// Everybody who is kept out, and until when; the longest first.
-pub(super) async fn all(session: &mut Session) -> Result<Vec<(String, i64)>, StoreError> {
+pub(super) async fn all(session: &mut SqlSession) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = session.rows(&ALL, &[Param::Int(DENIALS_MAX)]).await?;
     rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).collect()
 }

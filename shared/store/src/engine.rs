@@ -3,7 +3,7 @@
 use crate::{
     error::StoreError,
     postgres::{self, Postgres},
-    sql::{Access, Param, Statement},
+    sql::{Param, SessionKind, Statement},
     sqlite::{self, Sqlite},
 };
 
@@ -70,23 +70,23 @@ impl Engine {
     }
 
     /// A connection, in a transaction if that is what it is for.
-    pub(super) async fn session(&self, access: Access) -> Result<Session, StoreError> {
+    pub(super) async fn session(&self, access: SessionKind) -> Result<SqlSession, StoreError> {
         match self {
-            Self::Postgres(engine) => engine.session(access).await.map(Session::Postgres),
-            Self::Sqlite(engine) => engine.session(access).await.map(Session::Sqlite),
+            Self::Postgres(engine) => engine.session(access).await.map(SqlSession::Postgres),
+            Self::Sqlite(engine) => engine.session(access).await.map(SqlSession::Sqlite),
         }
     }
 }
 
 /// A connection for as long as one thing takes. A transaction that is dropped is rolled back.
-pub(super) enum Session {
+pub(super) enum SqlSession {
     /// To PostgreSQL.
-    Postgres(postgres::Session),
+    Postgres(postgres::PostgresSession),
     /// To SQLite.
-    Sqlite(sqlite::Session),
+    Sqlite(sqlite::SqliteSession),
 }
 
-impl Session {
+impl SqlSession {
     /// All rows of the answer.
     pub(super) async fn rows(
         &mut self,

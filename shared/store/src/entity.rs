@@ -12,7 +12,7 @@ use domain::{
 
 use super::{
     EntityFilter, Lapsed, Listed, StoreError,
-    engine::{Row, Session},
+    engine::{Row, SqlSession},
     source,
     sql::{Column, Param, Statement, both, each},
     states::{Changed, STATUS_CHARS_MAX, States, Stored},
@@ -101,7 +101,7 @@ const LAPSED: Statement = both(
 
 /// Reads the states of entities and locks them until the transaction ends.
 pub(super) async fn lock(
-    session: &mut Session,
+    session: &mut SqlSession,
     entities: BTreeSet<Entity>,
     paths: BTreeSet<i64>,
 ) -> Result<States, StoreError> {
@@ -136,7 +136,7 @@ pub(super) async fn lock(
 /// [`StoreError::Conflict`] when another source wrote one of them since it was read, which can
 /// only be one that was not there to be locked.
 pub(super) async fn write(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     recorded: i64,
     changed: &[Changed],
@@ -166,7 +166,7 @@ pub(super) async fn write(
 
 /// The state of an entity.
 pub(super) async fn one(
-    session: &mut Session,
+    session: &mut SqlSession,
     entity: &Entity,
 ) -> Result<Option<State>, StoreError> {
     let params = [Param::Text(entity.kind.name()), Param::Text(&entity.id)];
@@ -176,7 +176,7 @@ pub(super) async fn one(
 
 /// Entities of a kind, newest first.
 pub(super) async fn list(
-    session: &mut Session,
+    session: &mut SqlSession,
     kind: EntityKind,
     filter: &EntityFilter,
 ) -> Result<Vec<Listed>, StoreError> {
@@ -211,7 +211,7 @@ pub(super) async fn list(
 
 /// Entities of a source whose lease ran out.
 pub(super) async fn lapsed(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     read_to_end: Duration,
     reachable: Duration,

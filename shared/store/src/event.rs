@@ -13,7 +13,7 @@ use domain::{
 
 use super::{
     StoreError, Traced, channel,
-    engine::{Row, Session},
+    engine::{Row, SqlSession},
     source,
     sql::{Column, Param, Statement, both, each},
 };
@@ -72,7 +72,7 @@ const BY_OFFSET: Statement = both(
 
 /// Writes events and the thin rows of their channels.
 pub(super) async fn insert(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     recorded: i64,
     events: &[EventRow],
@@ -115,14 +115,14 @@ fn text(payload: &Bytes) -> &str {
 }
 
 /// An event that was read.
-struct Read {
+struct StoredEvent {
     source: Source,
     seq: u64,
     offsets: Vec<(i64, u64)>,
     payload: Bytes,
 }
 
-impl Read {
+impl StoredEvent {
     fn row(source: Source, row: &Row) -> Result<Self, StoreError> {
         let offsets = serde_json::from_str(row.text(1)?)
             .map_err(|error| StoreError::Refused(error.to_string()))?;
@@ -137,8 +137,8 @@ impl Read {
 }
 
 async fn name_all(
-    session: &mut Session,
-    events: &[Read],
+    session: &mut SqlSession,
+    events: &[StoredEvent],
 ) -> Result<HashMap<i64, Channel>, StoreError> {
     let mut ids: Vec<i64> =
         events.iter().flat_map(|event| event.offsets.iter().map(|(id, _)| *id)).collect();
@@ -150,7 +150,7 @@ async fn name_all(
 /// Events after `seq` with all their channels, in order: at most `events_max` and about
 /// [`AFTER_BYTES_MAX`], but one at least if there is one.
 pub(super) async fn after(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     after_seq: u64,
     events_max: usize,
@@ -160,8 +160,8 @@ pub(super) async fn after(
     let params = [Param::Int(source::number(source)), from, limit, bytes];
     let rows = session.rows(&AFTER, &params).await?;
     let epoch = rows.first().map_or(Ok(Epoch(0)), |row| row.int(3).map(source::epoch))?;
-    let events: Vec<Read> =
-        rows.iter().map(|row| Read::row(source, row)).collect::<Result<_, _>>()?;
+    let events: Vec<StoredEvent> =
+        rows.iter().map(|row| StoredEvent::row(source, row)).collect::<Result<_, _>>()?;
     let names = name_all(session, &events).await?;
     let mut publications = Vec::new();
     for event in events {
@@ -181,27 +181,30 @@ pub(super) fn parse(source: Source, payload: &Bytes) -> Result<Recorded, StoreEr
 }
 
 /// The event of an entry, `MS-NUMBER`, or of a position in a channel, `CHANNEL@EPOCH-OFFSET`.
-pub(super) async fn trace(session: &mut Session, what: &str) -> Result<Option<Traced>, StoreError> {
+pub(super) async fn trace(
+    session: &mut SqlSession,
+    what: &str,
+) -> Result<Option<Traced>, StoreError> {
     let row = match what.rsplit_once('@') {
         Some((channel, position)) => by_offset(session, channel, position).await?,
         None => by_entry(session, what).await?,
     };
     let Some(row) = row else { return Ok(None) };
-    let event = [Read::row(source::of(row.int(3)?)?, &row)?];
+    let event = [StoredEvent::row(source::of(row.int(3)?)?, &row)?];
     let names = name_all(session, &event).await?;
     let [event] = event;
     let offsets = event.places(&names);
     Ok(Some(Traced { source: event.source, seq: event.seq, payload: event.payload, offsets }))
 }
 
-async fn by_entry(session: &mut Session, entry: &str) -> Result<Option<Row>, StoreError> {
+async fn by_entry(session: &mut SqlSession, entry: &str) -> Result<Option<Row>, StoreError> {
     let Ok(EntryId { ms, number }) = entry.parse() else { return Ok(None) };
     let params = [Param::Int(ms.cast_signed()), Param::Int(number.cast_signed())];
     session.row(&BY_ENTRY, &params).await
 }
 
 async fn by_offset(
-    session: &mut Session,
+    session: &mut SqlSession,
     channel: &str,
     position: &str,
 ) -> Result<Option<Row>, StoreError> {

@@ -10,7 +10,7 @@ use domain::{
 
 use super::{
     StoreError,
-    engine::Session,
+    engine::SqlSession,
     source,
     sql::{Column, Param, Statement, each},
 };
@@ -61,7 +61,7 @@ const APPLY: Statement = each(
 
 /// Which of these entries were taken in before.
 pub(super) async fn among(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     keys: &[Key],
 ) -> Result<HashSet<Key>, StoreError> {
@@ -77,7 +77,7 @@ pub(super) async fn among(
 
 /// Remembers entries, each with the number of the event that it became.
 pub(super) async fn remember(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     entries: &[(Key, Option<u64>)],
 ) -> Result<(), StoreError> {
@@ -100,7 +100,7 @@ fn key_columns(keys: impl Iterator<Item = Key> + Clone) -> [Column<'static>; 3] 
 
 /// Which of these producers' ids were applied in the last 24 hours, and where that went.
 pub(super) async fn applied(
-    session: &mut Session,
+    session: &mut SqlSession,
     stream: Stream,
     event_ids: Vec<&str>,
     recorded: i64,
@@ -117,7 +117,7 @@ pub(super) async fn applied(
 /// # Errors
 /// [`StoreError::Conflict`] when another partition of the stream applied one at the same time.
 pub(super) async fn apply(
-    session: &mut Session,
+    session: &mut SqlSession,
     stream: Stream,
     recorded: i64,
     event_ids: &[(&str, &Placed)],

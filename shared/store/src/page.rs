@@ -15,7 +15,7 @@ use domain::{
 
 use super::{
     Page, Snapshot, StoreError,
-    engine::{Row, Session},
+    engine::{Row, SqlSession},
     entity, event, source,
     sql::{Column, Param, Statement, both, each},
 };
@@ -111,7 +111,7 @@ pub(super) enum Part<'a> {
 
 /// A page of a channel: at most `limit` publications and about `bytes_max`, but one at least.
 pub(super) async fn page(
-    session: &mut Session,
+    session: &mut SqlSession,
     channel: &Channel,
     part: Part<'_>,
     limit: usize,
@@ -172,7 +172,7 @@ fn read(channel: &Channel, rows: &[Row], limit: usize) -> Result<Page, StoreErro
 
 /// Position and state of a channel at one moment.
 pub(super) async fn snapshot(
-    session: &mut Session,
+    session: &mut SqlSession,
     channel: &Channel,
 ) -> Result<Snapshot, StoreError> {
     let entity = Entity::of(channel);

@@ -19,13 +19,13 @@ use super::{
     channel::Counter,
     event::EventRow,
     known::{Key, Placed},
-    source::Begun,
+    source::BatchStart,
     states::{self, States},
 };
 
 /// What becomes of one entry.
 #[derive(Debug)]
-enum Fate {
+enum EntryOutcome {
     /// Not decided yet.
     Open,
     /// Taken in before.
@@ -43,7 +43,7 @@ enum Fate {
 /// The plan of a batch.
 pub(super) struct Plan<'a> {
     entries: &'a [Judged],
-    fates: Vec<Fate>,
+    fates: Vec<EntryOutcome>,
 }
 
 /// A batch with everything numbered, ready to be written.
@@ -65,11 +65,11 @@ impl<'a> Plan<'a> {
     pub(super) fn new(entries: &'a [Judged], mut known: HashSet<Key>) -> Self {
         let fate = |judged: &Judged| {
             if !known.insert((judged.entry, judged.digest)) {
-                return Fate::Known;
+                return EntryOutcome::Known;
             }
             match &judged.verdict {
-                Verdict::Accepted(_) => Fate::Open,
-                Verdict::Dead(reason) => Fate::Dead(reason.clone()),
+                Verdict::Accepted(_) => EntryOutcome::Open,
+                Verdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
             }
         };
         Self { entries, fates: entries.iter().map(fate).collect() }
@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
     fn open(&self) -> impl Iterator<Item = (usize, &'a Submission)> + '_ {
         self.entries.iter().zip(&self.fates).enumerate().filter_map(|(at, (judged, fate))| {
             match (&judged.verdict, fate) {
-                (Verdict::Accepted(submission), Fate::Open) => Some((at, &**submission)),
+                (Verdict::Accepted(submission), EntryOutcome::Open) => Some((at, &**submission)),
                 _ => None,
             }
         })
@@ -102,7 +102,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         for (at, placed) in repeats {
-            self.fates[at] = Fate::Repeated(placed);
+            self.fates[at] = EntryOutcome::Repeated(placed);
         }
     }
 
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
         for (at, submission) in open {
             let event_id = submission.event_id.as_deref();
             if let Some(before) = event_id.and_then(|id| first.get(id)) {
-                self.fates[at] = Fate::RepeatedHere(*before);
+                self.fates[at] = EntryOutcome::RepeatedHere(*before);
                 continue;
             }
             let lease_ms = submission.lease_ms.and_then(|ms| i64::try_from(ms).ok());
@@ -133,9 +133,9 @@ impl<'a> Plan<'a> {
             self.fates[at] = match folded {
                 Ok(()) => {
                     first.extend(event_id.map(|id| (id, at)));
-                    Fate::Accepted(submission.event.channels())
+                    EntryOutcome::Accepted(submission.event.channels())
                 }
-                Err(too_large) => Fate::Dead(DeadReason {
+                Err(too_large) => EntryOutcome::Dead(DeadReason {
                     label: "state_bytes",
                     text: format!(
                         "data would make the state of {} {} have {} bytes, {state_bytes_max} are allowed",
@@ -152,7 +152,7 @@ impl<'a> Plan<'a> {
     pub(super) fn counts(&self) -> BTreeMap<Channel, u64> {
         let mut counts = BTreeMap::new();
         for fate in &self.fates {
-            let Fate::Accepted(channels) = fate else { continue };
+            let EntryOutcome::Accepted(channels) = fate else { continue };
             for channel in channels {
                 *counts.entry(channel.clone()).or_default() += 1;
             }
@@ -164,7 +164,7 @@ impl<'a> Plan<'a> {
     pub(super) fn number(
         self,
         source: Source,
-        begun: &Begun,
+        begun: &BatchStart,
         counters: &HashMap<Channel, Counter>,
     ) -> Numbered<'a> {
         let counts = self.counts();
@@ -199,35 +199,37 @@ impl<'a> Numbered<'a> {
     fn take(
         &mut self,
         source: Source,
-        begun: &Begun,
+        begun: &BatchStart,
         judged: &'a Judged,
-        fate: Fate,
+        fate: EntryOutcome,
         next: &mut HashMap<&Channel, Counter>,
     ) {
         let key = (judged.entry, judged.digest);
         let outcome = match (fate, &judged.verdict) {
-            (Fate::Accepted(channels), Verdict::Accepted(submission)) => {
+            (EntryOutcome::Accepted(channels), Verdict::Accepted(submission)) => {
                 let placed = self.accept(source, begun, judged, submission, channels, next);
                 self.entries.push((key, Some(self.committed.seq)));
                 Outcome::Recorded(placed)
             }
-            (Fate::Dead(reason), _) => {
+            (EntryOutcome::Dead(reason), _) => {
                 self.entries.push((key, None));
                 self.dead.push((judged, reason.clone()));
                 Outcome::Dead(reason)
             }
-            (Fate::Repeated(placed), _) => {
+            (EntryOutcome::Repeated(placed), _) => {
                 self.entries.push((key, None));
                 Outcome::Repeated(placed)
             }
-            (Fate::RepeatedHere(at), _) => {
+            (EntryOutcome::RepeatedHere(at), _) => {
                 self.entries.push((key, None));
                 match self.committed.outcomes.get(at) {
                     Some(Outcome::Recorded(placed)) => Outcome::Repeated(placed.clone()),
                     _ => Outcome::Known,
                 }
             }
-            (Fate::Known | Fate::Open | Fate::Accepted(_), _) => Outcome::Known,
+            (EntryOutcome::Known | EntryOutcome::Open | EntryOutcome::Accepted(_), _) => {
+                Outcome::Known
+            }
         };
         self.committed.outcomes.push(outcome);
     }
@@ -235,7 +237,7 @@ impl<'a> Numbered<'a> {
     fn accept(
         &mut self,
         source: Source,
-        begun: &Begun,
+        begun: &BatchStart,
         judged: &Judged,
         submission: &'a Submission,
         channels: Vec<Channel>,
@@ -307,7 +309,7 @@ mod tests {
             (channel, Counter { id, head: 100 + count })
         });
         let counters = counters.collect();
-        let begun = Begun { seq: 10, recorded: 5, top: EntryId::ZERO, epoch: Epoch(7) };
+        let begun = BatchStart { seq: 10, recorded: 5, top: EntryId::ZERO, epoch: Epoch(7) };
         plan.number(SOURCE, &begun, &counters).committed
     }
 

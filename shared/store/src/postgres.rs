@@ -16,7 +16,7 @@ use sqlx::{
 
 use super::{
     Options, StoreError,
-    sql::{Access, Column, Param},
+    sql::{Column, Param, SessionKind},
 };
 
 /// How long a server keeps a connection that it was not asked anything on, before we look whether
@@ -80,15 +80,15 @@ impl Postgres {
     }
 
     /// A connection of the pool.
-    pub(super) async fn session(&self, access: Access) -> Result<Session, StoreError> {
+    pub(super) async fn session(&self, access: SessionKind) -> Result<PostgresSession, StoreError> {
         let connection = self.pool.acquire().await.map_err(|failure| {
             if self.standby.load(Ordering::Relaxed) {
                 return StoreError::Unavailable(String::from("the server is a standby"));
             }
             error(failure)
         })?;
-        let mut session = Session { connection: Some(connection), sound: true };
-        if access == Access::Transaction {
+        let mut session = PostgresSession { connection: Some(connection), sound: true };
+        if access == SessionKind::Transaction {
             session.simple("BEGIN").await?;
             session.sound = false;
         }
@@ -112,13 +112,13 @@ async fn refuse_standby(
 ///
 /// One that was left in the middle of something is closed instead, which also ends its transaction:
 /// a deadline passed, and to ask a server that does not answer to roll back would only wait again.
-pub(super) struct Session {
+pub(super) struct PostgresSession {
     connection: Option<PoolConnection<Db>>,
     sound: bool,
 }
 
 // While a statement is under way, and after an error, the connection is unsound.
-impl Session {
+impl PostgresSession {
     fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
         let gone = || StoreError::Unavailable(String::from("the session has ended"));
         self.connection.as_deref_mut().ok_or_else(gone)
@@ -173,7 +173,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for PostgresSession {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take()
             && !self.sound

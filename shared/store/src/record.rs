@@ -11,7 +11,7 @@ use domain::source::Source;
 
 use super::{
     Batch, Committed, Outcome, StoreError, channel, dead_letter,
-    engine::Session,
+    engine::SqlSession,
     entity, event,
     known::{self, Key, Placed},
     plan::{Numbered, Plan},
@@ -20,7 +20,7 @@ use super::{
 
 /// Does everything but the commit.
 pub(super) async fn record(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
     batch: &Batch,

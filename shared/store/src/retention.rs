@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     StoreError,
-    engine::{Engine, Session},
+    engine::{Engine, SqlSession},
     known::EVENT_ID_LIFE_MS,
     source::{self, ms},
-    sql::{Access, Column, Param, Statement, both, each},
+    sql::{Column, Param, SessionKind, Statement, both, each},
     worker,
 };
 
@@ -90,12 +90,12 @@ pub(super) async fn retain(
     state: Duration,
 ) -> Result<bool, StoreError> {
     let params = [Param::Int(ms(archive)), Param::Int(SLICE_ROWS)];
-    let sources = engine.session(Access::Read).await?.rows(&OLD_EVENTS, &params).await?;
+    let sources = engine.session(SessionKind::Read).await?.rows(&OLD_EVENTS, &params).await?;
     let mut left = SLICE_ROWS;
     for row in &sources {
         let id = row.int(0)?;
         if let Some(last) = row.maybe_int(2)? {
-            let mut session = engine.session(Access::Transaction).await?;
+            let mut session = engine.session(SessionKind::Transaction).await?;
             left -= remove_events(&mut session, id, last).await?;
             session.commit().await?;
             if left <= 0 {
@@ -109,7 +109,7 @@ pub(super) async fn retain(
     for (statement, age_ms) in [(REMOVE_APPLIED, EVENT_ID_LIFE_MS), (REMOVE_STATES, ms(state))] {
         left -= remove(engine, &statement, &[Param::Int(age_ms)], left).await?;
     }
-    worker::bury(&mut engine.session(Access::Write).await?).await?;
+    worker::remove_expired(&mut engine.session(SessionKind::Write).await?).await?;
     Ok(left <= 0)
 }
 
@@ -124,7 +124,7 @@ async fn remove(
         return Ok(0);
     }
     let params = [params, &[Param::Int(rows_max)]].concat();
-    let removed = engine.session(Access::Write).await?.run(statement, &params).await?;
+    let removed = engine.session(SessionKind::Write).await?.run(statement, &params).await?;
     Ok(i64::try_from(removed).unwrap_or(rows_max))
 }
 
@@ -132,7 +132,7 @@ async fn remove(
 ///
 /// The source's row is locked first, as in a batch's transaction: whoever changes anything of a
 /// source holds its row.
-async fn remove_events(session: &mut Session, id: i64, last: i64) -> Result<i64, StoreError> {
+async fn remove_events(session: &mut SqlSession, id: i64, last: i64) -> Result<i64, StoreError> {
     session.rows(&LOCK, &[Param::Int(id)]).await?;
     let rows = session.rows(&REMOVE_EVENTS, &[Param::Int(id), Param::Int(last)]).await?;
     let mut floors: BTreeMap<i64, i64> = BTreeMap::new();

@@ -11,8 +11,8 @@ use domain::{
 
 use super::{
     Batch, SourceRow, StoreError,
-    engine::{Engine, Row, Session},
-    sql::{Access, Column, Param, Statement, both, each},
+    engine::{Engine, Row, SqlSession},
+    sql::{Column, Param, SessionKind, Statement, both, each},
 };
 
 /// The number of a source in SQL: the stream's place in the contract's table and the partition.
@@ -117,7 +117,7 @@ const REACH: Statement = both("UPDATE source SET seq = $2, top = $3 WHERE id = $
 
 /// The rows of all sources; creates those that are wanted and missing.
 pub(super) async fn all(engine: &Engine, wanted: &[Source]) -> Result<Vec<SourceRow>, StoreError> {
-    let rows = engine.session(Access::Read).await?.rows(&ALL, &[]).await?;
+    let rows = engine.session(SessionKind::Read).await?.rows(&ALL, &[]).await?;
     let rows: Vec<SourceRow> = rows.iter().map(source_row).collect::<Result<_, _>>()?;
     let missing: Vec<Source> = wanted
         .iter()
@@ -132,14 +132,14 @@ pub(super) async fn all(engine: &Engine, wanted: &[Source]) -> Result<Vec<Source
         Column::Ints(missing.iter().map(|source| number(*source)).collect()),
         Column::Texts(names.iter().map(String::as_str).collect()),
     ];
-    let mut session = engine.session(Access::Write).await?;
+    let mut session = engine.session(SessionKind::Write).await?;
     session.run(&CREATE, &[Param::Table(&table)]).await?;
     session.rows(&ALL, &[]).await?.iter().map(source_row).collect()
 }
 
 /// Takes a source that is free, its lease run out, or the same owner's.
 pub(super) async fn claim(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     owner: &NodeId,
     lease: Duration,
@@ -150,7 +150,7 @@ pub(super) async fn claim(
 
 /// Prolongs a lease.
 pub(super) async fn renew(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
     published: u64,
@@ -168,7 +168,7 @@ pub(super) async fn renew(
 
 /// Gives a source back.
 pub(super) async fn release(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
     published: u64,
@@ -180,7 +180,7 @@ pub(super) async fn release(
 
 /// Counts that an owner begins to work after the cursor; how many did since it last moved.
 pub(super) async fn attempt(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
 ) -> Result<u32, StoreError> {
@@ -191,7 +191,7 @@ pub(super) async fn attempt(
 
 /// Enters a generation, in a transaction that the caller commits.
 pub(super) async fn regenerate(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
     generation: u64,
@@ -208,7 +208,7 @@ pub(super) async fn regenerate(
 }
 
 /// A batch's transaction as it begins.
-pub(super) struct Begun {
+pub(super) struct BatchStart {
     /// The source's last number.
     pub(super) seq: u64,
     /// The time of recording of the whole batch.
@@ -223,11 +223,11 @@ pub(super) struct Begun {
 ///
 /// It locks the source's row until the end, so that nothing else of this source changes meanwhile.
 pub(super) async fn advance(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     fence: u64,
     batch: &Batch,
-) -> Result<Begun, StoreError> {
+) -> Result<BatchStart, StoreError> {
     let (before, cursor) = (batch.before.to_string(), batch.cursor.to_string());
     let params = [
         Param::Int(number(source)),
@@ -237,7 +237,7 @@ pub(super) async fn advance(
         Param::Int(int(batch.published)),
     ];
     let row = session.row(&ADVANCE, &params).await?.ok_or(StoreError::Fenced(source))?;
-    Ok(Begun {
+    Ok(BatchStart {
         seq: row.count(0)?,
         recorded: row.int(1)?,
         top: entry_id(row.text(2)?)?,
@@ -247,7 +247,7 @@ pub(super) async fn advance(
 
 /// Notes the last number and the highest entry.
 pub(super) async fn reach(
-    session: &mut Session,
+    session: &mut SqlSession,
     source: Source,
     seq: u64,
     top: EntryId,

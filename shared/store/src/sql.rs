@@ -72,7 +72,7 @@ impl Column<'_> {
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum SessionKind {
     /// Single statements that only read.
     Read,
     /// Single statements that write.

@@ -13,7 +13,7 @@ use sqlx::{
 
 use super::{
     Options, StoreError,
-    sql::{Access, Column, Param},
+    sql::{Column, Param, SessionKind},
 };
 
 /// How long a migration waits for another process that migrates the same file.
@@ -74,25 +74,29 @@ impl Sqlite {
     }
 
     /// The writer, as soon as it is free, or a reader.
-    pub(super) async fn session(&self, access: Access) -> Result<Session, StoreError> {
+    pub(super) async fn session(&self, access: SessionKind) -> Result<SqliteSession, StoreError> {
         match access {
-            Access::Read => self.readers.acquire().await.map(Session::Connection).map_err(error),
-            Access::Write => self.writer.acquire().await.map(Session::Connection).map_err(error),
-            Access::Transaction => {
+            SessionKind::Read => {
+                self.readers.acquire().await.map(SqliteSession::Connection).map_err(error)
+            }
+            SessionKind::Write => {
+                self.writer.acquire().await.map(SqliteSession::Connection).map_err(error)
+            }
+            SessionKind::Transaction => {
                 let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-                begun.map(Session::Transaction).map_err(error)
+                begun.map(SqliteSession::Transaction).map_err(error)
             }
         }
     }
 }
 
 /// A connection, or a transaction that is rolled back when it is dropped.
-pub(super) enum Session {
+pub(super) enum SqliteSession {
     Connection(PoolConnection<Db>),
     Transaction(sqlx::Transaction<'static, Db>),
 }
 
-impl Session {
+impl SqliteSession {
     fn connection(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Connection(connection) => connection,

@@ -6,7 +6,7 @@ use domain::node::NodeId;
 
 use super::{
     StoreError,
-    engine::Session,
+    engine::SqlSession,
     source::ms,
     sql::{Param, Statement, both},
 };
@@ -17,13 +17,13 @@ const BEAT: Statement = both(
 );
 const COUNT: Statement =
     both("SELECT count(*) FROM worker WHERE lease_until > (SELECT ms FROM clock)");
-const FAREWELL: Statement = both("DELETE FROM worker WHERE name = $1");
-const BURY: Statement =
+const DEREGISTER: Statement = both("DELETE FROM worker WHERE name = $1");
+const REMOVE_EXPIRED: Statement =
     both("DELETE FROM worker WHERE lease_until < (SELECT ms FROM clock) - 3600000");
 
 /// Says that a worker lives; how many do.
 pub(super) async fn beat(
-    session: &mut Session,
+    session: &mut SqlSession,
     worker: &NodeId,
     lease: Duration,
 ) -> Result<u32, StoreError> {
@@ -34,11 +34,14 @@ pub(super) async fn beat(
 }
 
 /// Takes a worker off the list.
-pub(super) async fn farewell(session: &mut Session, worker: &NodeId) -> Result<(), StoreError> {
-    session.run(&FAREWELL, &[Param::Text(&worker.0)]).await.map(drop)
+pub(super) async fn deregister(
+    session: &mut SqlSession,
+    worker: &NodeId,
+) -> Result<(), StoreError> {
+    session.run(&DEREGISTER, &[Param::Text(&worker.0)]).await.map(drop)
 }
 
 /// Forgets those that have been dead for an hour.
-pub(super) async fn bury(session: &mut Session) -> Result<(), StoreError> {
-    session.run(&BURY, &[]).await.map(drop)
+pub(super) async fn remove_expired(session: &mut SqlSession) -> Result<(), StoreError> {
+    session.run(&REMOVE_EXPIRED, &[]).await.map(drop)
 }

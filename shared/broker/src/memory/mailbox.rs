@@ -25,13 +25,13 @@ const MESSAGE_OVERHEAD_BYTES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Mailbox {
     topics: Mutex<HashSet<Topic>>,
-    queue: Mutex<Queue>,
+    queue: Mutex<MailboxQueue>,
     filled: Notify,
     bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct MailboxQueue {
     items: VecDeque<Item>,
     bytes: usize,
     overflowed: bool,
@@ -63,13 +63,13 @@ impl Mailbox {
         queue.bytes += item.bytes();
         queue.items.push_back(item);
         if queue.bytes > self.bytes_max {
-            *queue = Queue { overflowed: true, ..Queue::default() };
+            *queue = MailboxQueue { overflowed: true, ..MailboxQueue::default() };
         }
         drop(queue);
         self.filled.notify_one();
     }
 
-    async fn take(&self) -> Queue {
+    async fn take(&self) -> MailboxQueue {
         loop {
             self.filled.notified().await;
             let queue = std::mem::take(&mut *self.queue.lock_unpoisoned());
@@ -102,7 +102,7 @@ impl Item {
     }
 }
 
-async fn hand_over(queue: Queue, sink: &dyn Sink) {
+async fn hand_over(queue: MailboxQueue, sink: &dyn Sink) {
     if queue.overflowed {
         sink.disconnected("more waited than the queue in memory may hold");
         sink.connected().await;

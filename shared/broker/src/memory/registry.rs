@@ -12,7 +12,7 @@ use crate::{Gone, Member, Registration};
 
 /// All nodes.
 #[derive(Debug)]
-pub(super) struct Registry {
+pub(super) struct MemoryRegistry {
     nodes: HashMap<NodeId, Node>,
     lease: Duration,
 }
@@ -24,7 +24,7 @@ struct Node {
     says: BTreeMap<(&'static str, String), String>,
 }
 
-impl Registry {
+impl MemoryRegistry {
     pub(super) fn new(lease: Duration) -> Self {
         Self { nodes: HashMap::new(), lease }
     }

@@ -17,7 +17,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 100;
 
 /// The stream of one source.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct MemoryStream {
     log: Mutex<Log>,
     appended: Notify,
     bytes_max: usize,
@@ -34,7 +34,7 @@ struct Log {
     consumed: EntryId,
 }
 
-impl Stream {
+impl MemoryStream {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { log: Mutex::default(), appended: Notify::new(), bytes_max }
     }
@@ -141,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_stream_refuses_until_something_was_consumed() {
-        let stream = Stream::new(3 * (1000 + 4 + ENTRY_OVERHEAD_BYTES));
+        let stream = MemoryStream::new(3 * (1000 + 4 + ENTRY_OVERHEAD_BYTES));
         let ids: Vec<_> = (0..3).map(|_| stream.append(&fields(1000)).unwrap()).collect();
         assert!(matches!(stream.append(&fields(1000)), Err(BrokerError::Refused(_))));
         let read = stream.read(ids[0], 10, Duration::ZERO).await;

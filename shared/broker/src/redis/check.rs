@@ -2,7 +2,7 @@
 
 use redis::{Pipeline, Value};
 
-use super::link::{Link, Lost, field, refusal};
+use super::link::{Link, RequestLost, field, refusal};
 use crate::{BrokerError, Identity};
 
 /// The replication id and a mark, read in one step on one connection: two servers must not answer.
@@ -10,7 +10,7 @@ pub(super) async fn identity(link: &Link, mark_key: &str) -> Result<Identity, Br
     let mut pipeline = Pipeline::new();
     pipeline.ignore_errors();
     pipeline.cmd("INFO").arg("replication").cmd("GET").arg(mark_key);
-    let answers = link.run(&pipeline).await.map_err(Lost::read)?;
+    let answers = link.run(&pipeline).await.map_err(RequestLost::read)?;
     let mut answers = answers.into_iter().map(|a| a.map_err(|error| refusal(&error)));
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     let parse = |error: redis::ParsingError| BrokerError::Refused(error.to_string());

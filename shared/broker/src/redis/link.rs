@@ -20,7 +20,7 @@ use redis::{
 use runtime::lock::LockExt as _;
 use tokio::time::Instant;
 
-use super::server::{CONNECT_TIMEOUT, Server};
+use super::server::{CONNECT_TIMEOUT, RedisServer};
 use crate::BrokerError;
 
 /// Attempts to connect come no faster than this; who asks in between gets the last error.
@@ -32,7 +32,7 @@ const PAGE_CONNECTIONS: usize = 4;
 
 /// The connection for commands.
 pub(super) struct Link {
-    server: Server,
+    server: RedisServer,
     command_timeout: Duration,
     current: Mutex<Option<Arc<Primary>>>,
     /// Held while connecting; when and why it failed last.
@@ -52,13 +52,13 @@ pub(super) struct Primary {
 
 /// A request got no answer.
 #[derive(Debug)]
-pub(super) struct Lost {
+pub(super) struct RequestLost {
     reason: String,
     /// Whether the server may have got the request.
     sent: bool,
 }
 
-impl Lost {
+impl RequestLost {
     /// What that means for a request that changes something.
     pub(super) fn written(self) -> BrokerError {
         if self.sent { BrokerError::Unknown(self.reason) } else { self.read() }
@@ -71,7 +71,7 @@ impl Lost {
 }
 
 impl Link {
-    pub(super) fn new(server: Server, command_timeout: Duration) -> Self {
+    pub(super) fn new(server: RedisServer, command_timeout: Duration) -> Self {
         Self {
             server,
             command_timeout,
@@ -123,8 +123,11 @@ impl Link {
     }
 
     /// Sends commands in one go; one answer for each.
-    pub(super) async fn run(&self, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, Lost> {
-        let primary = self.primary().await.map_err(|error| Lost::unsent(&error))?;
+    pub(super) async fn run(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, RequestLost> {
+        let primary = self.primary().await.map_err(|error| RequestLost::unsent(&error))?;
         let begun = Instant::now();
         let mut connection = primary.connection.clone();
         let answers = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection);
@@ -138,7 +141,7 @@ impl Link {
             }
             Ok(Err(error)) => {
                 self.drop_primary(&primary, &error.to_string());
-                Err(Lost { reason: error.to_string(), sent: true })
+                Err(RequestLost { reason: error.to_string(), sent: true })
             }
             Err(_) => {
                 let mut silent_since = primary.silent_since.lock_unpoisoned();
@@ -146,7 +149,10 @@ impl Link {
                     self.drop_primary(&primary, "two commands in a row had no answer");
                 }
                 silent_since.get_or_insert_with(Instant::now);
-                Err(Lost { reason: format!("no answer in {:?}", self.command_timeout), sent: true })
+                Err(RequestLost {
+                    reason: format!("no answer in {:?}", self.command_timeout),
+                    sent: true,
+                })
             }
         }
     }
@@ -155,7 +161,7 @@ impl Link {
     pub(super) async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T, BrokerError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command).ignore_errors();
-        let mut answers = self.run(&pipeline).await.map_err(Lost::read)?;
+        let mut answers = self.run(&pipeline).await.map_err(RequestLost::read)?;
         let answer = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(|error| refusal(&error))?;
         redis::from_redis_value(answer).map_err(|error| BrokerError::Refused(error.to_string()))
     }
@@ -166,7 +172,7 @@ impl Link {
         let primary = self.primary().await?;
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.ignore_errors().cmd("PUBLISH").arg(name).arg(number).cmd("ROLE");
-        let mut answers = self.run(&pipeline).await.map_err(Lost::read)?.into_iter();
+        let mut answers = self.run(&pipeline).await.map_err(RequestLost::read)?.into_iter();
         let published = answers.next().unwrap_or(Ok(Value::Nil));
         // Not every managed server lets us ask for the role.
         let role: Option<Value> = answers.next().and_then(Result::ok).and_then(first_of);
@@ -219,7 +225,7 @@ impl Primary {
     }
 }
 
-impl Lost {
+impl RequestLost {
     fn unsent(error: &BrokerError) -> Self {
         let reason = match error {
             BrokerError::Unavailable(reason) => reason.clone(),

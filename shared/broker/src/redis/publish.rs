@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     keys::Keys,
-    link::{Link, Lost, refusal},
+    link::{Link, RequestLost, refusal},
 };
 use crate::{
     BrokerError, BrokerOptions, Topic,
@@ -135,7 +135,7 @@ impl Publisher {
 /// gets the whole window again: what it has done already is a repeat.
 async fn call(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
     for attempt in 0..2 {
-        let answers = link.run(pipeline).await.map_err(Lost::written)?;
+        let answers = link.run(pipeline).await.map_err(RequestLost::written)?;
         let unknown = |error: &redis::RedisError| {
             error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         };

@@ -13,7 +13,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use super::{
     keys::Keys,
-    link::{Link, Lost, refusal},
+    link::{Link, RequestLost, refusal},
 };
 use crate::{BrokerError, Gone, Member, Registration};
 
@@ -38,7 +38,7 @@ pub(super) async fn register(
 ) -> Result<bool, BrokerError> {
     let known: bool = link.query(operation(keys, "renew", &node.0, lease)).await?;
     for part in changes.chunks(CHANGES_MAX) {
-        let answers = link.run(&changing(keys, node, part)).await.map_err(Lost::written)?;
+        let answers = link.run(&changing(keys, node, part)).await.map_err(RequestLost::written)?;
         for answer in answers {
             answer.map_err(|error| refusal(&error))?;
         }

@@ -12,7 +12,7 @@ const LENGTH_MAX: usize = 1 << 29;
 
 /// One whole answer or push.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Frame<'a> {
+pub(super) enum RespFrame<'a> {
     /// A text of any kind; also doubles, booleans and big numbers, as they are written.
     Text(&'a [u8]),
     /// An error and its text.
@@ -33,7 +33,7 @@ pub(super) enum Frame<'a> {
 pub(super) struct Malformed(&'static str);
 
 /// Reads the first frame; its length too. None when it is not whole yet.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RespFrame<'_>, usize)>, Malformed> {
     let mut input = Input { bytes, at: 0 };
     Ok(input.frame(0)?.map(|frame| (frame, input.at)))
 }
@@ -71,27 +71,27 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn frame(&mut self, depth: usize) -> Result<Option<Frame<'a>>, Malformed> {
+    fn frame(&mut self, depth: usize) -> Result<Option<RespFrame<'a>>, Malformed> {
         if depth > DEPTH_MAX {
             return Err(Malformed("nested too deeply"));
         }
         let Some(&[kind]) = self.take(1) else { return Ok(None) };
         Ok(match kind {
-            b'+' | b',' | b'#' | b'(' => self.line().map(Frame::Text),
-            b'-' => self.line().map(Frame::Error),
-            b':' => self.number()?.map(Frame::Integer),
-            b'_' => self.line().map(|_| Frame::Null),
+            b'+' | b',' | b'#' | b'(' => self.line().map(RespFrame::Text),
+            b'-' => self.line().map(RespFrame::Error),
+            b':' => self.number()?.map(RespFrame::Integer),
+            b'_' => self.line().map(|_| RespFrame::Null),
             b'$' => match self.is_null() {
-                true => self.line().map(|_| Frame::Null),
-                false => self.text()?.map(Frame::Text),
+                true => self.line().map(|_| RespFrame::Null),
+                false => self.text()?.map(RespFrame::Text),
             },
             // `txt:` or another format of three letters precedes the text.
-            b'=' => self.text()?.map(|text| Frame::Text(text.get(4..).unwrap_or_default())),
-            b'!' => self.text()?.map(Frame::Error),
-            b'*' if self.is_null() => self.line().map(|_| Frame::Null),
-            b'*' | b'~' => self.items(1, depth)?.map(Frame::List),
-            b'%' => self.items(2, depth)?.map(Frame::List),
-            b'>' => self.items(1, depth)?.map(Frame::Push),
+            b'=' => self.text()?.map(|text| RespFrame::Text(text.get(4..).unwrap_or_default())),
+            b'!' => self.text()?.map(RespFrame::Error),
+            b'*' if self.is_null() => self.line().map(|_| RespFrame::Null),
+            b'*' | b'~' => self.items(1, depth)?.map(RespFrame::List),
+            b'%' => self.items(2, depth)?.map(RespFrame::List),
+            b'>' => self.items(1, depth)?.map(RespFrame::Push),
             b'|' => match self.items(2, depth)? {
                 // Attributes are remarks about what follows.
                 Some(_) => self.frame(depth + 1)?,
@@ -101,7 +101,11 @@ impl<'a> Input<'a> {
         })
     }
 
-    fn items(&mut self, each: usize, depth: usize) -> Result<Option<Vec<Frame<'a>>>, Malformed> {
+    fn items(
+        &mut self,
+        each: usize,
+        depth: usize,
+    ) -> Result<Option<Vec<RespFrame<'a>>>, Malformed> {
         let Some(count) = self.length()? else { return Ok(None) };
         // Not more than the bytes at hand could hold.
         let mut items = Vec::with_capacity((count * each).min(self.bytes.len() - self.at));
@@ -186,15 +190,15 @@ mod tests {
         }
     }
 
-    fn show(frame: &Frame<'_>) -> String {
-        let all = |frames: &[Frame<'_>]| frames.iter().map(show).collect::<Vec<_>>().join(" ");
+    fn show(frame: &RespFrame<'_>) -> String {
+        let all = |frames: &[RespFrame<'_>]| frames.iter().map(show).collect::<Vec<_>>().join(" ");
         match frame {
-            Frame::Text(bytes) => format!("text {bytes:?}"),
-            Frame::Error(_) => "error".to_owned(),
-            Frame::Integer(number) => format!("int {number}"),
-            Frame::Null => "null".to_owned(),
-            Frame::List(items) => format!("[{}]", all(items)),
-            Frame::Push(items) => format!(">[{}]", all(items)),
+            RespFrame::Text(bytes) => format!("text {bytes:?}"),
+            RespFrame::Error(_) => "error".to_owned(),
+            RespFrame::Integer(number) => format!("int {number}"),
+            RespFrame::Null => "null".to_owned(),
+            RespFrame::List(items) => format!("[{}]", all(items)),
+            RespFrame::Push(items) => format!(">[{}]", all(items)),
         }
     }
 
@@ -269,7 +273,7 @@ mod tests {
         let (frame, same_length) = parse(bytes).unwrap().unwrap();
         assert_eq!(length, same_length);
         let texts: [&[u8]; 3] = [b"message", b"ch", b"a\r\nbc"];
-        assert_eq!(frame, Frame::Push(texts.map(Frame::Text).into()));
+        assert_eq!(frame, RespFrame::Push(texts.map(RespFrame::Text).into()));
         for end in 0..length {
             assert!(parse_message(&bytes[..end]).is_none());
         }

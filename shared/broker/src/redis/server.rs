@@ -25,14 +25,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// How to find the primary.
-pub(super) enum Server {
+pub(super) enum RedisServer {
     /// It is always there.
     Fixed(Box<ConnectionInfo>),
     /// The Sentinels know.
     Sentinels(Box<Mutex<SentinelClient>>),
 }
 
-impl Server {
+impl RedisServer {
     /// Reads a URL.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ mod tests {
             "redis+sentinel://a:26379,b,[::1]:26380/1?master=main",
             "rediss+sentinel://user:p%40ss@a:26379?master=main&sentinel_password=x",
         ] {
-            if let Err(error) = Server::parse(url) {
+            if let Err(error) = RedisServer::parse(url) {
                 panic!("{url}: {error}");
             }
         }
@@ -191,7 +191,7 @@ mod tests {
             ("rediss://localhost#insecure", "SSL_CERT_FILE"),
             ("redis://localhost/x", "database"),
         ] {
-            match Server::parse(url) {
+            match RedisServer::parse(url) {
                 Err(BrokerError::Address(reason)) => {
                     assert!(reason.to_lowercase().contains(&word.to_lowercase()), "{reason}");
                 }

@@ -4,10 +4,10 @@
 //! batches, tells the sink, and then hands over what arrives, one batch per read of the socket. A
 //! connection that is closed, silent or deaf is replaced after a pause with jitter.
 
-mod attachment;
 mod connection;
 mod probe;
-mod wishes;
+mod socket;
+mod subscription_set;
 
 use std::{
     io,
@@ -23,10 +23,10 @@ use domain::node::NodeId;
 use runtime::lifecycle::Lifecycle;
 
 use self::{
-    attachment::Attachment,
-    connection::Connection,
+    connection::SubscriberConnection,
     probe::Probe,
-    wishes::{Standing, Wishes},
+    socket::SubscriberSocket,
+    subscription_set::{SubscribeOutcome, SubscriptionSet},
 };
 use super::{keys::Keys, link::Link};
 use crate::{BrokerError, Sink, Subscriber, Topic};
@@ -43,7 +43,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The subscriptions of this process on Redis.
 pub(super) struct RedisSubscriber {
     keys: Keys,
-    wishes: Arc<Wishes>,
+    subscriptions: Arc<SubscriptionSet>,
     failures: Arc<AtomicU32>,
 }
 
@@ -56,18 +56,18 @@ impl RedisSubscriber {
         sink: Arc<dyn Sink>,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let wishes = Arc::new(Wishes::default());
+        let subscriptions = Arc::new(SubscriptionSet::default());
         let failures = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
             link,
             sink,
             probe_name: keys.probe(node),
             client_name: format!("fanfare-subscriber-{node}"),
-            wishes: Arc::clone(&wishes),
+            subscriptions: Arc::clone(&subscriptions),
             failures: Arc::clone(&failures),
         };
         lifecycle.spawn_until_stop(supervisor.run());
-        Self { keys, wishes, failures }
+        Self { keys, subscriptions, failures }
     }
 }
 
@@ -75,23 +75,23 @@ impl RedisSubscriber {
 impl Subscriber for RedisSubscriber {
     async fn subscribe(&self, topic: Topic) -> Result<(), BrokerError> {
         let unavailable = |reason: &str| Err(BrokerError::Unavailable(reason.to_owned()));
-        let waiting = match self.wishes.want(self.keys.topic(&topic), topic) {
-            Standing::Done => return Ok(()),
-            Standing::Detached => return unavailable("the subscriber has no connection"),
-            Standing::Waiting(waiting) => waiting,
+        let waiting = match self.subscriptions.want(self.keys.topic(&topic), topic) {
+            SubscribeOutcome::Done => return Ok(()),
+            SubscribeOutcome::Detached => return unavailable("the subscriber has no connection"),
+            SubscribeOutcome::Waiting(waiting) => waiting,
         };
         match tokio::time::timeout(CONFIRMATION_TIMEOUT, waiting).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => unavailable("the subscriber lost its connection"),
             Err(_) => {
-                self.wishes.note_late();
+                self.subscriptions.note_late();
                 unavailable("no confirmation of a subscription in time")
             }
         }
     }
 
     fn unsubscribe(&self, topic: &Topic) {
-        self.wishes.unwant(&self.keys.topic(topic));
+        self.subscriptions.unwant(&self.keys.topic(topic));
     }
 
     fn failures(&self) -> u32 {
@@ -104,7 +104,7 @@ struct Supervisor {
     sink: Arc<dyn Sink>,
     probe_name: String,
     client_name: String,
-    wishes: Arc<Wishes>,
+    subscriptions: Arc<SubscriptionSet>,
     failures: Arc<AtomicU32>,
 }
 
@@ -122,16 +122,21 @@ impl Supervisor {
     }
 
     /// To the server that commands go to: the two must not be different ones.
-    async fn connect(&self) -> io::Result<Connection> {
+    async fn connect(&self) -> io::Result<SubscriberSocket> {
         let primary = self.link.primary().await.map_err(io::Error::other)?;
-        Connection::open(primary.info(), &self.client_name).await
+        SubscriberSocket::open(primary.info(), &self.client_name).await
     }
 
-    async fn serve(&self, connection: Connection) -> io::Error {
+    async fn serve(&self, connection: SubscriberSocket) -> io::Error {
         let probe = Probe::new(self.probe_name.clone(), Arc::clone(&self.link));
-        let attachment =
-            Attachment::new(connection, probe, &self.wishes, &*self.sink, &self.failures);
-        let (announced, error) = attachment.serve().await;
+        let serving = SubscriberConnection::new(
+            connection,
+            probe,
+            &self.subscriptions,
+            &*self.sink,
+            &self.failures,
+        );
+        let (announced, error) = serving.serve().await;
         if announced {
             self.sink.disconnected(&error.to_string());
         }

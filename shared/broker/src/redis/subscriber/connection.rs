@@ -1,164 +1,181 @@
-//! The socket of the subscriber: TCP, TLS or Unix, a buffer, and the greeting.
+//! One life of the subscriber's connection: subscribe to everything wanted, deliver, watch over itself.
 
-use std::{io, sync::Arc, time::Duration};
-
-use bytes::{Buf as _, BytesMut};
-use redis::{ConnectionAddr, ConnectionInfo};
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::TlsConnector;
-
-use super::super::{
-    link::field,
-    resp::{self, Frame},
-    server::{CONNECT_TIMEOUT, USER_TIMEOUT, keepalive},
+use std::{
+    io,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
-/// As much as one read takes at most, and so one batch holds, besides the rest of a frame.
-const READ_BYTES: usize = 128 * 1024;
+use bytes::Bytes;
+use tokio::time::MissedTickBehavior;
 
-/// How long writing a command may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+use super::{
+    super::resp::{self, RespFrame},
+    probe::Probe,
+    socket::{Incoming, SubscriberSocket},
+    subscription_set::{SubscriptionSet, SubscriptionTable},
+};
+use crate::{Message, Sink};
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+/// How often the connection is asked whether it lives, and the probe is sent.
+const TICK: Duration = Duration::from_secs(1);
 
-/// A greeted connection to a primary.
-pub(super) struct Connection {
-    stream: Box<dyn Stream>,
-    buffer: BytesMut,
+/// After so many ticks without a byte the connection is dead.
+const SILENT_TICKS_MAX: u32 = 5;
+
+/// A connection with its duties.
+pub(super) struct SubscriberConnection<'a> {
+    connection: SubscriberSocket,
+    probe: Probe,
+    subscriptions: &'a SubscriptionSet,
+    sink: &'a dyn Sink,
+    failures: &'a AtomicU32,
+    /// Whether the sink knows that everything wanted is subscribed.
+    announced: bool,
+    /// Whether the last read emptied the socket: only then does silence mean anything.
+    drained: bool,
+    silent_ticks: u32,
 }
 
-/// What can be taken out of the buffer next.
-pub(super) enum Incoming<'a> {
-    /// A message: name of the channel, payload.
-    Message(&'a [u8], &'a [u8]),
-    /// Anything else.
-    Other(Frame<'a>),
-}
-
-impl Connection {
-    /// Connects, speaks RESP3, says its name, and makes sure that this is a primary.
-    pub(super) async fn open(info: &ConnectionInfo, name: &str) -> io::Result<Self> {
-        let opening = async {
-            let stream = connect(info.addr()).await?;
-            let mut connection = Self { stream, buffer: BytesMut::new() };
-            connection.greet(info, name).await?;
-            Ok(connection)
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, opening).await?
-    }
-
-    async fn greet(&mut self, info: &ConnectionInfo, name: &str) -> io::Result<()> {
-        let settings = info.redis_settings();
-        let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
-        if let Some(password) = settings.password() {
-            let user = settings.username().unwrap_or("default");
-            hello.extend([&b"AUTH"[..], user.as_bytes(), password.as_bytes()]);
+impl<'a> SubscriberConnection<'a> {
+    pub(super) fn new(
+        connection: SubscriberSocket,
+        probe: Probe,
+        subscriptions: &'a SubscriptionSet,
+        sink: &'a dyn Sink,
+        failures: &'a AtomicU32,
+    ) -> Self {
+        Self {
+            connection,
+            probe,
+            subscriptions,
+            sink,
+            failures,
+            announced: false,
+            drained: true,
+            silent_ticks: 0,
         }
-        hello.extend([&b"SETNAME"[..], name.as_bytes()]);
-        let mut bytes = resp::encode(&hello);
-        bytes.extend(resp::encode(&[b"INFO", b"replication"]));
-        self.write(&bytes).await?;
-        self.answer(|_| Ok(())).await?;
-        self.answer(|frame| {
-            let Frame::Text(text) = frame else { return Ok(()) };
-            match field(&String::from_utf8_lossy(text), "role") {
-                Some("master") | None => Ok(()),
-                Some(role) => Err(io::Error::other(format!("no primary but {role}"))),
-            }
-        })
-        .await
     }
 
-    /// Waits for one answer.
-    async fn answer(&mut self, check: impl Fn(&Frame<'_>) -> io::Result<()>) -> io::Result<()> {
+    /// Serves until the connection is lost, and says why.
+    pub(super) async fn serve(mut self) -> (bool, io::Error) {
+        self.subscriptions.lock().attach();
+        let error = match self.listen().await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        self.subscriptions.lock().detach();
+        (self.announced, error)
+    }
+
+    async fn listen(&mut self) -> io::Result<std::convert::Infallible> {
+        self.connection.write(&resp::encode(&[b"SUBSCRIBE", self.probe.name.as_bytes()])).await?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Some((frame, length)) = resp::parse(&self.buffer).map_err(io::Error::other)? {
-                if let Frame::Error(text) = frame {
-                    return Err(io::Error::other(String::from_utf8_lossy(text)));
+            self.send_commands().await?;
+            self.announce().await;
+            tokio::select! {
+                drained = self.connection.read() => {
+                    self.drained = drained?;
+                    self.silent_ticks = 0;
+                    self.deliver().await?;
                 }
-                check(&frame)?;
-                self.buffer.advance(length);
-                return Ok(());
+                _ = ticks.tick() => self.tick().await?,
+                accepted = self.probe.published() => self.probe.note(accepted),
+                () = self.subscriptions.changed() => {}
             }
-            self.read().await?;
         }
     }
 
-    /// Reads once; whether that emptied the socket. Nothing is lost when it is cancelled.
-    pub(super) async fn read(&mut self) -> io::Result<bool> {
-        if self.buffer.is_empty() && self.buffer.capacity() > 2 * READ_BYTES {
-            // A large message made it grow.
-            self.buffer = BytesMut::new();
-        }
-        self.buffer.reserve(READ_BYTES);
-        let room = self.buffer.capacity() - self.buffer.len();
-        match self.stream.read_buf(&mut self.buffer).await? {
-            0 => Err(io::Error::other("closed by Redis")),
-            count => Ok(count < room),
-        }
+    async fn send_commands(&mut self) -> io::Result<()> {
+        let commands = self.subscriptions.lock().commands();
+        if commands.is_empty() { Ok(()) } else { self.connection.write(&commands).await }
     }
 
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let writing = async {
-            self.stream.write_all(bytes).await?;
-            self.stream.flush().await
+    /// Tells the sink once that everything wanted is subscribed, and again when somebody was told
+    /// that a topic is not and now it is.
+    async fn announce(&mut self) {
+        let due = {
+            let mut subscriptions = self.subscriptions.lock();
+            let fulfilled = self.probe.subscribed && subscriptions.is_fulfilled();
+            fulfilled && (!self.announced | subscriptions.take_late())
         };
-        tokio::time::timeout(WRITE_TIMEOUT, writing).await?
+        if due {
+            self.announced = true;
+            self.sink.connected().await;
+        }
     }
 
-    /// Hands over every whole frame that was read, in order.
-    pub(super) fn drain(
+    async fn deliver(&mut self) -> io::Result<()> {
+        let mut batch = Delivery::default();
+        {
+            let Self { connection, subscriptions, probe, .. } = self;
+            let mut subscriptions = subscriptions.lock();
+            connection.drain(|incoming| batch.take(incoming, &mut subscriptions, probe))?;
+        }
+        if !batch.messages.is_empty() {
+            self.sink.deliver(batch.messages).await;
+        }
+        for delay in batch.echoes {
+            self.failures.store(0, Ordering::Relaxed);
+            self.sink.canary(delay);
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> io::Result<()> {
+        self.silent_ticks += 1;
+        if self.silent_ticks > SILENT_TICKS_MAX {
+            return Err(io::Error::other("no answer to PING"));
+        }
+        if self.announced && self.drained {
+            self.probe.verdict().map_err(io::Error::other)?;
+        }
+        self.probe.send();
+        self.connection.write(&resp::encode(&[b"PING"])).await
+    }
+}
+
+/// What one read brought.
+#[derive(Default)]
+struct Delivery {
+    messages: Vec<Message>,
+    /// How long probes took that came back.
+    echoes: Vec<Duration>,
+}
+
+impl Delivery {
+    fn take(
         &mut self,
-        mut take: impl FnMut(Incoming<'_>) -> io::Result<()>,
+        incoming: Incoming<'_>,
+        subscriptions: &mut SubscriptionTable,
+        probe: &mut Probe,
     ) -> io::Result<()> {
-        let mut at = 0;
-        loop {
-            let rest = &self.buffer[at..];
-            if let Some((channel, payload, length)) = resp::parse_message(rest) {
-                take(Incoming::Message(channel, payload))?;
-                at += length;
-            } else if let Some((frame, length)) = resp::parse(rest).map_err(io::Error::other)? {
-                take(Incoming::Other(frame))?;
-                at += length;
-            } else {
-                self.buffer.advance(at);
-                return Ok(());
+        match incoming {
+            Incoming::Message(name, payload) if name == probe.name.as_bytes() => {
+                self.echoes.extend(probe.received(payload));
             }
+            Incoming::Message(name, payload) => {
+                if let Some(topic) = subscriptions.topic(name) {
+                    // Copied, so that a message that is kept does not keep the whole buffer.
+                    let payload = Bytes::copy_from_slice(payload);
+                    self.messages.push(Message { topic, payload });
+                }
+            }
+            Incoming::Other(RespFrame::Push(parts)) => {
+                if let [RespFrame::Text(b"subscribe" | b"unsubscribe"), RespFrame::Text(name), ..] =
+                    parts.as_slice()
+                {
+                    probe.subscribed |= *name == probe.name.as_bytes();
+                    subscriptions.confirm(name);
+                }
+            }
+            Incoming::Other(RespFrame::Error(text)) => {
+                return Err(io::Error::other(String::from_utf8_lossy(text)));
+            }
+            Incoming::Other(_) => {}
         }
+        Ok(())
     }
-}
-
-async fn connect(address: &ConnectionAddr) -> io::Result<Box<dyn Stream>> {
-    Ok(match address {
-        ConnectionAddr::Tcp(host, port) => Box::new(connect_tcp(host, *port).await?),
-        ConnectionAddr::TcpTls { host, port, .. } => {
-            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let connector = TlsConnector::from(Arc::new(tls_config()?));
-            Box::new(connector.connect(name, connect_tcp(host, *port).await?).await?)
-        }
-        ConnectionAddr::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        other => return Err(io::Error::other(format!("no way to connect to {other}"))),
-    })
-}
-
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let socket = redis::io::tcp::socket2::SockRef::from(&stream);
-    socket.set_tcp_keepalive(&keepalive())?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-    Ok(stream)
-}
-
-/// The same trust as that of the library: the system's authorities, or those of `SSL_CERT_FILE`.
-fn tls_config() -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }

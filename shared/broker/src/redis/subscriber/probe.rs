@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::super::link::Link;
 
-/// After so many probes in a row that were published and not heard we are deaf.
+/// After so many probes in a row that were published and not received we are deaf.
 const MISSES_MAX: u32 = 2;
 
 /// After so many in a row that could not be published there is no primary that we know of.
@@ -26,13 +26,13 @@ pub(super) struct Probe {
     pub(super) subscribed: bool,
     link: Arc<Link>,
     number: u64,
-    sent: VecDeque<Sent>,
+    sent: VecDeque<SentProbe>,
     under_way: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     misses: u32,
     unsent: u32,
 }
 
-struct Sent {
+struct SentProbe {
     number: u64,
     at: Instant,
     accepted: bool,
@@ -61,7 +61,7 @@ impl Probe {
         if self.sent.len() == REMEMBERED_MAX {
             self.sent.pop_front();
         }
-        self.sent.push_back(Sent { number: self.number, at: Instant::now(), accepted: false });
+        self.sent.push_back(SentProbe { number: self.number, at: Instant::now(), accepted: false });
         let (link, name, number) = (Arc::clone(&self.link), self.name.clone(), self.number);
         self.under_way = Some(Box::pin(async move { link.probe(&name, number).await.is_ok() }));
     }
@@ -84,7 +84,7 @@ impl Probe {
     }
 
     /// One came back; after how long, if it is one of this connection.
-    pub(super) fn heard(&mut self, payload: &[u8]) -> Option<Duration> {
+    pub(super) fn received(&mut self, payload: &[u8]) -> Option<Duration> {
         let number: u64 = std::str::from_utf8(payload).ok()?.parse().ok()?;
         let delay = self.sent.iter().find(|sent| sent.number == number)?.at.elapsed();
         self.sent.retain(|sent| sent.number > number);

@@ -11,39 +11,39 @@ use tokio::time::Instant;
 use crate::{BrokerError, BrokerOptions, Head, run::Run};
 
 /// The most channels that a head is kept of. Who asks for another one is sent to SQL.
-const TAILS_MAX: usize = 100_000;
+const HISTORIES_MAX: usize = 100_000;
 
 /// What a publication takes besides its payload, about.
 const PUBLICATION_OVERHEAD_BYTES: usize = 300;
 
 /// All heads and histories.
 #[derive(Debug)]
-pub(super) struct Tails {
-    tails: HashMap<(Channel, Source), Tail>,
+pub(super) struct Histories {
+    histories: HashMap<(Channel, Source), MemoryHistory>,
     bytes: usize,
     swept: Instant,
     length_max: usize,
-    tail_bytes_max: usize,
+    one_bytes_max: usize,
     bytes_max: usize,
     ttl: Duration,
 }
 
 #[derive(Debug)]
-struct Tail {
+struct MemoryHistory {
     head: Head,
     history: VecDeque<Publication>,
     bytes: usize,
     touched: Instant,
 }
 
-impl Tails {
+impl Histories {
     pub(super) fn new(options: &BrokerOptions) -> Self {
         Self {
-            tails: HashMap::new(),
+            histories: HashMap::new(),
             bytes: 0,
             swept: Instant::now(),
             length_max: options.history_length,
-            tail_bytes_max: options.history_bytes,
+            one_bytes_max: options.history_bytes,
             bytes_max: options.memory_history_bytes,
             ttl: options.history_ttl,
         }
@@ -56,38 +56,38 @@ impl Tails {
     pub(super) fn publish(&mut self, generation: u64, run: &Run<'_>) -> Result<usize, BrokerError> {
         self.sweep();
         let first = run.first_offset();
-        let begin = || Tail {
+        let begin = || MemoryHistory {
             head: Head { generation, offset: first.saturating_sub(1) },
             history: VecDeque::new(),
             bytes: 0,
             touched: Instant::now(),
         };
-        let tail = self.tails.entry((run.channel.clone(), run.source)).or_insert_with(begin);
-        if tail.touched.elapsed() > 2 * self.ttl {
-            self.bytes -= tail.bytes;
-            *tail = begin();
+        let kept = self.histories.entry((run.channel.clone(), run.source)).or_insert_with(begin);
+        if kept.touched.elapsed() > 2 * self.ttl {
+            self.bytes -= kept.bytes;
+            *kept = begin();
         }
-        if generation < tail.head.generation {
+        if generation < kept.head.generation {
             return Err(BrokerError::Superseded(run.channel.clone()));
         }
-        let before = tail.bytes;
-        if generation > tail.head.generation {
-            *tail = Tail { bytes: 0, ..begin() };
-        } else if first > tail.head.offset + 1 || tail.touched.elapsed() > self.ttl {
-            tail.clear();
+        let before = kept.bytes;
+        if generation > kept.head.generation {
+            *kept = MemoryHistory { bytes: 0, ..begin() };
+        } else if first > kept.head.offset + 1 || kept.touched.elapsed() > self.ttl {
+            kept.clear();
         }
-        let skip = usize::try_from((tail.head.offset + 1).saturating_sub(first)).unwrap_or(0);
+        let skip = usize::try_from((kept.head.offset + 1).saturating_sub(first)).unwrap_or(0);
         for publication in run.publications.iter().skip(skip) {
-            tail.push((*publication).clone());
+            kept.push((*publication).clone());
         }
-        tail.shorten(self.length_max, self.tail_bytes_max);
-        self.bytes = self.bytes + tail.bytes - before;
+        kept.shorten(self.length_max, self.one_bytes_max);
+        self.bytes = self.bytes + kept.bytes - before;
         Ok(skip.min(run.publications.len()))
     }
 
     pub(super) fn head(&self, channel: &Channel, source: Source) -> Option<Head> {
-        let tail = self.tails.get(&(channel.clone(), source))?;
-        (tail.touched.elapsed() <= 2 * self.ttl).then_some(tail.head)
+        let kept = self.histories.get(&(channel.clone(), source))?;
+        (kept.touched.elapsed() <= 2 * self.ttl).then_some(kept.head)
     }
 
     /// Contiguous from `after + 1`; empty when the history does not reach back so far.
@@ -98,36 +98,36 @@ impl Tails {
         after: u64,
         limit: usize,
     ) -> Vec<Publication> {
-        let Some(tail) = self.tails.get(&(channel.clone(), source)) else { return Vec::new() };
-        let first = tail.history.front().map_or(u64::MAX, |publication| publication.offset);
-        if after + 1 < first || tail.touched.elapsed() > self.ttl {
+        let Some(kept) = self.histories.get(&(channel.clone(), source)) else { return Vec::new() };
+        let first = kept.history.front().map_or(u64::MAX, |publication| publication.offset);
+        if after + 1 < first || kept.touched.elapsed() > self.ttl {
             return Vec::new();
         }
         let skip = usize::try_from(after + 1 - first).unwrap_or(usize::MAX);
-        tail.history.iter().skip(skip).take(limit).cloned().collect()
+        kept.history.iter().skip(skip).take(limit).cloned().collect()
     }
 
     /// Removes what expired, now and then, and the longest untouched half when a bound is reached.
     fn sweep(&mut self) {
-        let over = self.tails.len() >= TAILS_MAX || self.bytes > self.bytes_max;
+        let over = self.histories.len() >= HISTORIES_MAX || self.bytes > self.bytes_max;
         if !over && self.swept.elapsed() < self.ttl / 10 {
             return;
         }
         self.swept = Instant::now();
         let ttl = self.ttl;
-        self.tails.retain(|_, tail| tail.touched.elapsed() <= 2 * ttl);
+        self.histories.retain(|_, kept| kept.touched.elapsed() <= 2 * ttl);
         if over {
-            let mut times: Vec<_> = self.tails.values().map(|tail| tail.touched).collect();
+            let mut times: Vec<_> = self.histories.values().map(|kept| kept.touched).collect();
             times.sort_unstable();
             if let Some(middle) = times.get(times.len() / 2).copied() {
-                self.tails.retain(|_, tail| tail.touched > middle);
+                self.histories.retain(|_, kept| kept.touched > middle);
             }
         }
-        self.bytes = self.tails.values().map(|tail| tail.bytes).sum();
+        self.bytes = self.histories.values().map(|kept| kept.bytes).sum();
     }
 }
 
-impl Tail {
+impl MemoryHistory {
     fn clear(&mut self) {
         self.history.clear();
         self.bytes = 0;

@@ -17,18 +17,18 @@ const NAMES_MAX: usize = 512;
 /// The most names that wait for their confirmation at a time.
 const UNCONFIRMED_MAX: usize = 8 * NAMES_MAX;
 
-/// The wishes of this process, shared by those who wish and the task that fulfils.
+/// The subscriptions of this process, shared by those who subscription and the task that fulfils.
 #[derive(Debug, Default)]
-pub(super) struct Wishes {
-    state: Mutex<State>,
-    /// Something is to be done for a wish.
+pub(super) struct SubscriptionSet {
+    state: Mutex<SubscriptionTable>,
+    /// Something is to be done for a subscription.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    wishes: HashMap<Arc<str>, Wish>,
-    /// Names whose wish and subscription may differ.
+pub(super) struct SubscriptionTable {
+    subscriptions: HashMap<Arc<str>, Subscription>,
+    /// Names whose subscription and subscription may differ.
     queue: VecDeque<Arc<str>>,
     /// Names in commands that were sent and not confirmed.
     unconfirmed: usize,
@@ -38,7 +38,7 @@ pub(super) struct State {
 }
 
 #[derive(Debug)]
-struct Wish {
+struct Subscription {
     topic: Topic,
     wanted: bool,
     /// The last command about it was SUBSCRIBE.
@@ -49,8 +49,8 @@ struct Wish {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// How a new wish stands.
-pub(super) enum Standing {
+/// How a new subscription stands.
+pub(super) enum SubscribeOutcome {
     /// Subscribed.
     Done,
     /// The receiver hears when it is, or is closed when the connection is lost.
@@ -59,9 +59,9 @@ pub(super) enum Standing {
     Detached,
 }
 
-impl Wishes {
+impl SubscriptionSet {
     /// For looking at several frames under one lock.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, SubscriptionTable> {
         self.state.lock_unpoisoned()
     }
 
@@ -70,40 +70,41 @@ impl Wishes {
         self.changed.notified().await;
     }
 
-    pub(super) fn want(&self, name: String, topic: Topic) -> Standing {
+    pub(super) fn want(&self, name: String, topic: Topic) -> SubscribeOutcome {
         let mut state = self.lock();
-        let State { wishes, queue, attached, .. } = &mut *state;
+        let SubscriptionTable { subscriptions, queue, attached, .. } = &mut *state;
         let name: Arc<str> = name.into();
-        let wish = wishes.entry(Arc::clone(&name)).or_insert_with(|| Wish::new(topic));
-        wish.wanted = true;
+        let subscription =
+            subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Subscription::new(topic));
+        subscription.wanted = true;
         if !*attached {
-            return Standing::Detached;
+            return SubscribeOutcome::Detached;
         }
-        if wish.asked && wish.unconfirmed == 0 {
-            return Standing::Done;
+        if subscription.asked && subscription.unconfirmed == 0 {
+            return SubscribeOutcome::Done;
         }
         let (sender, receiver) = oneshot::channel();
-        wish.waiting.push(sender);
-        wish.enqueue(name, queue);
+        subscription.waiting.push(sender);
+        subscription.enqueue(name, queue);
         drop(state);
         self.changed.notify_one();
-        Standing::Waiting(receiver)
+        SubscribeOutcome::Waiting(receiver)
     }
 
     pub(super) fn unwant(&self, name: &str) {
         let mut state = self.lock();
-        let State { wishes, queue, attached, .. } = &mut *state;
-        let Some((name, _)) = wishes.get_key_value(name) else { return };
+        let SubscriptionTable { subscriptions, queue, attached, .. } = &mut *state;
+        let Some((name, _)) = subscriptions.get_key_value(name) else { return };
         let name = Arc::clone(name);
-        let Some(wish) = wishes.get_mut(&name) else { return };
-        wish.wanted = false;
-        wish.waiting.clear();
+        let Some(subscription) = subscriptions.get_mut(&name) else { return };
+        subscription.wanted = false;
+        subscription.waiting.clear();
         if *attached {
-            wish.enqueue(name, queue);
+            subscription.enqueue(name, queue);
             drop(state);
             self.changed.notify_one();
         } else {
-            wishes.remove(&name);
+            subscriptions.remove(&name);
         }
     }
 
@@ -114,7 +115,7 @@ impl Wishes {
     }
 }
 
-impl Wish {
+impl Subscription {
     fn new(topic: Topic) -> Self {
         let waiting = Vec::new();
         Self { topic, wanted: true, asked: false, unconfirmed: 0, queued: false, waiting }
@@ -128,13 +129,13 @@ impl Wish {
     }
 }
 
-impl State {
+impl SubscriptionTable {
     /// A new connection knows nothing: everything wanted is to be asked for.
     pub(super) fn attach(&mut self) {
         self.detach();
         self.attached = true;
-        for (name, wish) in &mut self.wishes {
-            wish.enqueue(Arc::clone(name), &mut self.queue);
+        for (name, subscription) in &mut self.subscriptions {
+            subscription.enqueue(Arc::clone(name), &mut self.queue);
         }
     }
 
@@ -144,32 +145,32 @@ impl State {
         self.late = false;
         self.unconfirmed = 0;
         self.queue.clear();
-        self.wishes.retain(|_, wish| wish.wanted);
-        for wish in self.wishes.values_mut() {
-            wish.asked = false;
-            wish.unconfirmed = 0;
-            wish.queued = false;
-            wish.waiting.clear();
+        self.subscriptions.retain(|_, subscription| subscription.wanted);
+        for subscription in self.subscriptions.values_mut() {
+            subscription.asked = false;
+            subscription.unconfirmed = 0;
+            subscription.queued = false;
+            subscription.waiting.clear();
         }
     }
 
-    /// Commands for as many wishes as may be under way.
+    /// Commands for as many subscriptions as may be under way.
     pub(super) fn commands(&mut self) -> Vec<u8> {
         let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
         while self.unconfirmed < UNCONFIRMED_MAX {
             let Some(name) = self.queue.pop_front() else { break };
-            let Some(wish) = self.wishes.get_mut(&name) else { continue };
-            wish.queued = false;
-            if wish.wanted == wish.asked {
-                if !wish.wanted && wish.unconfirmed == 0 {
-                    self.wishes.remove(&name);
+            let Some(subscription) = self.subscriptions.get_mut(&name) else { continue };
+            subscription.queued = false;
+            if subscription.wanted == subscription.asked {
+                if !subscription.wanted && subscription.unconfirmed == 0 {
+                    self.subscriptions.remove(&name);
                 }
                 continue;
             }
-            wish.asked = wish.wanted;
-            wish.unconfirmed += 1;
+            subscription.asked = subscription.wanted;
+            subscription.unconfirmed += 1;
             self.unconfirmed += 1;
-            if wish.wanted { wanted.push(name) } else { unwanted.push(name) }
+            if subscription.wanted { wanted.push(name) } else { unwanted.push(name) }
         }
         let mut bytes = Vec::new();
         encode(b"SUBSCRIBE", &wanted, &mut bytes);
@@ -180,29 +181,29 @@ impl State {
     /// The server confirmed a name. A confirmation counts when no later command is under way.
     pub(super) fn confirm(&mut self, name: &[u8]) {
         let Ok(name) = std::str::from_utf8(name) else { return };
-        let Some(wish) = self.wishes.get_mut(name) else { return };
-        if wish.unconfirmed == 0 {
+        let Some(subscription) = self.subscriptions.get_mut(name) else { return };
+        if subscription.unconfirmed == 0 {
             return;
         }
-        wish.unconfirmed -= 1;
+        subscription.unconfirmed -= 1;
         self.unconfirmed -= 1;
-        if wish.unconfirmed > 0 {
+        if subscription.unconfirmed > 0 {
             return;
         }
-        if wish.asked {
-            for waiting in std::mem::take(&mut wish.waiting) {
+        if subscription.asked {
+            for waiting in std::mem::take(&mut subscription.waiting) {
                 // An error says that nobody waits any more.
                 waiting.send(()).unwrap_or_default();
             }
-        } else if !wish.wanted {
-            self.wishes.remove(name);
+        } else if !subscription.wanted {
+            self.subscriptions.remove(name);
         }
     }
 
     /// The topic that a name stands for, if it is wanted.
     pub(super) fn topic(&self, name: &[u8]) -> Option<Topic> {
-        let wish = self.wishes.get(std::str::from_utf8(name).ok()?)?;
-        wish.wanted.then(|| wish.topic.clone())
+        let subscription = self.subscriptions.get(std::str::from_utf8(name).ok()?)?;
+        subscription.wanted.then(|| subscription.topic.clone())
     }
 
     /// Whether everything wanted is subscribed.
@@ -228,54 +229,54 @@ fn encode(command: &[u8], names: &[Arc<str>], bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn text(wishes: &Wishes) -> String {
-        String::from_utf8(wishes.lock().commands()).unwrap().replace("\r\n", " ")
+    fn text(subscriptions: &SubscriptionSet) -> String {
+        String::from_utf8(subscriptions.lock().commands()).unwrap().replace("\r\n", " ")
     }
 
-    fn want(wishes: &Wishes, name: &str) -> Standing {
-        wishes.want(name.to_owned(), Topic::Nodes)
+    fn want(subscriptions: &SubscriptionSet, name: &str) -> SubscribeOutcome {
+        subscriptions.want(name.to_owned(), Topic::Nodes)
     }
 
     #[test]
-    fn a_wish_that_changes_while_commands_are_under_way_ends_as_wished() {
-        let wishes = Wishes::default();
-        wishes.lock().attach();
-        let Standing::Waiting(mut first) = want(&wishes, "a") else { panic!() };
-        assert!(text(&wishes).contains("$9 SUBSCRIBE"));
-        wishes.unwant("a");
-        assert!(text(&wishes).contains("UNSUBSCRIBE"));
-        let Standing::Waiting(mut second) = want(&wishes, "a") else { panic!() };
-        assert!(text(&wishes).contains("$9 SUBSCRIBE"));
+    fn a_subscription_that_changes_while_commands_are_under_way_ends_as_wanted() {
+        let subscriptions = SubscriptionSet::default();
+        subscriptions.lock().attach();
+        let SubscribeOutcome::Waiting(mut first) = want(&subscriptions, "a") else { panic!() };
+        assert!(text(&subscriptions).contains("$9 SUBSCRIBE"));
+        subscriptions.unwant("a");
+        assert!(text(&subscriptions).contains("UNSUBSCRIBE"));
+        let SubscribeOutcome::Waiting(mut second) = want(&subscriptions, "a") else { panic!() };
+        assert!(text(&subscriptions).contains("$9 SUBSCRIBE"));
         // The confirmations of the first SUBSCRIBE and of UNSUBSCRIBE are not that of the last.
-        wishes.lock().confirm(b"a");
-        wishes.lock().confirm(b"a");
+        subscriptions.lock().confirm(b"a");
+        subscriptions.lock().confirm(b"a");
         assert!(first.try_recv().is_err() && second.try_recv().is_err());
-        wishes.lock().confirm(b"a");
+        subscriptions.lock().confirm(b"a");
         assert!(second.try_recv().is_ok());
-        assert!(wishes.lock().is_fulfilled());
-        assert!(matches!(want(&wishes, "a"), Standing::Done));
+        assert!(subscriptions.lock().is_fulfilled());
+        assert!(matches!(want(&subscriptions, "a"), SubscribeOutcome::Done));
     }
 
     #[test]
-    fn a_wish_that_was_taken_back_in_time_costs_no_command() {
-        let wishes = Wishes::default();
-        wishes.lock().attach();
-        drop(want(&wishes, "a"));
-        wishes.unwant("a");
-        assert_eq!(text(&wishes), "");
-        assert!(wishes.lock().wishes.is_empty());
+    fn a_subscription_that_was_taken_back_in_time_costs_no_command() {
+        let subscriptions = SubscriptionSet::default();
+        subscriptions.lock().attach();
+        drop(want(&subscriptions, "a"));
+        subscriptions.unwant("a");
+        assert_eq!(text(&subscriptions), "");
+        assert!(subscriptions.lock().subscriptions.is_empty());
     }
 
     #[test]
-    fn a_hundred_thousand_wishes_go_out_in_few_commands_and_bounded_windows() {
-        let wishes = Wishes::default();
+    fn a_hundred_thousand_subscriptions_go_out_in_few_commands_and_bounded_windows() {
+        let subscriptions = SubscriptionSet::default();
         for n in 0..100_000 {
-            assert!(matches!(want(&wishes, &format!("c{n}")), Standing::Detached));
+            assert!(matches!(want(&subscriptions, &format!("c{n}")), SubscribeOutcome::Detached));
         }
-        wishes.lock().attach();
+        subscriptions.lock().attach();
         let mut commands = 0;
-        while !wishes.lock().is_fulfilled() {
-            let bytes = wishes.lock().commands();
+        while !subscriptions.lock().is_fulfilled() {
+            let bytes = subscriptions.lock().commands();
             let names: Vec<_> = bytes
                 .split(|byte| *byte == b'\n')
                 .filter(|line| line.starts_with(b"c"))
@@ -284,10 +285,10 @@ mod tests {
             assert!(names.len() <= UNCONFIRMED_MAX);
             commands += bytes.windows(9).filter(|part| part == b"SUBSCRIBE").count();
             for name in names {
-                wishes.lock().confirm(&name);
+                subscriptions.lock().confirm(&name);
             }
         }
         assert_eq!(commands, 100_000_usize.div_ceil(UNCONFIRMED_MAX) * 8 - 4);
-        assert_eq!(wishes.lock().topic(b"c99999"), Some(Topic::Nodes));
+        assert_eq!(subscriptions.lock().topic(b"c99999"), Some(Topic::Nodes));
     }
 }
