@@ -1,4 +1,4 @@
-//! The plays of the demo: each a short story, told event by event.
+//! The scenarios of the demo: each a short series of events.
 
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 /// An event as `POST /v1/publish` takes it.
 pub(super) type Event = Value;
 
-/// A story in its order.
-pub(super) type Play = Box<dyn Iterator<Item = Event> + Send>;
+/// Yields the events of one scenario, in their order.
+pub(super) type Scenario = Box<dyn Iterator<Item = Event> + Send>;
 
-/// Every kind of play, the frequent ones several times. The number makes ids of its own.
-pub(super) const PLAYS: [fn(u64) -> Play; 10] = [
+/// Every kind of scenario, the frequent ones several times. The number makes ids of its own.
+pub(super) const SCENARIOS: [fn(u64) -> Scenario; 10] = [
     deployment,
     deployment,
     deployment,
@@ -65,7 +65,7 @@ fn event(stream: &str, kind: &str, id: &str, data: Value) -> Event {
 }
 
 /// From pending to success, or to an error one time in eight; between the stages the build talks.
-fn deployment(number: u64) -> Play {
+fn deployment(number: u64) -> Scenario {
     let (id, project) = (format!("demo-{number}"), pick(&PROJECTS));
     let ends_at = if rand::random_bool(0.125) { rand::random_range(2..5) } else { STAGES.len() };
     let start = json!({
@@ -97,7 +97,7 @@ fn deployment(number: u64) -> Play {
 }
 
 /// Created, taken up by an agent, logged, ended.
-fn task(number: u64) -> Play {
+fn task(number: u64) -> Scenario {
     let (id, title, agent) = (format!("demo-task-{number}"), pick(&TASKS), pick(&AGENTS));
     let created = json!({ "title": title, "query": title, "executor": "codex" });
     let mut events = vec![event("tasks", "task_created", &id, created)];
@@ -117,7 +117,7 @@ fn task(number: u64) -> Play {
 }
 
 /// An agent works and looks at its repositories.
-fn agent(_number: u64) -> Play {
+fn agent(_number: u64) -> Scenario {
     let (name, project) = (pick(&AGENTS), pick(&PROJECTS));
     let status = |status: &str, state: &str| {
         let data = json!({ "status": status, "state": state, "agentName": name });
@@ -144,7 +144,7 @@ fn agent(_number: u64) -> Play {
 }
 
 /// A container starts, talks and ends.
-fn container(number: u64) -> Play {
+fn container(number: u64) -> Scenario {
     let id = format!("demo-container-{number}");
     let mut events =
         vec![event("containers", "status", &id, json!({ "status": "running", "progress": 0 }))];
@@ -162,7 +162,7 @@ fn container(number: u64) -> Play {
 }
 
 /// An alert comes up; most are acknowledged.
-fn alert(number: u64) -> Play {
+fn alert(number: u64) -> Scenario {
     let id = format!("demo-alert-{number}");
     let (severity, title) = pick(&[
         ("info", "Certificate renews in 14 days"),
@@ -182,7 +182,7 @@ fn alert(number: u64) -> Play {
 }
 
 /// A few words in a conversation.
-fn conversation(number: u64) -> Play {
+fn conversation(number: u64) -> Scenario {
     let id = format!("demo-room-{}", number % 3 + 1);
     let words = [
         ("on-call", "The error rate went up after the last release."),
@@ -196,7 +196,7 @@ fn conversation(number: u64) -> Play {
 }
 
 /// One notification, for everybody or for one user.
-fn notification(number: u64) -> Play {
+fn notification(number: u64) -> Scenario {
     let (level, message) = pick(&[
         ("info", "Maintenance window tonight at 22:00 UTC"),
         ("success", "Your export is ready"),

@@ -1,4 +1,4 @@
-//! What is known of the watched entity: folded as everywhere else.
+//! Reduces frames to the state of the watched entity, with the folds of the record.
 
 use serde_json::Value;
 use shared::{
@@ -9,26 +9,26 @@ use shared::{
     },
 };
 
-/// The state of what is watched, as far as the frames have told it.
-pub(super) struct Story {
+/// Holds the state of what is watched, as far as its frames give it.
+pub(super) struct Reducer {
     /// None for feeds, users and conversations, which never end.
     entity: Option<Entity>,
     state: Option<State>,
 }
 
-impl Story {
-    /// Nothing is known of a channel yet.
+impl Reducer {
+    /// Begins with nothing known of the channel.
     pub(super) fn of(channel: &Channel) -> Self {
         Self { entity: Entity::of(channel), state: None }
     }
 
-    /// Takes a whole state over; its log lines.
+    /// Replaces the state by a whole one; returns its log lines.
     pub(super) fn begin(&mut self, state: &Value) -> Vec<String> {
         self.state = state.as_object().cloned();
         texts(&state["logs"])
     }
 
-    /// Folds an event; its log lines.
+    /// Folds an event; returns its log lines.
     pub(super) fn apply(&mut self, frame: &Value) -> Vec<String> {
         let data = &frame["data"];
         if let (Some(entity), true) = (&self.entity, data.is_object()) {
@@ -42,7 +42,7 @@ impl Story {
         lines
     }
 
-    /// Whether it ended well; none while it has not.
+    /// Returns whether it ended well; none while it has not ended.
     pub(super) fn outcome(&self) -> Option<bool> {
         let (entity, state) = (self.entity.as_ref()?, self.state.as_ref()?);
         let over = matches!(
@@ -53,18 +53,18 @@ impl Story {
             .then(|| matches!(self.text("status"), "success" | "completed"))
     }
 
-    /// A text of the state; empty when it is not there.
+    /// Returns a string of the state; empty when it is missing.
     pub(super) fn text(&self, key: &str) -> &str {
         let value = self.state.as_ref().and_then(|state| state.get(key));
         value.and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// How far it is, in percent.
+    /// Returns its progress, in percent.
     pub(super) fn progress(&self) -> Option<f64> {
         self.state.as_ref()?.get("progress")?.as_f64()
     }
 
-    /// What it is doing.
+    /// Returns what it is doing: its stage, else its title or query.
     pub(super) fn stage(&self) -> &str {
         let words = ["stage", "title", "query"].map(|key| self.text(key));
         words.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
@@ -82,33 +82,33 @@ mod tests {
 
     use super::*;
 
-    fn story(channel: &str) -> Story {
-        Story::of(&Channel::parse(channel).unwrap())
+    fn reducer(channel: &str) -> Reducer {
+        Reducer::of(&Channel::parse(channel).unwrap())
     }
 
     #[test]
     fn a_deployment_ends_well_or_badly() {
         for (status, good) in [("success", true), ("error", false), ("abandoned", false)] {
-            let mut story = story("deployment:d");
+            let mut reducer = reducer("deployment:d");
             let update = |data| json!({"event": "deployment_update", "id": "d", "data": data});
-            let lines = story.apply(&update(json!({"progress": 50, "message": "half"})));
-            assert_eq!((story.outcome(), story.progress()), (None, Some(50.0)));
+            let lines = reducer.apply(&update(json!({"progress": 50, "message": "half"})));
+            assert_eq!((reducer.outcome(), reducer.progress()), (None, Some(50.0)));
             assert_eq!(lines, ["half"]);
-            story.apply(&update(json!({ "status": status })));
-            assert_eq!(story.outcome(), Some(good));
+            reducer.apply(&update(json!({ "status": status })));
+            assert_eq!(reducer.outcome(), Some(good));
         }
     }
 
     #[test]
     fn a_container_ends_with_its_exit_code_and_a_feed_never() {
         let complete = |code| json!({"event": "complete", "id": "c", "data": {"exitCode": code}});
-        let mut one = story("container:c");
+        let mut one = reducer("container:c");
         one.apply(&complete(0));
         assert_eq!(one.outcome(), Some(true));
-        let mut other = story("container:c");
+        let mut other = reducer("container:c");
         other.apply(&complete(2));
         assert_eq!(other.outcome(), Some(false));
-        let mut feed = story("deployments");
+        let mut feed = reducer("deployments");
         feed.apply(&json!({"event": "deployment_update", "id": "d", "data": {"status": "error"}}));
         assert_eq!(feed.outcome(), None);
     }

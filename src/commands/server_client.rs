@@ -12,14 +12,14 @@ use super::failure::Failure;
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// A server, and who we are there.
-pub(crate) struct Server {
+pub(crate) struct ServerClient {
     http: Client,
     url: Url,
     given: Option<String>,
     token: Option<String>,
 }
 
-impl Server {
+impl ServerClient {
     /// The server of the settings. Without `FANFARE_TOKEN` a server in development mode hands out
     /// one, as it does for its console.
     pub(crate) async fn connect(config: &Config) -> Result<Self, Failure> {

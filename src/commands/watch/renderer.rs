@@ -1,5 +1,5 @@
-//! How what is watched is shown: a progress bar below its log lines, a live list for a feed, plain
-//! lines when nobody looks.
+//! Renders what is watched: a progress bar below its log lines, a live list for a feed, plain lines
+//! when the output is no terminal.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 use shared::{channel::Channel, event::state::Entity};
 
-use super::story::Story;
+use super::reducer::Reducer;
 use crate::commands::output;
 
 /// The most rows of a live list; who was silent longest goes first.
@@ -17,16 +17,16 @@ const ROWS_MAX: usize = 20;
 /// How often spinner and times move.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Where lines, bars and rows go.
-pub(super) struct Painter {
+/// Renders lines, bars and rows.
+pub(super) struct Renderer {
     screen: MultiProgress,
     shape: Shape,
-    /// What was said last, so that nothing is said twice.
+    /// The headline shown last, so that none is shown twice.
     last: String,
 }
 
 enum Shape {
-    /// Lines only.
+    /// Plain lines, one after the other.
     Lines {
         /// Whether the channel is a single entity: its lines need no name in front.
         single: bool,
@@ -37,8 +37,8 @@ enum Shape {
     Rows(VecDeque<(String, ProgressBar)>),
 }
 
-impl Painter {
-    /// A painter for a channel.
+impl Renderer {
+    /// Chooses how a channel is rendered.
     pub(super) fn of(channel: &Channel) -> Self {
         let screen = MultiProgress::new();
         let single = Entity::of(channel).is_some();
@@ -54,10 +54,10 @@ impl Painter {
         Self { screen, shape, last: String::new() }
     }
 
-    /// Shows a frame or a state, after the story has taken it in.
+    /// Shows a frame or a state, after the reducer has applied it.
     pub(super) fn paint(
         &mut self,
-        story: &Story,
+        reducer: &Reducer,
         frame: &Value,
         lines: &[String],
     ) -> io::Result<()> {
@@ -71,11 +71,11 @@ impl Painter {
         for line in lines {
             self.screen.suspend(|| output::data(&coloured(line)))?;
         }
-        let headline = headline(story);
+        let headline = headline(reducer);
         match &self.shape {
             Shape::Bar(bar) => {
-                bar.set_message(join(&[story.text("status"), story.stage()]));
-                if let Some(progress) = story.progress() {
+                bar.set_message(join(&[reducer.text("status"), reducer.stage()]));
+                if let Some(progress) = reducer.progress() {
                     bar.set_position(percent(progress));
                 }
             }
@@ -88,18 +88,18 @@ impl Painter {
         Ok(())
     }
 
-    /// Says something beside the data.
-    pub(super) fn say(&self, text: &str) {
+    /// Shows a notice beside the data.
+    pub(super) fn notice(&self, text: &str) {
         self.screen.suspend(|| output::chatter(&style(text).for_stderr().yellow().to_string()));
     }
 
-    /// The last word.
-    pub(super) fn end(&self, story: &Story, good: bool) {
+    /// Shows how it ended.
+    pub(super) fn end(&self, reducer: &Reducer, good: bool) {
         if let Shape::Bar(bar) = &self.shape {
             bar.finish_and_clear();
             let colour = if good { Style::new().green() } else { Style::new().red() };
-            let word = colour.for_stderr().bold().apply_to(story.text("status"));
-            let url = story.text("deploymentUrl");
+            let word = colour.for_stderr().bold().apply_to(reducer.text("status"));
+            let url = reducer.text("deploymentUrl");
             let took = bar.elapsed().as_secs_f64();
             output::chatter(format!("{word} after {took:.1} s {url}").trim_end());
         }
@@ -120,9 +120,9 @@ fn bar(screen: &MultiProgress, channel: &Channel) -> ProgressBar {
 }
 
 /// Status, progress and stage in one line: `building 50% Building project`.
-fn headline(story: &Story) -> String {
-    let progress = story.progress().map(|progress| format!("{}%", percent(progress)));
-    join(&[story.text("status"), progress.as_deref().unwrap_or_default(), story.stage()])
+fn headline(reducer: &Reducer) -> String {
+    let progress = reducer.progress().map(|progress| format!("{}%", percent(progress)));
+    join(&[reducer.text("status"), progress.as_deref().unwrap_or_default(), reducer.stage()])
 }
 
 fn join(parts: &[&str]) -> String {
@@ -134,12 +134,12 @@ fn percent(progress: f64) -> u64 {
     progress.clamp(0.0, 100.0) as u64
 }
 
-/// Puts what an event says of its entity into the entity's row.
+/// Puts the description of an event into the row of its entity.
 fn row(screen: &MultiProgress, rows: &mut VecDeque<(String, ProgressBar)>, frame: &Value) {
     let name = frame["id"].as_str().or(frame["user"].as_str()).unwrap_or("–").to_owned();
     let known = rows.iter().position(|(known, _)| *known == name);
     if let Some(row) = known.and_then(|at| rows.remove(at)) {
-        row.1.set_message(told(frame));
+        row.1.set_message(description(frame));
         rows.push_back(row);
         return;
     }
@@ -154,32 +154,32 @@ fn row(screen: &MultiProgress, rows: &mut VecDeque<(String, ProgressBar)>, frame
         bar.set_style(style);
     }
     bar.set_prefix(name.clone());
-    bar.set_message(told(frame));
+    bar.set_message(description(frame));
     rows.push_back((name, bar));
 }
 
-/// An event of a feed in one line: when, what about, and what it says.
+/// An event of a feed in one line: when, what about, and its description.
 fn summary(frame: &Value) -> String {
     let at = frame["at"].as_i64().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     let at = at.map(|at| format!("{at:.3}")).unwrap_or_default();
     let id = frame["id"].as_str().or(frame["user"].as_str()).unwrap_or("–");
-    format!("{at} {id} {}", told(frame))
+    format!("{at} {id} {}", description(frame))
 }
 
-/// What an event says, in words that most events have.
-fn told(frame: &Value) -> String {
+/// Describes an event, in fields that most events have.
+fn description(frame: &Value) -> String {
     const WORDS: [&str; 8] =
         ["severity", "level", "status", "state", "stage", "title", "message", "content"];
     let data = if frame["data"].is_object() { &frame["data"] } else { frame };
     let progress = data["progress"].as_f64().map(|progress| format!("{}%", percent(progress)));
     let words = WORDS.into_iter().filter_map(|key| data[key].as_str()?.lines().next());
-    let mut told = vec![frame["event"].as_str().unwrap_or("presence")];
-    told.extend(progress.as_deref());
-    told.extend(words);
-    told.join(" ")
+    let mut description = vec![frame["event"].as_str().unwrap_or("presence")];
+    description.extend(progress.as_deref());
+    description.extend(words);
+    description.join(" ")
 }
 
-/// A log line, its time dimmed and its gravity coloured; plain when colours are not wanted.
+/// A log line, its time dimmed and its severity coloured; plain when colours are not wanted.
 fn coloured(line: &str) -> String {
     const TIME_CHARS: usize = "1970-01-01T00:00:00.000Z".len();
     let (time, text) = match line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_told_in_one_line() {
+    fn an_event_is_described_in_one_line() {
         let frame = json!({"event": "alert", "id": "a", "at": 0,
             "data": {"severity": "critical", "title": "Disk full\nvery", "progress": 3.7}});
         assert_eq!(summary(&frame), "1970-01-01T00:00:00.000Z a alert 3% critical Disk full");
@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn the_headline_leaves_out_what_is_not_known() {
-        let mut story = Story::of(&Channel::parse("deployment:d").unwrap());
-        assert_eq!(headline(&story), "");
-        story.begin(&json!({"status": "building", "progress": 50, "stage": "Building"}));
-        assert_eq!(headline(&story), "building 50% Building");
+        let mut reducer = Reducer::of(&Channel::parse("deployment:d").unwrap());
+        assert_eq!(headline(&reducer), "");
+        reducer.begin(&json!({"status": "building", "progress": 50, "stage": "Building"}));
+        assert_eq!(headline(&reducer), "building 50% Building");
     }
 }

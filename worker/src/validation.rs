@@ -1,4 +1,4 @@
-//! What an entry becomes: an event for the record, or a dead letter. A pure function.
+//! Validates entries: each becomes an event for the record, or a dead letter. Pure functions.
 
 use shared::{
     entry::Entry,
@@ -7,8 +7,8 @@ use shared::{
     store::{DeadReason, Judged, Verdict},
 };
 
-/// Judges an entry of a source.
-pub fn judge(source: Source, entry: Entry) -> Judged {
+/// Decides what an entry of a source becomes, with its digest.
+pub fn validate(source: Source, entry: Entry) -> Judged {
     let digest = entry.fields.digest();
     let verdict = match Submission::parse(source.stream, entry.id, &entry.fields) {
         Ok(submission) => Verdict::Accepted(Box::new(submission)),
@@ -21,9 +21,8 @@ fn reason(rejection: &Rejection) -> DeadReason {
     DeadReason { label: rejection.label(), text: rejection.to_string() }
 }
 
-/// Turns an entry that cannot be recorded, though nothing is wrong with it to see, into a dead
-/// letter.
-pub fn poison(judged: &mut Judged, cause: &str) {
+/// Turns an entry that validates, but that cannot be recorded, into a dead letter for `cause`.
+pub fn reject(judged: &mut Judged, cause: &str) {
     judged.verdict = Verdict::Dead(DeadReason { label: "poison", text: cause.to_owned() });
 }
 
@@ -41,7 +40,7 @@ mod tests {
         let mut fields = Fields::default();
         fields.push("type", "deployment_update");
         let entry = Entry { id: EntryId::ZERO, fields };
-        let judged = judge(Source::first(Stream::Deployments), entry);
+        let judged = validate(Source::first(Stream::Deployments), entry);
         let Verdict::Dead(reason) = judged.verdict else { panic!("accepted") };
         assert_eq!(reason.label, "id");
         assert_eq!(reason.text, "id is required for deployment_update");
