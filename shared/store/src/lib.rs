@@ -32,7 +32,7 @@ pub use self::{
     answers::{
         DeadLetter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
     },
-    batch::{Batch, Committed, DeadReason, Judged, Outcome, Verdict},
+    batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,
     error::StoreError,
     options::Options,

@@ -74,7 +74,7 @@ impl RedisServer {
 
 /// The provider of cryptography for every TLS connection of the process; the first one stays.
 fn install_crypto() {
-    // An error says that somebody else was first, which is as good.
+    // An error says that another caller was first, which is as good.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
