@@ -9,13 +9,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
-use gateway::accept::{self, HttpLimits};
 use gateway::connection::codec::MessageLimits;
 use gateway::connection::{Connection, Handler, Limits, Message};
 use gateway::connections::Connections;
 use gateway::frame::Frame;
 use gateway::handshake;
 use gateway::heartbeat::Heartbeat;
+use gateway::http::accept::{self, HttpLimits};
 use shared::lifecycle::{self, Lifecycle};
 
 /// Suites send messages of 16 MiB.

@@ -15,12 +15,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
-use gateway::accept::{self, HttpLimits};
 use gateway::connection::{Connection, Handler, Limits, Message};
 use gateway::connections::Connections;
 use gateway::frame::Frame;
 use gateway::handshake;
 use gateway::heartbeat::{Heartbeat, Ping};
+use gateway::http::accept::{self, HttpLimits};
 use shared::lifecycle::Lifecycle;
 
 #[global_allocator]
