@@ -9,13 +9,13 @@ use crate::frame::Frame;
 pub(super) type Issue = Value;
 
 /// Reads the fields of an object and collects what is wrong with them.
-pub(super) struct Fields<'a> {
+pub(super) struct FieldChecks<'a> {
     object: &'a Map<String, Value>,
     path: Vec<Value>,
     issues: &'a mut Vec<Issue>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldChecks<'a> {
     /// The fields of `object`, which stands at `path`.
     pub(super) fn new(
         object: &'a Map<String, Value>,
