@@ -144,6 +144,7 @@ impl Authenticator {
     /// # Errors
     /// [`Problem`] when a key cannot be read.
     pub fn new(access: &Access) -> Result<Self, Problem> {
+        crypto::install();
         let rules = Rules::of(access);
         let mut keys = Vec::new();
         if let Some(secret) = &access.jwt_secret {

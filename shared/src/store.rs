@@ -9,6 +9,7 @@ mod engine;
 mod entity;
 mod event;
 mod known;
+mod migrations;
 mod page;
 mod plan;
 mod postgres;
