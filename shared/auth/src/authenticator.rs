@@ -37,6 +37,7 @@ impl Authenticator {
     /// # Errors
     /// [`SettingProblem`] when a key cannot be read.
     pub fn new(access: &AccessSettings) -> Result<Self, SettingProblem> {
+        crypto::install();
         let rules = Rules::of(access);
         let mut keys = Vec::new();
         if let Some(secret) = &access.jwt_secret {

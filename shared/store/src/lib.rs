@@ -15,6 +15,7 @@ mod entity;
 mod error;
 mod event;
 mod known;
+mod migrations;
 mod options;
 mod page;
 mod plan;
