@@ -1,6 +1,6 @@
 /**
  * The fold: event by event from one state of an entity to the next. The same rules as the server's
- * (`shared/src/event/*.rs`), so that events travel small and everybody comes to the same state.
+ * (`shared/domain/src/event/*.rs`), so that events travel small and everybody comes to the same state.
  */
 
 import type { EventFrame, Json } from "./frames.ts";
