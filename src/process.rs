@@ -272,7 +272,7 @@ async fn wait_and_drain(
         }
         if let Some(exporter) = exporter {
             // The spans of the drain itself are among them.
-            let _panicked = tokio::task::spawn_blocking(move || exporter.finish(FLUSH_MAX)).await;
+            exporter.finish(FLUSH_MAX).await;
         }
     };
     tokio::select! {

@@ -42,10 +42,11 @@ pub fn start(config: &Config) -> Result<Option<Exporter>, SettingProblem> {
 }
 
 impl Exporter {
-    /// Sends what is left, at most so long. Blocks.
-    pub fn finish(&self, within: Duration) {
-        if let Err(error) = self.0.shutdown_with_timeout(within) {
-            tracing::warn!(%error, "the last spans are not sent");
+    /// Sends the spans that are left, for `within` at most.
+    pub async fn finish(self, within: Duration) {
+        let send = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(within));
+        if let Ok(Err(error)) = send.await {
+            tracing::warn!(%error, "traces: last spans not sent, they are lost");
         }
     }
 }
