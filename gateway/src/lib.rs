@@ -6,8 +6,8 @@
 //! [`channel`] holds positions, tails and listeners; [`protocol`] is the vocabulary between these and the
 //! dialects. At the bottom the WebSocket transport, [`http`], [`ingest`], [`metrics`] and [`console`].
 //!
-//! An event comes by [`node::fanout`] → [`channel::hub`] → [`protocol::outgoing`] → [`batch`] →
-//! [`connection`].
+//! An event comes by [`node::fanout`] → [`channel::hub`] → [`protocol::outgoing`] → [`websocket::WriteBatch`] →
+//! [`websocket::Connection`].
 
 pub mod api;
 pub mod channel;
@@ -21,40 +21,3 @@ pub mod node;
 pub mod protocol;
 pub mod session;
 pub mod start;
-
-// The names that the WebSocket transport had before it became the crate `websocket`.
-/// Many frames, one write for each connection.
-pub mod batch {
-    pub use websocket::WriteBatch as Batch;
-}
-/// One open socket and who handles its messages.
-pub mod connection {
-    pub use websocket::{
-        Connection, ConnectionLimits as Limits, Handler, Message, SendOutcome as Sent, close,
-    };
-    /// What a client may send.
-    pub mod codec {
-        pub use websocket::{Decoder, MessageLimits, Received as Event, Violation};
-    }
-}
-/// All sockets of a node.
-pub mod connections {
-    pub use websocket::Connections;
-}
-/// Encoded frames.
-pub mod frame {
-    pub use websocket::Frame;
-}
-/// From an HTTP request to a socket.
-pub mod handshake {
-    pub use websocket::handshake::{check, offered_protocols};
-    pub use websocket::{
-        Handshake as Accepted, HandshakeError as Refusal, UpgradedSocket as Socket,
-    };
-}
-/// Pings and timeouts.
-pub mod heartbeat {
-    pub use websocket::{
-        AliveWhen as Life, Heartbeat, OnTimeout as Death, Ping, PingSchedule as Rhythm,
-    };
-}
