@@ -42,7 +42,7 @@ var steps = map[string]struct {
 }
 
 // Fold returns the state of the channel's entity after an event, by the server's own rules
-// (shared/src/event/*.rs; tests/vectors/fold, which every client runs, holds them together). It
+// (shared/domain/src/event; tests/vectors/fold, which every client runs, holds them together). It
 // changes nothing that it was given. Free messages, and events of other kinds, change no state.
 func Fold(channel string, state State, event *Event) State {
 	entity, id, _ := strings.Cut(channel, ":")

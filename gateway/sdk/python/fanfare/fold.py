@@ -1,6 +1,6 @@
 """The fold: event by event from one state of an entity to the next, by the server's own rules.
 
-The rules live in `shared/src/event/*.rs`; `tests/vectors/fold/`, which every client runs, holds
+The rules live in `shared/domain/src/event`; `tests/vectors/fold/`, which every client runs, holds
 them together. A fold changes nothing that it was given.
 """
 

@@ -207,6 +207,7 @@ class Link:
             self._leaving.append(self.session)
         self.session = session
         self._failures, self._fresh = 0, False
+        self._move.clear()  # Whatever asked for another connection: here it is.
         self.degraded = session.degraded
         self._tell("connected")
         self._handler.ready(session)
@@ -299,7 +300,7 @@ class Link:
             if session is self.session:
                 self.degraded = session.degraded
                 self._tell(self.state)
-        elif kind == "bye" and frame.get("reconnect"):
+        elif kind == "bye" and frame.get("reconnect") and session.bye is None:
             session.bye = frame
             if session is self.session:
                 self._bye(frame)

@@ -17,8 +17,9 @@ PARTITIONS_S = 10.0
 
 
 class RedisPublisher:
-    """Appends events to the streams that the workers read.
+    """Appends events to the streams that the workers read, over one Redis server.
 
+    Where it is a cluster or has sentinels, use their client and `key`.
     `prefix` is the server's `KEY_PREFIX`. `partitions`: how many the streams are cut into; by
     default the number that the workers have put in force, which Redis holds.
     """

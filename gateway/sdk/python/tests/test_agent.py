@@ -200,9 +200,9 @@ async def test_it_pings_and_stops_work_when_nothing_answers_for_the_grace():
             await talk.say({"type": "pong"})
             heard = loop.time()
             await talk.hear("ping")
-            assert loop.time() - heard < 1.0
+            assert loop.time() - heard < 1.4
             await asyncio.wait_for(stopped.wait(), 5)
-            assert 1.2 < loop.time() - heard < 1.7
+            assert 1.2 < loop.time() - heard < 3
             await talk.cut()
             _, status = await ready(double)
             assert status["metadata"]["running"] == []
