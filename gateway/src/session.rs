@@ -24,8 +24,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use shared::{auth::Identity, broker::Registration};
+use auth::Identity;
+use broker::Registration;
 use tokio::sync::Notify;
+use websocket::{Frame, SendOutcome, close};
 
 use self::{
     context::Context, ingest_queue::IngestQueue, message_rate::MessageRate, token_expiry::Expiring,
@@ -35,7 +37,6 @@ use crate::{
     cluster::registry::CONNECTIONS,
     protocol::{Command, Dialect, Encoding, ErrorReport, Recipient, Refusal, Transport},
 };
-use websocket::{Frame, SendOutcome, close};
 
 /// Within how many ms after its `bye` a client is asked to connect elsewhere.
 pub const COME_ELSEWHERE_MS: u64 = 500;

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use shared::{
-    auth::Authenticator,
-    broker::{Broker, BrokerError, NodeId, Topic},
-    config::Config,
-    lifecycle::Lifecycle,
-    store::Store,
-};
+use auth::Authenticator;
+use broker::{Broker, BrokerError, Topic};
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use store::Store;
 use tokio_util::task::TaskTracker;
+use websocket::{ConnectionLimits, Connections, MessageLimits};
 
 use crate::{
     channel::{history::History, hub::Hub},
@@ -33,7 +32,6 @@ use crate::{
         token_expiry::TokenExpiry,
     },
 };
-use websocket::{ConnectionLimits, Connections, MessageLimits};
 
 /// What a gateway is made of.
 pub struct Foundation {

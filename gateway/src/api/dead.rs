@@ -7,16 +7,16 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use shared::{
-    config::Config,
+use domain::{
     entry::Fields,
     event::submission::field,
     source::{Source, Stream},
-    store::{DeadLetter, Store},
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::{DeadLetter, Store};
 use tokio::time::Instant;
 
 use super::{
@@ -157,7 +157,7 @@ fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields,
                 drop(fields.insert(name.clone(), value.to_string()));
             }
             Value::Bool(_) | Value::Array(_) => {
-                let wrong = shared::event::Rejection::new(name, "must be a text");
+                let wrong = domain::event::Rejection::new(name, "must be a text");
                 return Err(publish::problem(0, wrong));
             }
         }

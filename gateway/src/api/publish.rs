@@ -2,21 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
-use serde_json::{Map, Value, json};
-use shared::{
-    auth::Authenticator,
-    config::Config,
+use domain::{
     entry::Fields,
     event::{Rejection, submission::field},
     source::Stream,
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};

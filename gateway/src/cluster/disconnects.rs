@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use shared::broker::Broker;
+use broker::Broker;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{

@@ -1,7 +1,7 @@
 //! The contract's table "Which event becomes which frame", as data.
 
+use domain::event::{Event, EventKind};
 use serde_json::{Value, json};
-use shared::event::{Event, EventKind};
 
 use super::{
     ENCODINGS, cloud_agents, cockpit, containers, deployments, native, test_support, zerostate,

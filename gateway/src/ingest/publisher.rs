@@ -13,11 +13,12 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    broker::{Broker, BrokerError, NodeId},
+use broker::{Broker, BrokerError};
+use domain::{
     control::EntryResult,
     entry::{EntryId, Fields},
     event::{Rejection, Submission, submission::field},
+    node::NodeId,
     source::{Source, Stream},
 };
 use tokio::{sync::oneshot, time::Instant};

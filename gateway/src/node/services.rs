@@ -7,14 +7,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use auth::Authenticator;
 use axum::extract::FromRef;
-use shared::{
-    auth::Authenticator,
-    broker::{Broker, NodeId},
-    config::Config,
-    lifecycle::Lifecycle,
-    store::Store,
-};
+use broker::Broker;
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use store::Store;
+use websocket::Connections;
 
 use crate::{
     channel::hub::Hub,
@@ -25,7 +24,6 @@ use crate::{
     protocol::Dialect,
     session::{context::Context, sessions::Sessions},
 };
-use websocket::Connections;
 
 /// All dialects of upgrade requests, in the order in which they are asked whether a request is theirs.
 pub type Dialects = Arc<[Arc<dyn Dialect>]>;

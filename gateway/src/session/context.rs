@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shared::{auth::Authenticator, broker::NodeId, config::Config, lifecycle::Lifecycle};
+use auth::Authenticator;
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
 use tokio_util::task::TaskTracker;
 
 use super::{heartbeats::Heartbeats, token_expiry::TokenExpiry};

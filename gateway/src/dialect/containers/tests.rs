@@ -1,10 +1,8 @@
 //! Pure tests: what comes in, what goes out.
 
+use auth::Authenticator;
+use domain::event::{Event, EventKind};
 use serde_json::Value;
-use shared::{
-    auth::Authenticator,
-    event::{Event, EventKind},
-};
 
 use super::{super::test_support, *};
 

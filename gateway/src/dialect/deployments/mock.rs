@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::source::Stream;
 use rand::RngExt as _;
+use runtime::lifecycle::Lifecycle;
 use serde_json::{Value, json};
-use shared::{lifecycle::Lifecycle, source::Stream};
 
 use super::update::entry;
 use crate::ingest::publisher::Publisher;

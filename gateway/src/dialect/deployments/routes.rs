@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::same_secret;
 use axum::{
     Router,
     body::Bytes,
@@ -10,9 +11,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
+use domain::id;
 use http::{Method, StatusCode, header};
+use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json};
-use shared::{auth::same_secret, config::Config, id, lifecycle::Lifecycle};
 
 use super::{mock, update::update};
 use crate::{

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use domain::{entry::Fields, event::submission::field, source::Stream};
 use serde_json::Value;
-use shared::{entry::Fields, event::submission::field, source::Stream};
 use tokio::time::Instant;
 
 use crate::ingest::publisher::{PublishOutcome, Publisher};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::Authenticator;
 use axum::{
     Json, Router,
     body::Bytes,
@@ -10,12 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use domain::{entry::Fields, event::submission::field, id, node::NodeId, source::Stream};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
-use shared::{
-    auth::Authenticator, broker::NodeId, entry::Fields, event::submission::field, id,
-    source::Stream,
-};
 use tokio::time::Instant;
 
 use super::stats::Statistics;

@@ -8,20 +8,20 @@ use axum::{
     extract::{Path, RawQuery, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
-    config::Config,
+use domain::{
     event::{
         State as Row,
         agent::SEVERITIES,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     id,
     source::Stream,
-    store::{EntityFilter, Store},
 };
+use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{EntityFilter, Store};
 
 use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
 use crate::ingest::publisher::Publisher;

@@ -4,10 +4,11 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use domain::{entry::Fields, event::submission::field, source::Stream};
 use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use shared::{config::Config, entry::Fields, event::submission::field, source::Stream};
 use tokio::time::Instant;
 
 use super::super::{is_open_to, zod};
