@@ -21,7 +21,7 @@ use crate::{
     connections::Connections,
     dialect::{self, Built, ENCODINGS},
     http::address_limits::AddressLimits,
-    ingest::{publish_limits::PublishLimits, publisher::Publisher},
+    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     node::{
         denylist::Denylist,
@@ -29,7 +29,7 @@ use crate::{
         services::{Parts, Services},
     },
     session::{
-        context::{Context, Degraded},
+        context::{Degraded, SessionContext},
         heartbeats::Heartbeats,
         sessions::Sessions,
         token_expiry::TokenExpiry,
@@ -94,7 +94,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         record.partitions,
     );
     let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes);
-    let publisher = Publisher::new(node.clone(), Arc::clone(&broker), record.partitions);
+    let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
     let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
@@ -113,7 +113,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let (publish_limits, address_limits) =
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
     let connections = Connections::new(connection_limits(&config), &life);
-    let context = Context {
+    let context = SessionContext {
         heartbeats: Heartbeats::new(&*dialects.all, &config.rhythm),
         node,
         config: Arc::new(config),

@@ -32,7 +32,7 @@ use crate::{
     connection::{Message, close},
     frame::Frame,
     heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    ingest::publisher::Publisher,
+    ingest::publisher::EventPublisher,
     protocol::{
         Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
         Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
@@ -208,7 +208,8 @@ fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, Stri
     fields.push(field::TYPE, name);
     fields.push(field::ID, envelope.container.as_bytes());
     fields.push(field::DATA, data);
-    Publisher::check(Stream::Containers, &fields).map_err(|rejection| rejection.to_string())?;
+    EventPublisher::check(Stream::Containers, &fields)
+        .map_err(|rejection| rejection.to_string())?;
     fields.push(field::FRAME, text);
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
     Ok(Append { stream: Stream::Containers, fields, condition })
