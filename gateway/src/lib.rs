@@ -6,20 +6,14 @@
 //! [`channel`] holds positions, tails and listeners; [`protocol`] is the vocabulary between these and the
 //! dialects. At the bottom the WebSocket transport, [`http`], [`ingest`], [`metrics`] and [`console`].
 //!
-//! An event comes by [`node::fanout`] → [`channel::hub`] → [`protocol::outgoing`] → [`batch`] →
-//! [`connection`].
+//! An event comes by [`node::fanout`] → [`channel::hub`] → [`protocol::outgoing`] → [`websocket::WriteBatch`] →
+//! [`websocket::Connection`].
 
 pub mod api;
-pub mod batch;
 pub mod channel;
 pub mod cluster;
-pub mod connection;
-pub mod connections;
 pub mod console;
 pub mod dialect;
-pub mod frame;
-pub mod handshake;
-pub mod heartbeat;
 pub mod http;
 pub mod ingest;
 pub mod metrics;

@@ -34,10 +34,9 @@ use self::{
 use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
     cluster::registry::CONNECTIONS,
-    connection::{Sent, close},
-    frame::Frame,
     protocol::{Command, Dialect, Encoding, ErrorReport, Recipient, Refusal, Transport},
 };
+use websocket::{Frame, SendOutcome, close};
 
 /// Within how many ms after its `bye` a client is asked to connect elsewhere.
 pub const COME_ELSEWHERE_MS: u64 = 500;
@@ -184,7 +183,7 @@ impl Session {
     }
 
     /// Sends a frame, if there is room for it.
-    pub fn send(&self, frame: &Frame) -> Sent {
+    pub fn send(&self, frame: &Frame) -> SendOutcome {
         let sent = self.transport.send(frame);
         if sent.is_taken() {
             self.context.metrics.sent(self.encoding().index(), 1, frame.len());
@@ -200,8 +199,8 @@ impl Session {
                 tokio::pin!(drained);
                 drained.as_mut().enable();
                 match self.send(frame) {
-                    Sent::Full => drained.await,
-                    Sent::Written | Sent::Queued | Sent::Closed => break,
+                    SendOutcome::Full => drained.await,
+                    SendOutcome::Written | SendOutcome::Queued | SendOutcome::Closed => break,
                 }
             }
         }
@@ -294,7 +293,7 @@ impl Recipient for Session {
         Self::encoding(self)
     }
 
-    fn send(&self, frame: &Frame) -> Sent {
+    fn send(&self, frame: &Frame) -> SendOutcome {
         Self::send(self, frame)
     }
 

@@ -17,8 +17,6 @@ use crate::{
         cluster_query::ClusterQuery, disconnects::Disconnects, presence::Presence,
         registry::ClusterRegistry,
     },
-    connection::{Limits, codec::MessageLimits},
-    connections::Connections,
     dialect::{self, Built, ENCODINGS},
     http::address_limits::AddressLimits,
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
@@ -35,6 +33,7 @@ use crate::{
         token_expiry::TokenExpiry,
     },
 };
+use websocket::{ConnectionLimits, Connections, MessageLimits};
 
 /// What a gateway is made of.
 pub struct Foundation {
@@ -112,7 +111,8 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
     let (publish_limits, address_limits) =
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
-    let connections = Connections::new(connection_limits(&config), &life);
+    let connections =
+        Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
         heartbeats: Heartbeats::new(&*dialects.all, &config.rhythm),
         node,
@@ -145,9 +145,9 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     }))
 }
 
-fn connection_limits(config: &Config) -> Limits {
-    let defaults = Limits::default();
-    Limits {
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    let defaults = ConnectionLimits::default();
+    ConnectionLimits {
         message: MessageLimits { bytes_max: config.limits.frame_bytes, ..defaults.message },
         send_queue_bytes: config.limits.send_queue_bytes,
         ..defaults

@@ -15,7 +15,6 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{access, origin::origin_allowed, problem::Problem};
 use crate::{
-    connection::close,
     dialect::native::{self, encoder::ENCODING, sse::Sse},
     protocol::{
         Command, Dialect, Mode, Opening, Subscribe, Transport,
@@ -23,6 +22,7 @@ use crate::{
     },
     session::{context::SessionContext, sessions::Sessions},
 };
+use websocket::close;
 
 /// What is asked for.
 #[derive(Debug, Default)]

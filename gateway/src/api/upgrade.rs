@@ -13,11 +13,10 @@ use super::{
     origin::origin_allowed,
 };
 use crate::{
-    handshake,
-    heartbeat::Heartbeat,
     node::services::Services,
     protocol::{Dialect, OpenContext, Opening, Refusal, Request as SocketRequest, Transport},
 };
+use websocket::{Heartbeat, handshake};
 
 /// Serves every upgrade request: the dialect that recognizes it decides.
 pub async fn upgrade(State(services): State<Services>, mut request: Request) -> Response {
@@ -77,7 +76,7 @@ fn start(
     dialect: &Arc<dyn Dialect>,
     number: u64,
     opening: Result<Opening, Refusal>,
-    socket: handshake::Socket,
+    socket: websocket::UpgradedSocket,
 ) {
     let context = &services.context;
     let heartbeat = context.heartbeats.first(&**dialect);

@@ -16,11 +16,8 @@ use super::{
     hub::Hub,
     listener::Listener,
 };
-use crate::{
-    connection::Sent,
-    frame::Frame,
-    protocol::{Cause, Mode, Outgoing},
-};
+use crate::protocol::{Cause, Mode, Outgoing};
+use websocket::{Frame, SendOutcome};
 
 /// How long a listener waits for its channel to move, at most, before it looks again.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -138,7 +135,8 @@ impl CatchUp {
             let at = at.clone();
             let state = inner.state(&self.state.channel);
             let frame = encoding.state(&self.state.channel, &at, state.as_deref());
-            if frame.is_some_and(|frame| self.listener.recipient.send(&frame) == Sent::Full) {
+            if frame.is_some_and(|frame| self.listener.recipient.send(&frame) == SendOutcome::Full)
+            {
                 return Met::Full;
             }
             self.position = at;
@@ -266,7 +264,7 @@ fn send(listener: &Listener, position: &mut Position, outgoing: &Outgoing) -> bo
     let mut after = position.clone();
     after.offsets.set(outgoing.publication.source, outgoing.publication.offset);
     if let Some(frame) = outgoing.frame_at(listener.recipient.encoding(), &after)
-        && listener.recipient.send(&frame) == Sent::Full
+        && listener.recipient.send(&frame) == SendOutcome::Full
     {
         return false;
     }

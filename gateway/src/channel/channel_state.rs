@@ -24,11 +24,10 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{listener::Listener, shared_page::SharedPage};
 use crate::{
-    batch::Batch,
-    connection::Sent,
     metrics::GatewayMetrics,
     protocol::{ChannelMemo, Encoding, EncodingSet, Outgoing},
 };
+use websocket::{SendOutcome, WriteBatch};
 
 /// The most publications that a tail keeps.
 pub const TAIL_LENGTH_MAX: usize = 1000;
@@ -177,7 +176,7 @@ impl ChannelState {
     pub fn apply(
         &self,
         publication: Publication,
-        batch: &mut Batch,
+        batch: &mut WriteBatch,
         overflowed: &mut Vec<Overflowed>,
         metrics: &GatewayMetrics,
     ) -> Applied {
@@ -238,7 +237,7 @@ impl ChannelData {
         channel: &Channel,
         publication: Publication,
         before: &Position,
-        batch: &mut Batch,
+        batch: &mut WriteBatch,
         overflowed: &mut Vec<Overflowed>,
         metrics: &GatewayMetrics,
     ) {
@@ -289,7 +288,7 @@ impl ChannelData {
         &mut self,
         outgoing: &Outgoing,
         before: &Position,
-        batch: &mut Batch,
+        batch: &mut WriteBatch,
         overflowed: &mut Vec<Overflowed>,
         metrics: &GatewayMetrics,
     ) {
@@ -302,7 +301,7 @@ impl ChannelData {
                 let sent = listener.recipient.transport().stage(frame, batch);
                 encodings.insert(encoding);
                 delivered[encoding.index()] += u64::from(sent.is_taken());
-                sent == Sent::Full
+                sent == SendOutcome::Full
             });
             if full {
                 let listener = self.live.swap_remove(index);

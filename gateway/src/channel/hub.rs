@@ -29,7 +29,8 @@ use super::{
     history::History,
     listener::Listener,
 };
-use crate::{batch::Batch, metrics::GatewayMetrics};
+use crate::metrics::GatewayMetrics;
+use websocket::WriteBatch;
 
 /// Shards of the map of channels: looked up for every publication, locked for moments.
 const SHARDS: usize = 64;
@@ -47,7 +48,7 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub struct Hub {
     shards: Vec<Mutex<HashMap<Channel, Arc<ChannelState>>>>,
     hasher: RandomState,
-    writer: tokio::sync::Mutex<Batch>,
+    writer: tokio::sync::Mutex<WriteBatch>,
     /// Whether the subscriber is connected and all channels were compared since.
     redis_trusted: AtomicBool,
     /// Whether this node receives nothing while others do.

@@ -16,14 +16,12 @@ use shared::{
 use self::encoder::ENCODING;
 use crate::{
     cluster::registry::{self, USERS},
-    connection::Message,
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
     protocol::{
         Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
         dialect::json_text,
     },
 };
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// How a user may be there.
 const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
@@ -83,9 +81,9 @@ impl Dialect for CloudAgents {
             ping_ms: ms(settings.cloud_agents_ping),
             timeout_ms: ms(settings.cloud_agents_timeout),
             ping: Ping::Message(frames::ping),
-            rhythm: Rhythm::Own,
-            life: Life::Reported,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::Reported,
+            on_timeout: OnTimeout::Abort,
         }
     }
 

@@ -15,14 +15,10 @@ use shared::{
 };
 
 use self::encoder::ENCODING;
-use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    protocol::{
-        Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
-    },
+use crate::protocol::{
+    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
 };
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of seed 001.
 pub struct Cockpit;
@@ -63,9 +59,9 @@ impl Dialect for Cockpit {
             ping_ms: ms(settings.ping),
             timeout_ms: ms(settings.timeout),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Abort,
         }
     }
 
@@ -78,9 +74,13 @@ impl Dialect for Cockpit {
             ping: Ping::Message(|now| {
                 Frame::text(&format!(r#"{{"type":"ping","timestamp":{now}}}"#))
             }),
-            rhythm: Rhythm::Clock,
-            life: Life::Reported,
-            death: Death::Close { code: close::DONE, reason: "Stale connection", last: None },
+            schedule: PingSchedule::Aligned,
+            alive_when: AliveWhen::Reported,
+            on_timeout: OnTimeout::Close {
+                code: close::DONE,
+                reason: "Stale connection",
+                last: None,
+            },
         })
     }
 

@@ -29,15 +29,13 @@ use self::{
     frames::Case,
 };
 use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
     ingest::publisher::EventPublisher,
     protocol::{
         Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
         Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
     },
 };
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of seed 004.
 pub struct Containers {
@@ -93,9 +91,13 @@ impl Dialect for Containers {
             ping_ms: ms(interval),
             timeout_ms: ms(settings.timeout.max(interval * 2)),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Close { code: close::GOING_AWAY, reason: "no sign of life", last: None },
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Close {
+                code: close::GOING_AWAY,
+                reason: "no sign of life",
+                last: None,
+            },
         }
     }
 

@@ -15,14 +15,10 @@ use shared::{
 };
 
 use self::encoder::ENCODING;
-use crate::{
-    connection::Message,
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    protocol::{
-        Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
-    },
+use crate::protocol::{
+    Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
 };
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// The dialect of seed 000.
 pub struct Deployments;
@@ -83,9 +79,9 @@ impl Dialect for Deployments {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Abort,
         }
     }
 

@@ -20,10 +20,8 @@ use shared::{
 };
 
 use super::{ENCODINGS, build, test_support};
-use crate::{
-    connection::Message,
-    protocol::{Command, Dialect, Encoding, View},
-};
+use crate::protocol::{Command, Dialect, Encoding, View};
+use websocket::Message;
 
 /// Cases of each protocol, and of each type of event. Each has its own seed, which a failure names.
 const MESSAGES: u64 = 5_000;

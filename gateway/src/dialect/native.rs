@@ -9,15 +9,11 @@ use shared::{auth::CredentialError, channel::Channel, config::Rhythms};
 
 use self::encoder::ENCODING;
 pub use self::frames::{bye, close_frame, error, event_json, welcome};
-use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    protocol::{
-        Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe,
-        TurnedAway, View, request::BEARER_PROTOCOL,
-    },
+use crate::protocol::{
+    Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe,
+    TurnedAway, View, request::BEARER_PROTOCOL,
 };
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of our own protocol.
 pub struct Native;
@@ -94,9 +90,9 @@ impl Dialect for Native {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Close {
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Close {
                 code: close::HEARTBEAT_TIMEOUT,
                 reason: "heartbeat timeout",
                 last: Some(|| close_frame(close::HEARTBEAT_TIMEOUT, "heartbeat timeout")),

@@ -13,11 +13,8 @@ use shared::{
 };
 
 use super::containers::{Containers, attendance::ContainerSessions};
-use crate::{
-    connection::Message,
-    frame::Frame,
-    protocol::{Command, Dialect, Encoding, View},
-};
+use crate::protocol::{Command, Dialect, Encoding, View};
+use websocket::{Frame, Message};
 
 /// The settings of development.
 pub(super) fn config() -> Config {

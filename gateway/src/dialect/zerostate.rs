@@ -16,14 +16,11 @@ use shared::{
 };
 
 use self::encoder::{ANONYMOUS, KNOWN};
-use crate::{
-    connection::Message,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    protocol::{
-        Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
-        dialect::json_text,
-    },
+use crate::protocol::{
+    Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
+    dialect::json_text,
 };
+use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// What a ping without a time is answered with: Go's zero time.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -73,9 +70,9 @@ impl Dialect for ZeroState {
             ping_ms: ms(settings.zerostate_ping),
             timeout_ms: ms(settings.zerostate_timeout),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::ControlPong,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::ControlPong,
+            on_timeout: OnTimeout::Abort,
         }
     }
 

@@ -19,13 +19,13 @@ use shared::{
 use crate::{
     channel::hub::Hub,
     cluster::{cluster_query::ClusterQuery, registry::ClusterRegistry},
-    connections::Connections,
     http::address_limits::AddressLimits,
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     protocol::Dialect,
     session::{context::SessionContext, sessions::Sessions},
 };
+use websocket::Connections;
 
 /// All dialects of upgrade requests, in the order in which they are asked whether a request is theirs.
 pub type Dialects = Arc<[Arc<dyn Dialect>]>;

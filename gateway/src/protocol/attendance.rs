@@ -5,7 +5,7 @@ use std::sync::Weak;
 use shared::channel::Channel;
 
 use super::{encoder::Encoding, recipient::Recipient};
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// Keeps the names of one topic of the registry that this node's sockets attend.
 pub trait Attendance: Send + Sync {

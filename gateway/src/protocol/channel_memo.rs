@@ -5,7 +5,7 @@ use shared::{
     publication::Publication,
 };
 
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// The memory of one channel. It is kept with the channel and used under its lock.
 pub trait ChannelMemo: Send + std::fmt::Debug {

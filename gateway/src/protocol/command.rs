@@ -5,7 +5,7 @@ use shared::{
 };
 
 use super::encoder::Encoding;
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// One step of a session; steps are executed in order.
 #[derive(Debug)]

@@ -10,11 +10,7 @@ use shared::{
 };
 
 use super::{attendance::Attendance, command::Command, encoder::Encoding, request::Request};
-use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::Heartbeat,
-};
+use websocket::{Frame, Heartbeat, Message, close};
 
 /// A wire protocol. It only translates: `open` and `decode` are pure and return commands, which the
 /// session executes; its frames are written by its encoders.

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use super::channel_memo::ChannelMemo;
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// Writes the frames of one encoding. What a dialect has no word for it leaves out.
 pub trait Encoder: Send + Sync {

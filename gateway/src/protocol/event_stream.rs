@@ -10,10 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{
-    connection::{Sent, close},
-    frame::Frame,
-};
+use websocket::{Frame, SendOutcome, close};
 
 /// The queue of one event stream.
 #[derive(Debug)]
@@ -52,10 +49,10 @@ impl EventStream {
     }
 
     /// Queues a frame, if there is room.
-    pub fn send(&self, frame: &Frame) -> Sent {
+    pub fn send(&self, frame: &Frame) -> SendOutcome {
         let mut inner = self.lock();
         let sent = inner.push(frame, self.bytes_max);
-        inner.overflowed |= sent == Sent::Full;
+        inner.overflowed |= sent == SendOutcome::Full;
         sent
     }
 
@@ -118,17 +115,17 @@ impl EventStream {
 }
 
 impl QueueState {
-    fn push(&mut self, frame: &Frame, bytes_max: usize) -> Sent {
+    fn push(&mut self, frame: &Frame, bytes_max: usize) -> SendOutcome {
         if self.closed.is_some() {
-            return Sent::Closed;
+            return SendOutcome::Closed;
         }
         if !self.frames.is_empty() && self.bytes + frame.len() > bytes_max {
-            return Sent::Full;
+            return SendOutcome::Full;
         }
         self.bytes += frame.len();
         self.frames.push_back(frame.clone());
         self.wake();
-        Sent::Queued
+        SendOutcome::Queued
     }
 
     fn wake(&mut self) {
@@ -150,8 +147,8 @@ mod tests {
     fn a_full_queue_refuses_and_says_when_it_has_drained() {
         let stream = EventStream::new(10);
         let large = Frame::text("a frame that is larger than the whole queue");
-        assert_eq!(stream.send(&large), Sent::Queued);
-        assert_eq!(stream.send(&Frame::text("b")), Sent::Full);
+        assert_eq!(stream.send(&large), SendOutcome::Queued);
+        assert_eq!(stream.send(&Frame::text("b")), SendOutcome::Full);
         assert_eq!(take(&stream), Poll::Ready(NextFrame::Frame(large)));
         assert_eq!(take(&stream), Poll::Ready(NextFrame::Drained));
         assert_eq!(take(&stream), Poll::Pending);
@@ -162,10 +159,10 @@ mod tests {
     fn what_was_queued_before_a_close_is_still_read() {
         let stream = EventStream::new(100);
         let bye = Frame::text("bye");
-        assert_eq!(stream.send(&bye), Sent::Queued);
+        assert_eq!(stream.send(&bye), SendOutcome::Queued);
         stream.close(close::RESTARTING);
         stream.close(close::GOING_AWAY);
-        assert_eq!(stream.send(&bye), Sent::Closed);
+        assert_eq!(stream.send(&bye), SendOutcome::Closed);
         assert_eq!(take(&stream), Poll::Ready(NextFrame::Frame(bye)));
         assert_eq!(take(&stream), Poll::Ready(NextFrame::End));
         assert_eq!(stream.detach(), close::RESTARTING);

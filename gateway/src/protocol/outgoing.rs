@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use shared::{position::Position, publication::Publication};
 
 use super::encoder::Encoding;
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// A publication as this node hands it to its listeners.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{encoder::Encoding, transport::Transport};
-use crate::{connection::Sent, frame::Frame};
+use websocket::{Frame, SendOutcome};
 
 /// A client that listens.
 #[async_trait]
@@ -15,7 +15,7 @@ pub trait Recipient: Send + Sync {
     fn encoding(&self) -> Encoding;
 
     /// Sends a frame, if there is room for it, and counts it.
-    fn send(&self, frame: &Frame) -> Sent;
+    fn send(&self, frame: &Frame) -> SendOutcome;
 
     /// Sends frames that must not be lost, waiting while the client is slow.
     async fn send_all(&self, frames: &[Frame]);

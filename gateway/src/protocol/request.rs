@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::handshake;
+use websocket::handshake;
 
 /// How a browser hands a token over, which cannot set headers: a subprotocol `bearer.TOKEN`.
 pub const BEARER_PROTOCOL: &str = "bearer.";

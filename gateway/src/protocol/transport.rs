@@ -6,12 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::event_stream::EventStream;
-use crate::{
-    batch::Batch,
-    connection::{Connection, Sent},
-    frame::Frame,
-    heartbeat::Heartbeat,
-};
+use websocket::{Connection, Frame, Heartbeat, SendOutcome, WriteBatch};
 
 /// The way to one client.
 pub enum Transport {
@@ -23,7 +18,7 @@ pub enum Transport {
 
 impl Transport {
     /// Sends a frame after everything that was sent before. Never blocks.
-    pub fn send(&self, frame: &Frame) -> Sent {
+    pub fn send(&self, frame: &Frame) -> SendOutcome {
         match self {
             Self::Socket(connection) => connection.send(frame),
             Self::Stream(stream) => stream.send(frame),
@@ -39,7 +34,7 @@ impl Transport {
     }
 
     /// Sends a frame together with the others of a batch. Answers as [`Transport::send`] does.
-    pub fn stage(&self, frame: &Frame, batch: &mut Batch) -> Sent {
+    pub fn stage(&self, frame: &Frame, batch: &mut WriteBatch) -> SendOutcome {
         match self {
             Self::Socket(connection) => batch.send(connection, frame),
             Self::Stream(stream) => stream.send(frame),

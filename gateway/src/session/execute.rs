@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::{Session, token_expiry::Expiring};
-use crate::{
-    connection::Sent,
-    protocol::{Command, ErrorReport},
-};
+use crate::protocol::{Command, ErrorReport};
+use websocket::SendOutcome;
 
 impl Session {
     /// Executes what needs no waiting; returns what is left, from the first command that does.
@@ -15,7 +13,7 @@ impl Session {
         while let Some(command) = commands.next() {
             match command {
                 Command::Send(frame) => {
-                    if self.send(&frame) == Sent::Full {
+                    if self.send(&frame) == SendOutcome::Full {
                         return std::iter::once(Command::Send(frame)).chain(commands).collect();
                     }
                 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use shared::config::Rhythms;
 
-use crate::{heartbeat::Heartbeat, protocol::Dialect};
+use crate::protocol::Dialect;
+use websocket::Heartbeat;
 
 /// The heartbeats of all dialects.
 pub struct Heartbeats(Vec<DialectHeartbeats>);

@@ -7,9 +7,9 @@ use shared::{broker::Registration, channel::Channel};
 use super::Session;
 use crate::{
     cluster::registry::{self, USERS},
-    connection::close,
     protocol::Attendee,
 };
+use websocket::close;
 
 impl Session {
     /// Returns the key by which this session stands for a name.

@@ -5,10 +5,8 @@ use std::sync::{Arc, atomic::Ordering};
 use futures_util::future::BoxFuture;
 
 use super::{PATIENCE, Session, message_rate::RateVerdict};
-use crate::{
-    connection::{Handler, Message, close},
-    protocol::{Command, View},
-};
+use crate::protocol::{Command, View};
+use websocket::{Handler, Message, close};
 
 impl Session {
     fn view<R>(&self, look: impl FnOnce(&View<'_>) -> R) -> R {

@@ -13,11 +13,10 @@ use super::{
     context::{SessionContext, SessionEnd},
 };
 use crate::{
-    connection::close,
-    frame::Frame,
     metrics::GatewayMetrics,
     protocol::{Dialect, Opening, Refusal, Transport, TurnedAway},
 };
+use websocket::{Frame, close};
 
 /// The list of open sessions.
 pub struct Sessions {

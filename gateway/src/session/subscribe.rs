@@ -10,9 +10,9 @@ use shared::{
 use super::{ListenedChannel, Session};
 use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
-    connection::Sent,
     protocol::{Cause, ErrorReport, Subscribe, Subscribed},
 };
+use websocket::SendOutcome;
 
 /// How long a subscription may wait in silence; then its client hears that the node is degraded.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -169,8 +169,8 @@ impl Session {
                         head: &position,
                         state: state.as_deref(),
                     });
-                    let sent = frame.map_or(Sent::Queued, |frame| self.send(&frame));
-                    if sent != Sent::Full {
+                    let sent = frame.map_or(SendOutcome::Queued, |frame| self.send(&frame));
+                    if sent != SendOutcome::Full {
                         if let (Some(listener), true) = (listener, sent.is_taken()) {
                             inner.join(listener);
                         }

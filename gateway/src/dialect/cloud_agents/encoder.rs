@@ -5,10 +5,8 @@ use shared::{
 };
 
 use super::frames;
-use crate::{
-    frame::Frame,
-    protocol::{Encoder, Encoding, PresenceChange, encoder::is_addressed},
-};
+use crate::protocol::{Encoder, Encoding, PresenceChange, encoder::is_addressed};
+use websocket::Frame;
 
 /// The encoding of cloud agents.
 pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder);

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use shared::event::{Event, state::iso};
 
-use crate::{frame::Frame, protocol::PresenceChange};
+use crate::protocol::PresenceChange;
+use websocket::Frame;
 
 fn frame(kind: &str, data: &Value, at: i64) -> Frame {
     Frame::text(&json!({ "type": kind, "data": data, "timestamp": iso(at) }).to_string())

@@ -3,10 +3,8 @@
 use shared::{event::EventKind, position::Position, publication::Publication};
 
 use super::task;
-use crate::{
-    frame::Frame,
-    protocol::{Encoder, Encoding},
-};
+use crate::protocol::{Encoder, Encoding};
+use websocket::Frame;
 
 /// The encoding of cockpit agents.
 pub const ENCODING: Encoding = Encoding::new(1, &CockpitEncoder);

@@ -17,9 +17,9 @@ use shared::{
 use super::zod::{self, Issue};
 use crate::{
     cluster::registry,
-    frame::Frame,
     protocol::{Append, Command, Condition, Mode, Subscribe, View},
 };
+use websocket::Frame;
 
 /// The registry's topic of agents, by agent and connection.
 pub(super) const AGENTS: &str = "agents";

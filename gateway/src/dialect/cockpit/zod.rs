@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use shared::id;
 
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// Where and what: an issue of Zod.
 pub(super) type Issue = Value;

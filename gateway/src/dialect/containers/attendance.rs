@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{
     cluster::registry::{self, ClusterRegistry},
-    frame::Frame,
     metrics::GatewayMetrics,
     protocol::{Attendance, Attendee, Encoding},
 };
+use websocket::Frame;
 
 /// The registry's topic of containers, by container and connection; the value is the time of the last
 /// frame.

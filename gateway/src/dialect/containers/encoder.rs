@@ -3,10 +3,8 @@
 use shared::{event::EventKind, position::Position, publication::Publication};
 
 use super::frames::{self, Case};
-use crate::{
-    frame::Frame,
-    protocol::{Encoder, Encoding, Subscribed},
-};
+use crate::protocol::{Encoder, Encoding, Subscribed};
+use websocket::Frame;
 
 /// The encoding in upper case.
 pub const UPPER: Encoding = Encoding::new(5, &ContainersEncoder(Case::Upper));

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use shared::event::{Event, state::iso};
 
-use crate::{frame::Frame, protocol::Subscribed};
+use crate::protocol::Subscribed;
+use websocket::Frame;
 
 /// How a socket writes types: upper case, until it itself wrote one in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

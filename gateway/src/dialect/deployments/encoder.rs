@@ -8,10 +8,8 @@ use shared::{
     publication::Publication,
 };
 
-use crate::{
-    frame::Frame,
-    protocol::{Encoder, Encoding, Subscribed},
-};
+use crate::protocol::{Encoder, Encoding, Subscribed};
+use websocket::Frame;
 
 /// The encoding of deployments.
 pub const ENCODING: Encoding = Encoding::new(0, &DeploymentsEncoder);

@@ -3,10 +3,8 @@
 use shared::{channel::Channel, event::State, position::Position, publication::Publication};
 
 use super::frames;
-use crate::{
-    frame::Frame,
-    protocol::{Cause, Encoder, Encoding, ErrorReport, PresenceChange, Subscribed},
-};
+use crate::protocol::{Cause, Encoder, Encoding, ErrorReport, PresenceChange, Subscribed};
+use websocket::Frame;
 
 /// The encoding of our own protocol.
 pub const ENCODING: Encoding = Encoding::new(7, &NativeEncoder);

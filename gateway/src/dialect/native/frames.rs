@@ -5,11 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::{channel::Channel, event::State, position::Position, publication::Publication};
 
-use crate::{
-    connection::close,
-    frame::Frame,
-    protocol::{Cause, PresenceChange, Subscribed},
-};
+use crate::protocol::{Cause, PresenceChange, Subscribed};
+use websocket::{Frame, close};
 
 fn frame(value: &Value) -> Frame {
     Frame::text(&value.to_string())

@@ -4,12 +4,8 @@
 use shared::config::Rhythms;
 
 use super::Native;
-use crate::{
-    connection::Message,
-    frame::Frame,
-    heartbeat::Heartbeat,
-    protocol::{Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View},
-};
+use crate::protocol::{Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View};
+use websocket::{Frame, Heartbeat, Message};
 
 /// The dialect of event streams.
 pub struct Sse;

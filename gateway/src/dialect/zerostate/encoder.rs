@@ -14,10 +14,8 @@ use super::{
     frames,
     tasks::{Summaries, Summary},
 };
-use crate::{
-    frame::Frame,
-    protocol::{ChannelMemo, Encoder, Encoding, encoder::is_addressed},
-};
+use crate::protocol::{ChannelMemo, Encoder, Encoding, encoder::is_addressed};
+use websocket::Frame;
 
 /// The encoding of sockets that see everything that is meant for all.
 pub const KNOWN: Encoding = Encoding::new(3, &ZeroStateEncoder(Audience::Known));

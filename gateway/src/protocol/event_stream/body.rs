@@ -17,7 +17,7 @@ use super::{
     EventStream, NextFrame,
     last_event_id::{FrameHead, LastEventId},
 };
-use crate::{connection::Handler, frame::Frame};
+use websocket::{Frame, Handler};
 
 /// About the most bytes that are written at once.
 const CHUNK_BYTES: usize = 16 * 1024;
