@@ -30,7 +30,7 @@ use self::{
     frames::Case,
 };
 use crate::{
-    ingest::publisher::Publisher,
+    ingest::publisher::EventPublisher,
     protocol::{
         Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
         Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
@@ -210,7 +210,8 @@ fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, Stri
     fields.push(field::TYPE, name);
     fields.push(field::ID, envelope.container.as_bytes());
     fields.push(field::DATA, data);
-    Publisher::check(Stream::Containers, &fields).map_err(|rejection| rejection.to_string())?;
+    EventPublisher::check(Stream::Containers, &fields)
+        .map_err(|rejection| rejection.to_string())?;
     fields.push(field::FRAME, text);
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
     Ok(Append { stream: Stream::Containers, fields, condition })

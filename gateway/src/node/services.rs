@@ -19,10 +19,10 @@ use crate::{
     channel::hub::Hub,
     cluster::{cluster_query::ClusterQuery, registry::ClusterRegistry},
     http::address_limits::AddressLimits,
-    ingest::{publish_limits::PublishLimits, publisher::Publisher},
+    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     protocol::Dialect,
-    session::{context::Context, sessions::Sessions},
+    session::{context::SessionContext, sessions::Sessions},
 };
 
 /// All dialects of upgrade requests, in the order in which they are asked whether a request is theirs.
@@ -35,7 +35,7 @@ pub struct Services(Arc<Parts>);
 /// The parts of a node.
 pub struct Parts {
     /// What sessions use.
-    pub context: Arc<Context>,
+    pub context: Arc<SessionContext>,
     /// The open sessions.
     pub sessions: Arc<Sessions>,
     /// The open sockets.
@@ -87,11 +87,11 @@ macro_rules! part {
     };
 }
 
-part!(Arc<Context>, services, services.context);
+part!(Arc<SessionContext>, services, services.context);
 part!(Arc<Config>, services, services.context.config);
 part!(Arc<Authenticator>, services, services.context.auth);
 part!(Arc<Hub>, services, services.context.hub);
-part!(Arc<Publisher>, services, services.context.publisher);
+part!(Arc<EventPublisher>, services, services.context.publisher);
 part!(Arc<ClusterRegistry>, services, services.context.registry);
 part!(Arc<GatewayMetrics>, services, services.context.metrics);
 part!(Lifecycle, services, services.context.life);

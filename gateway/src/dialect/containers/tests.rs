@@ -50,7 +50,7 @@ fn who_writes_in_lower_case_is_written_to_in_lower_case() {
     let commands = decode(UPPER, r#"{"type":"subscribe","containerID":"c1"}"#);
     assert!(matches!(
         &commands[..],
-        [Command::Encode(LOWER), Command::Attend(_), Command::Subscribe(_)]
+        [Command::Encode(of), Command::Attend(_), Command::Subscribe(_)] if *of == LOWER
     ));
     let wrong = r#"{"type":"subscribe","containerID":"c1","auth":{"token":"no"}}"#;
     let frame = test_support::only_frame(&decode(LOWER, wrong));

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{mock, update::update};
 use crate::{
-    ingest::publisher::{PublishOutcome, Publisher},
+    ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
 };
 
@@ -45,7 +45,7 @@ async fn unknown_internal() -> Response {
 
 async fn test_deploy(
     State(config): State<Arc<Config>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     State(life): State<Lifecycle>,
     method: Method,
     body: Bytes,
@@ -84,7 +84,7 @@ fn authorized(config: &Config, headers: &HeaderMap) -> bool {
 
 async fn update_deployment(
     State(config): State<Arc<Config>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(deployment): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -107,7 +107,9 @@ async fn update_deployment(
 fn answer(outcome: PublishOutcome) -> Response {
     match outcome {
         PublishOutcome::Published(_) => "OK".into_response(),
-        PublishOutcome::Rejected(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
+        PublishOutcome::Rejected(rejection) => {
+            (StatusCode::BAD_REQUEST, rejection.to_string()).into_response()
+        }
         PublishOutcome::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response()
         }

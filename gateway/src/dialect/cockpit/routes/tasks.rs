@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use store::{EntityFilter, Store};
 
 use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
-use crate::ingest::publisher::Publisher;
+use crate::ingest::publisher::EventPublisher;
 
 /// Who may be asked to carry a task out.
 const EXECUTORS: [&str; 5] = ["claude-code", "codex", "glm", "subagent", "gemini"];
@@ -90,7 +90,7 @@ fn row(task: &Row) -> Value {
 pub(super) async fn create(
     State(config): State<Arc<Config>>,
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, CockpitRefusal> {
