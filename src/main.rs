@@ -28,6 +28,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    crypto::install();
     let arguments = match Arguments::command().try_get_matches() {
         Ok(matches) => match Arguments::from_arg_matches(&matches) {
             Ok(arguments) => arguments,

@@ -4,9 +4,13 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use gateway::{
-    accept::{self, HttpLimits},
-    address, api,
-    gateway::{Gateway, GatewayState, Parts},
+    api,
+    http::{
+        accept::{self, HttpLimits},
+        address,
+    },
+    node::{drain::drain, services::Services},
+    start::{self, Foundation},
 };
 use shared::{
     auth::Authenticator,
@@ -95,7 +99,7 @@ async fn start(
     config: &Config,
     auth: Authenticator,
     life: &Lifecycle,
-) -> Result<Option<GatewayState>, LaunchError> {
+) -> Result<Option<Services>, LaunchError> {
     let listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
@@ -122,14 +126,21 @@ async fn start(
         tracing::info!(addresses = ?listeners.addresses, "process: worker ready");
         return Ok(None);
     }
-    let parts =
-        Parts { node, config: config.clone(), auth, broker, store, prometheus, life: life.clone() };
-    let gateway = Gateway::start(parts).await.context("the gateway does not start")?;
+    let foundation = Foundation {
+        node,
+        config: config.clone(),
+        auth,
+        broker,
+        store,
+        prometheus,
+        life: life.clone(),
+    };
+    let gateway = start::start(foundation).await.context("the gateway does not start")?;
     if let Some((listener, _)) = listeners.admin {
-        serve(vec![listener], api::admin_router(Arc::clone(&gateway)), config, life);
+        serve(vec![listener], api::admin_router(gateway.clone()), config, life);
     }
-    serve(listeners.public, api::router(Arc::clone(&gateway)), config, life);
-    banner::show(config, &listeners.addresses, &gateway.auth);
+    serve(listeners.public, api::router(gateway.clone()), config, life);
+    banner::show(config, &listeners.addresses, &gateway.context.auth);
     Ok(Some(gateway))
 }
 
@@ -241,7 +252,7 @@ async fn fetch_keys(
 
 /// Waits for a signal, then lets clients go, then ends everything. A second signal ends at once.
 async fn wait_and_drain(
-    gateway: Option<GatewayState>,
+    gateway: Option<Services>,
     exporter: Option<Exporter>,
     config: &Config,
     life: &Lifecycle,
@@ -254,7 +265,7 @@ async fn wait_and_drain(
     life.drain();
     let drain = async {
         if let Some(gateway) = gateway {
-            let _late = tokio::time::timeout(config.limits.drain, gateway.drain()).await;
+            let _late = tokio::time::timeout(config.limits.drain, drain(&gateway)).await;
         }
         if !life.finish(FINISH_MAX).await {
             tracing::warn!("process: tasks did not end in time, the process ends without them");

@@ -1,7 +1,7 @@
 //! The old names of what lies in the crates below this folder. It goes when nothing names it any more.
 
-pub use domain::{channel, control, entry, id, position, publication, source};
-pub use runtime::{config, failpoint, lifecycle, telemetry};
+pub use domain::{channel, entry, id, position, publication, source};
+pub use runtime::{failpoint, lifecycle, lock, telemetry};
 
 /// Forwards to `auth`.
 pub mod auth {
@@ -10,8 +10,24 @@ pub mod auth {
 
 /// Forwards to `broker`.
 pub mod broker {
-    pub use broker::*;
+    pub use broker::{
+        ExpiredNode as Gone, ServerIdentity as Identity, StreamReader as Reader,
+        TopicMessage as Message, *,
+    };
     pub use domain::node::NodeId;
+}
+
+/// Forwards to `runtime::config`.
+pub mod config {
+    pub use runtime::config::{
+        AccessSettings as Access, HeartbeatSettings as Rhythms, LimitSettings as Limits,
+        SettingProblem as Problem, *,
+    };
+}
+
+/// Forwards to `domain::control`.
+pub mod control {
+    pub use domain::control::{ChannelStatus as Standing, *};
 }
 
 /// Forwards to `domain::event`.
@@ -31,7 +47,7 @@ pub mod event {
 
 /// Forwards to `store`.
 pub mod store {
-    pub use store::*;
+    pub use store::{EntryBatch as Batch, EntryVerdict as Verdict, *};
 }
 
 /// Forwards to `runtime::trace`.

@@ -55,7 +55,7 @@ impl Event {
     /// An event with a body of JSON text; the text must be an object without line breaks.
     ///
     /// # Panics
-    /// When `data` is no JSON: callers checked it.
+    /// When `data` is not JSON: callers checked it.
     #[expect(clippy::expect_used, reason = "the caller checked the text")]
     pub fn new(kind: EventKind, id: Option<&str>, data: &str) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Event {
         self.parsed.get_or_init(|| serde_json::from_str(self.data.get()).unwrap_or_default())
     }
 
-    /// A text of the body, if it is there and a text.
+    /// Returns a string of the body; none when the key is absent or holds something else.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.body().get(key).and_then(Value::as_str)
     }

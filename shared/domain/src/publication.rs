@@ -25,7 +25,7 @@ pub struct Recorded {
     pub entry: String,
     /// When it was recorded, ms since 1970; never decreasing within a source.
     pub recorded: i64,
-    /// The event.
+    /// The event as it was accepted.
     pub event: Event,
 }
 
@@ -40,7 +40,7 @@ pub struct Publication {
     pub source: Source,
     /// Its number among the publications of this source to this channel, from 1.
     pub offset: u64,
-    /// What happened.
+    /// The event with what the record added.
     pub recorded: Arc<Recorded>,
     /// The JSON of `recorded`, as it travels.
     pub payload: Bytes,
@@ -69,7 +69,7 @@ impl Recorded {
     /// Reads a payload of `source`; the stream decides what a type's name means.
     ///
     /// # Errors
-    /// When the text is no payload of ours.
+    /// When the bytes are not a payload of ours.
     pub fn from_payload(source: Source, payload: &[u8]) -> serde_json::Result<Self> {
         let mut recorded: Self = serde_json::from_slice(payload)?;
         let kind = &mut recorded.event.kind;

@@ -15,7 +15,7 @@ use domain::{
 };
 
 use super::{
-    Committed, DeadReason, Judged, Outcome, Verdict,
+    Committed, DeadReason, EntryVerdict, Judged, Outcome,
     channel::Counter,
     event::EventRow,
     known::{Key, Placed},
@@ -30,7 +30,7 @@ enum EntryOutcome {
     Open,
     /// Taken in before.
     Known,
-    /// Not accepted.
+    /// It goes to the dead letters, for this reason.
     Dead(DeadReason),
     /// Its producer's id was applied by an earlier batch.
     Repeated(Placed),
@@ -48,7 +48,7 @@ pub(super) struct Plan<'a> {
 
 /// A batch with everything numbered, ready to be written.
 pub(super) struct Numbered<'a> {
-    /// The events.
+    /// The events, in the order of their numbers.
     pub(super) events: Vec<EventRow>,
     /// All entries that were taken in now, with the number of their events.
     pub(super) entries: Vec<(Key, Option<u64>)>,
@@ -68,8 +68,8 @@ impl<'a> Plan<'a> {
                 return EntryOutcome::Known;
             }
             match &judged.verdict {
-                Verdict::Accepted(_) => EntryOutcome::Open,
-                Verdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
+                EntryVerdict::Accepted(_) => EntryOutcome::Open,
+                EntryVerdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
             }
         };
         Self { entries, fates: entries.iter().map(fate).collect() }
@@ -79,7 +79,9 @@ impl<'a> Plan<'a> {
     fn open(&self) -> impl Iterator<Item = (usize, &'a Submission)> + '_ {
         self.entries.iter().zip(&self.fates).enumerate().filter_map(|(at, (judged, fate))| {
             match (&judged.verdict, fate) {
-                (Verdict::Accepted(submission), EntryOutcome::Open) => Some((at, &**submission)),
+                (EntryVerdict::Accepted(submission), EntryOutcome::Open) => {
+                    Some((at, &**submission))
+                }
                 _ => None,
             }
         })
@@ -206,7 +208,7 @@ impl<'a> Numbered<'a> {
     ) {
         let key = (judged.entry, judged.digest);
         let outcome = match (fate, &judged.verdict) {
-            (EntryOutcome::Accepted(channels), Verdict::Accepted(submission)) => {
+            (EntryOutcome::Accepted(channels), EntryVerdict::Accepted(submission)) => {
                 let placed = self.accept(source, begun, judged, submission, channels, next);
                 self.entries.push((key, Some(self.committed.seq)));
                 Outcome::Recorded(placed)
@@ -288,10 +290,10 @@ mod tests {
         let fields = Fields(fields.collect());
         let entry = EntryId { ms, number: 0 };
         let verdict = match Submission::parse(SOURCE.stream, entry, &fields) {
-            Ok(submission) => Verdict::Accepted(Box::new(submission)),
+            Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
             Err(rejection) => {
                 let (label, text) = (rejection.label(), rejection.to_string());
-                Verdict::Dead(DeadReason { label, text })
+                EntryVerdict::Dead(DeadReason { label, text })
             }
         };
         Judged { entry, digest: fields.digest(), verdict, fields }

@@ -18,11 +18,11 @@ use domain::{
 
 use crate::{
     answers::{DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow, Traced},
-    batch::{Batch, Committed},
+    batch::{Committed, EntryBatch},
     error::StoreError,
 };
 
-/// The store.
+/// What workers and gateways ask of the record.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Brings the schema to the current version, under a lock.
@@ -92,7 +92,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         source: Source,
         fence: u64,
-        batch: &Batch,
+        batch: &EntryBatch,
         state_bytes_max: usize,
     ) -> Result<Committed, StoreError>;
 

@@ -34,11 +34,11 @@ pub(super) struct Stored {
 /// An entity's row to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Changed {
-    /// Which entity.
+    /// The entity that the row is about.
     pub(super) entity: Entity,
     /// The state as JSON, without U+0000, which PostgreSQL's JSON functions do not take.
     pub(super) state: String,
-    /// Its `status`, if that is a text.
+    /// Its `status`, if that is a string.
     pub(super) status: Option<String>,
     /// What else the row says, with the version it gets.
     pub(super) row: Stored,
@@ -49,7 +49,7 @@ pub(super) struct Changed {
 /// An event would make a state larger than it may be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLarge {
-    /// Whose state.
+    /// The entity whose state would grow.
     pub(super) entity: Entity,
     /// How large it would be.
     pub(super) bytes: usize,

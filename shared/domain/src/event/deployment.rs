@@ -16,7 +16,7 @@ pub(super) fn validate(kind: &EventKind, body: &State) -> Result<(), Rejection> 
     }
 }
 
-/// A log event has `lines`, an array of texts, or `message`, a text.
+/// A log event has `lines`, an array of strings, or `message`, a string.
 fn require_lines(body: &State) -> Result<(), Rejection> {
     match (body.get("lines"), body.get("message")) {
         (Some(Value::Array(lines)), _) => match lines.iter().position(|line| !line.is_string()) {

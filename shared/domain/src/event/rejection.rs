@@ -36,7 +36,7 @@ impl Rejection {
     }
 }
 
-/// `data.KEY` must be a text that is not empty.
+/// `data.KEY` must be a string that is not empty.
 pub(super) fn require_text(body: &State, key: &str) -> Result<(), Rejection> {
     match body.get(key) {
         Some(Value::String(text)) if !text.is_empty() => Ok(()),

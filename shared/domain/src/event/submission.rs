@@ -18,7 +18,7 @@ use crate::{
 /// An event as it was handed in, with what concerns its taking in alone.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// What happened.
+    /// The event, ready to be recorded.
     pub event: Event,
     /// The producer's own id: the same one on the same stream within 24 h is applied once.
     pub event_id: Option<String>,
@@ -34,11 +34,11 @@ pub mod field {
     pub const TYPE: &str = "type";
     /// What the event is about.
     pub const ID: &str = "id";
-    /// JSON object.
+    /// The body: a JSON object, at most 2 MiB.
     pub const DATA: &str = "data";
     /// User whose channel gets the event as well.
     pub const USER: &str = "user";
-    /// Producer id.
+    /// The producer's own id of the event.
     pub const EVENT_ID: &str = "event_id";
     /// Lease in milliseconds.
     pub const LEASE_MS: &str = "lease_ms";
