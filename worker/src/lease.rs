@@ -119,7 +119,7 @@ impl Owned {
                 self.forget(source);
             }
         }
-        if let Err(error) = self.worker.store.farewell(&self.worker.node).await {
+        if let Err(error) = self.worker.store.deregister(&self.worker.node).await {
             tracing::debug!(%error, "lease: worker not deregistered, its heartbeat runs out by itself");
         }
     }

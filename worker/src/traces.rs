@@ -62,7 +62,7 @@ impl BatchTrace {
     pub fn recorded(&mut self) {
         self.recorded = SystemTime::now();
         let step = Step::new("record", SpanKind::Client).below(Some(self.span.context()));
-        step.since(self.began).told(self.recorded);
+        step.since(self.began).finished(self.recorded);
     }
 
     /// Marks the batch as not recorded; it will be read again.
@@ -77,7 +77,7 @@ impl BatchTrace {
             .below(Some(self.span.context()))
             .with("messaging.batch.message_count", count(committed.publications.len()))
             .since(self.recorded)
-            .told(now);
+            .finished(now);
         for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
             let Some(parent) = sampled(judged) else { continue };
             let channels = match outcome {
@@ -95,7 +95,7 @@ impl BatchTrace {
                 .with("fanfare.outcome", outcome.name())
                 .with("fanfare.channels", count(channels))
                 .since(self.began)
-                .told(now);
+                .finished(now);
         }
     }
 }

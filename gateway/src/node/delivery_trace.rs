@@ -53,7 +53,7 @@ impl Deliveries {
                 .with("fanfare.listeners.live", count(live))
                 .with("fanfare.listeners.behind", count(behind))
                 .since(self.began)
-                .told(now);
+                .finished(now);
         }
     }
 }

@@ -114,8 +114,8 @@ impl Step {
         Some(Span(tracer.build_with_context(self.builder, &surroundings)))
     }
 
-    /// Tells of something that is over.
-    pub fn told(self, end: SystemTime) {
+    /// Begins and ends at once, for a step that ended at `end`.
+    pub fn finished(self, end: SystemTime) {
         if let Some(mut span) = self.begin() {
             span.0.end_with_timestamp(end);
         }
