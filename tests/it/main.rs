@@ -25,6 +25,7 @@ mod heartbeats;
 mod ingest;
 mod leases;
 mod limits;
+mod memories;
 mod network;
 mod operators;
 mod outages;

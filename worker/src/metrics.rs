@@ -24,6 +24,8 @@ pub struct WorkerMetrics {
     pub unpublished: IntGaugeVec,
     /// Dead letters, by stream and reason.
     pub dead_letters: IntCounterVec,
+    /// Entries that were removed from a stream before they were read.
+    pub trimmed: IntCounterVec,
     /// 1 where this worker is the owner.
     pub lease: IntGaugeVec,
     /// 1 while the store answers.
@@ -74,6 +76,11 @@ impl WorkerMetrics {
                 "fanfare_worker_dead_letters_total",
                 "Entries that were not accepted.",
                 &["stream", "reason"],
+            )?,
+            trimmed: counters(
+                "fanfare_worker_trimmed_entries_total",
+                "Entries that a producer trimmed from the stream before they were read: lost.",
+                &["stream"],
             )?,
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,

@@ -7,7 +7,7 @@ use broker::{Broker, BrokerError, Head};
 use domain::{
     channel::{Channel, ChannelKind},
     event::{State, entity::Entity},
-    position::{Offsets, Position},
+    position::{Epoch, Offsets, Position},
     source::Source,
 };
 use store::{Page, Snapshot, SourceRow, Store, StoreError};
@@ -58,6 +58,16 @@ impl History {
             store_answered: ArcSwap::from_pointee(Instant::now()),
             rows: ArcSwap::default(),
         }
+    }
+
+    /// Returns the epoch of the database as last seen.
+    pub fn epoch(&self) -> Epoch {
+        self.store.epoch()
+    }
+
+    /// Asks the database for its epoch; none when it does not answer.
+    pub async fn ask_epoch(&self) -> Option<Epoch> {
+        self.store.check().await.ok().map(|()| self.store.epoch())
     }
 
     /// Returns how long ago the database answered last.

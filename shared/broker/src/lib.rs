@@ -19,7 +19,7 @@ pub use self::{
     connect::connect,
     error::BrokerError,
     options::BrokerOptions,
-    port::{Broker, Head, ServerIdentity, StreamInfo, StreamReader},
+    port::{Broker, Head, PublishedUpTo, ServerIdentity, StreamInfo, StreamReader},
     pubsub::{Sink, Subscriber, Topic, TopicMessage},
     registry::{ExpiredNode, Member, Registration},
 };
