@@ -237,7 +237,7 @@ async fn installations_on_one_redis_do_not_hear_each_other() {
     let mut user = Socket::connect(&production.gateways[0].ws(&path)).await;
     user.wait_for(json!({"type": "welcome", "...": ""})).await;
     let barred = staging.gateways[0].http("/v1/users/u1/connections?deny_ms=60000");
-    let admin = crate::cluster::token_with(json!({"sub": "admin", "admin": true}));
+    let admin = crate::cluster::token_with(json!({"sub": "admin", "role": "admin"}));
     let header = [("Authorization".to_owned(), format!("Bearer {admin}"))];
     staging.http.send("DELETE", &barred, &header, None).await.unwrap().expect(200);
     let name = "fanfare_foreign_messages_total";
