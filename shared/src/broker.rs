@@ -1,6 +1,7 @@
 //! The port to the broker: streams to append and read, fan-out with heads and history, pub/sub,
 //! and the registry of who is where. In memory for one process, Redis for many.
 
+mod local_streams;
 mod memory;
 mod redis;
 mod run;
@@ -14,6 +15,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::local_streams::{
+    EntryIdRequest, EntryRange, Keep, LocalAppendError, LocalStreams, NewEntry, RangeTooLarge,
+    Trimming,
+};
 use crate::{
     channel::Channel,
     entry::{Entry, EntryId, Fields},
@@ -258,6 +263,11 @@ pub struct Gone {
 pub trait Broker: Send + Sync + 'static {
     /// Appends entries, in order, in one pipeline. One answer for each.
     async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>>;
+
+    /// Returns the streams as a Redis server shows them; none when a real one does.
+    fn local_streams(&self) -> Option<&dyn LocalStreams> {
+        None
+    }
 
     /// A reader of a source.
     fn reader(&self, source: Source) -> Box<dyn Reader>;

@@ -25,8 +25,9 @@ use self::{
     tails::Tails,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, Message, NodeId, Reader,
-    Registration, Sink, StreamInfo, Subscriber, Topic, lock, run,
+    Broker, BrokerError, BrokerOptions, EntryRange, Gone, Head, Identity, LocalAppendError,
+    LocalStreams, Member, Message, NewEntry, NodeId, RangeTooLarge, Reader, Registration, Sink,
+    StreamInfo, Subscriber, Topic, lock, run,
 };
 use crate::{
     channel::Channel,
@@ -88,8 +89,30 @@ impl Reader for MemoryReader {
     }
 }
 
+impl LocalStreams for MemoryBroker {
+    fn append_entry(
+        &self,
+        source: Source,
+        entry: NewEntry,
+    ) -> Result<Option<EntryId>, LocalAppendError> {
+        self.stream(source).append_entry(entry)
+    }
+
+    fn range(&self, source: Source, range: EntryRange) -> Result<Vec<Entry>, RangeTooLarge> {
+        self.stream(source).range(range)
+    }
+
+    fn info(&self, source: Source) -> StreamInfo {
+        self.stream(source).info()
+    }
+}
+
 #[async_trait]
 impl Broker for MemoryBroker {
+    fn local_streams(&self) -> Option<&dyn LocalStreams> {
+        Some(self)
+    }
+
     async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>> {
         entries.iter().map(|(source, fields)| self.stream(*source).append(fields)).collect()
     }
