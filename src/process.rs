@@ -20,7 +20,11 @@ use shared::{
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::Metrics};
 
-use crate::{admin, banner, exit};
+use crate::{
+    admin, banner,
+    embedded_redis::{self, EmbeddedRedisAddress},
+    exit,
+};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -38,6 +42,8 @@ pub(crate) struct Addresses {
     pub(crate) public: Vec<SocketAddr>,
     /// Operators, when they have an address of their own.
     pub(crate) admin: Option<SocketAddr>,
+    /// Redis clients, or why nobody listens for them.
+    pub(crate) redis: Option<EmbeddedRedisAddress>,
 }
 
 /// Runs a role until a signal ends it.
@@ -106,7 +112,7 @@ async fn start(
     auth: Authenticator,
     life: &Lifecycle,
 ) -> Result<Option<GatewayState>, Start> {
-    let listeners = Listeners::bind(role, config).await?;
+    let mut listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
     let store = connect_store(config, deadline).await?;
@@ -138,6 +144,7 @@ async fn start(
     if let Some((listener, _)) = listeners.admin {
         serve(vec![listener], api::admin_router(Arc::clone(&gateway)), config, life);
     }
+    listeners.addresses.redis = embedded_redis::serve(role, &gateway, life).await;
     serve(listeners.public, api::router(Arc::clone(&gateway)), config, life);
     banner::show(config, &listeners.addresses, &gateway.auth);
     Ok(Some(gateway))

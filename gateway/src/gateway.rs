@@ -60,7 +60,7 @@ pub struct Gateway {
     /// The settings.
     pub config: Config,
     /// Checks credentials.
-    pub auth: Authenticator,
+    pub auth: Arc<Authenticator>,
     /// The broker.
     pub broker: Arc<dyn Broker>,
     /// The store.
@@ -88,7 +88,7 @@ pub struct Gateway {
     /// What this node asks of all others.
     pub enquiries: Enquiries,
     /// How often each address may come.
-    pub address_limits: AddressLimits,
+    pub address_limits: Arc<AddressLimits>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// All metrics of the process.
@@ -176,7 +176,7 @@ impl Gateway {
             expiries: Expiries::default(),
             publish_limits: PublishLimits::new(config.limits.publish_per_second),
             enquiries: Enquiries::default(),
-            address_limits: AddressLimits::new(&config.limits),
+            address_limits: Arc::new(AddressLimits::new(&config.limits)),
             hub,
             metrics,
             heartbeats,
@@ -185,7 +185,7 @@ impl Gateway {
             degraded: Mutex::new(None),
             node,
             config,
-            auth,
+            auth: Arc::new(auth),
             broker,
             store,
             prometheus,

@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod handshake;
 pub mod heartbeat;
 pub mod hub;
+pub mod ingest;
 pub mod metrics;
 pub mod outlet;
 pub mod presence;

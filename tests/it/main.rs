@@ -19,6 +19,7 @@ mod deployments;
 mod deviations;
 mod dialogues;
 mod embedded;
+mod embedded_redis;
 mod event_streams;
 mod failover;
 mod heartbeats;

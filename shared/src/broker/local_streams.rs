@@ -2,7 +2,6 @@
 //!
 //! The rules of ids, of trimming and of what a command may ask are those of XADD, XLEN and XRANGE.
 
-use super::StreamInfo;
 use crate::{
     entry::{Entry, EntryId, Fields},
     source::Source,
@@ -31,7 +30,7 @@ pub enum Keep {
 /// How a stream is trimmed after an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trimming {
-    /// What stays.
+    /// Which entries stay.
     pub keep: Keep,
     /// Whether more may stay (`~`): then nothing goes that a reader has not had.
     pub approximate: bool,
@@ -40,9 +39,9 @@ pub struct Trimming {
 }
 
 /// An entry that is to be appended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
-    /// Its fields.
+    /// Field names and values, as given.
     pub fields: Fields,
     /// The id that it is to have.
     pub id: EntryIdRequest,
@@ -101,7 +100,4 @@ pub trait LocalStreams: Send + Sync {
     /// # Errors
     /// [`RangeTooLarge`]: ask for fewer.
     fn range(&self, source: Source, range: EntryRange) -> Result<Vec<Entry>, RangeTooLarge>;
-
-    /// Returns what a stream looks like.
-    fn info(&self, source: Source) -> StreamInfo;
 }

@@ -101,10 +101,6 @@ impl LocalStreams for MemoryBroker {
     fn range(&self, source: Source, range: EntryRange) -> Result<Vec<Entry>, RangeTooLarge> {
         self.stream(source).range(range)
     }
-
-    fn info(&self, source: Source) -> StreamInfo {
-        self.stream(source).info()
-    }
 }
 
 #[async_trait]
