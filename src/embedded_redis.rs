@@ -6,8 +6,8 @@ use std::{
 };
 
 use gateway::{
-    gateway::GatewayState,
     ingest::redis_listener::{self, RedisListener},
+    node::services::Services,
 };
 use shared::{config::Role, lifecycle::Lifecycle};
 use tokio::net::TcpListener;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 /// Where Redis clients are served.
 #[derive(Debug)]
 pub(crate) enum EmbeddedRedisAddress {
-    /// Here.
+    /// The address that is listened on.
     Serving(SocketAddr),
     /// Nowhere: the address that was wanted, and why it is not to be had.
     Taken(String, std::io::Error),
@@ -25,10 +25,11 @@ pub(crate) enum EmbeddedRedisAddress {
 /// taken ends nothing: everything else goes on without it.
 pub(crate) async fn serve(
     role: Role,
-    gateway: &GatewayState,
+    gateway: &Services,
     life: &Lifecycle,
 ) -> Option<EmbeddedRedisAddress> {
-    let wanted = gateway.config.embedded_redis.listen.clone().filter(|_| role == Role::Whole)?;
+    let wanted =
+        gateway.context.config.embedded_redis.listen.clone().filter(|_| role == Role::Whole)?;
     let bound = match TcpListener::bind(&wanted).await {
         Ok(socket) => socket.local_addr().map(|at| (socket, at)),
         Err(error) => Err(error),
@@ -42,12 +43,12 @@ pub(crate) async fn serve(
     };
     let listener = RedisListener {
         broker: Arc::clone(&gateway.broker),
-        auth: Arc::clone(&gateway.auth),
+        auth: Arc::clone(&gateway.context.auth),
         address_limits: Arc::clone(&gateway.address_limits),
-        key_prefix: gateway.config.key_prefix.clone(),
-        partitions: gateway.config.record.partitions,
-        open: !gateway.config.production(),
-        limits: gateway.config.embedded_redis.clone(),
+        key_prefix: gateway.context.config.key_prefix.clone(),
+        partitions: gateway.context.config.record.partitions,
+        open: !gateway.context.config.production(),
+        limits: gateway.context.config.embedded_redis.clone(),
     };
     life.spawn(redis_listener::serve(socket, Arc::new(listener), life.clone()));
     Some(EmbeddedRedisAddress::Serving(at))

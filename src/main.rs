@@ -5,6 +5,7 @@ mod banner;
 mod commands;
 mod embedded_redis;
 mod exit;
+mod listeners;
 mod process;
 
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use shared::config::{Config, Role};
 
-use self::commands::Command;
+use self::commands::CliCommand;
 
 /// The memory allocator: small at rest, small again after a burst.
 #[global_allocator]
@@ -24,10 +25,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(name = "fanfare", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 fn main() -> ExitCode {
+    crypto::install();
     let arguments = match Arguments::command().try_get_matches() {
         Ok(matches) => match Arguments::from_arg_matches(&matches) {
             Ok(arguments) => arguments,
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         },
         Err(error) => return exit::usage(&error),
     };
-    let role = arguments.command.as_ref().map_or(Role::Whole, Command::role);
+    let role = arguments.command.as_ref().map_or(Role::Whole, CliCommand::role);
     let (config, layers) = match Config::load(role) {
         Ok(loaded) => loaded,
         Err(problems) => return exit::configuration(&problems),
@@ -46,7 +48,9 @@ fn main() -> ExitCode {
     };
     runtime.block_on(async {
         match arguments.command {
-            None | Some(Command::Gateway | Command::Worker) => process::run(role, config).await,
+            None | Some(CliCommand::Gateway | CliCommand::Worker) => {
+                process::run(role, config).await
+            }
             Some(command) => commands::run(command, config, &layers).await,
         }
     })

@@ -1,37 +1,23 @@
 //! The gateway: terminates sockets, speaks the dialects, fans publications out.
 //!
-//! Inward and outward: [`accept`] takes TCP connections → [`api`] serves HTTP and sends upgrades to
-//! [`upgrade`] → a [`dialect`] recognizes and opens a [`session`] on a [`connection`]. An event comes
-//! by [`fanout`] → [`hub`] → [`publication`] → [`batch`] → [`connection`].
+//! Floors, from the top; each looks only down: [`start`] composes everything; [`api`] serves HTTP and
+//! turns upgrade requests into sessions; [`dialect`] holds the wire protocols; [`node`] carries what the
+//! broker brings; [`session`] is what one client does; [`cluster`] is what the nodes know of each other;
+//! [`channel`] holds positions, tails and listeners; [`protocol`] is the vocabulary between these and the
+//! dialects. At the bottom the WebSocket transport, [`http`], [`ingest`], [`metrics`] and [`console`].
+//!
+//! An event comes by [`node::fanout`] → [`channel::hub`] → [`protocol::outgoing`] → [`websocket::WriteBatch`] →
+//! [`websocket::Connection`].
 
-pub mod accept;
-pub mod address;
-pub mod address_limits;
 pub mod api;
-pub mod appender;
-pub mod batch;
-pub mod connection;
-pub mod connections;
+pub mod channel;
+pub mod cluster;
 pub mod console;
-pub mod cut_off;
-pub mod departures;
 pub mod dialect;
-pub mod enquiries;
-pub mod event_stream;
-pub mod expiries;
-pub mod fanout;
-pub mod frame;
-pub mod gateway;
-pub mod handshake;
-pub mod heartbeat;
-pub mod hub;
+pub mod http;
 pub mod ingest;
 pub mod metrics;
-pub mod outlet;
-pub mod presence;
-pub mod publication;
-pub mod publish_limits;
-pub mod registry;
+pub mod node;
+pub mod protocol;
 pub mod session;
-pub mod traces;
-pub mod upgrade;
+pub mod start;

@@ -1,6 +1,6 @@
 /**
  * The fold: event by event from one state of an entity to the next. The same rules as the server's
- * (`shared/src/event/*.rs`), so that events travel small and everybody comes to the same state.
+ * (`shared/domain/src/event/*.rs`), so that events travel small and everybody comes to the same state.
  */
 
 import type { EventFrame, Json } from "./frames.ts";
@@ -11,8 +11,7 @@ export const LOG_LINES_MAX = 100;
 type Fold = (state: Json, event: EventFrame) => Json;
 
 /** Keys of an entity that no event may say. */
-const without = (data: Json, ...keys: string[]): Json =>
-  Object.fromEntries(Object.entries(data).filter(([key]) => !keys.includes(key)));
+const without = (data: Json, ...keys: string[]): Json => Object.fromEntries(Object.entries(data).filter(([key]) => !keys.includes(key)));
 
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
 
@@ -22,8 +21,7 @@ export function logLines(data: Json): string[] {
   return data.message === undefined ? [] : [text(data.message)];
 }
 
-const tail = (logs: unknown, lines: string[]): string[] =>
-  [...(Array.isArray(logs) ? (logs as string[]) : []), ...lines].slice(-LOG_LINES_MAX);
+const tail = (logs: unknown, lines: string[]): string[] => [...(Array.isArray(logs) ? (logs as string[]) : []), ...lines].slice(-LOG_LINES_MAX);
 
 const seconds = (event: EventFrame): number => Math.floor(event.at / 1000);
 

@@ -1,6 +1,6 @@
 //! `POST /v1/publish`: events over HTTP, answered when they are recorded and published.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,6 +11,8 @@ use axum::{
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use shared::{
+    auth::Authenticator,
+    config::Config,
     entry::Fields,
     event::{Rejection, submission::field},
     source::Stream,
@@ -18,9 +20,9 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
-use crate::{
-    appender::{Appender, Taken},
-    gateway::GatewayState,
+use crate::ingest::{
+    publish_limits::PublishLimits,
+    publisher::{PublishOutcome, Publisher},
 };
 
 /// How long a publisher waits for the outcome (contract §3).
@@ -30,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const EVENTS_MAX: usize = 1000;
 
 /// What is wrong with an event of a request.
-struct Wrong {
+struct EventProblem {
     index: usize,
     path: String,
     message: String,
@@ -38,13 +40,16 @@ struct Wrong {
 
 /// Publishes one event or an array of them.
 pub async fn publish(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(auth): State<Arc<Authenticator>>,
+    State(limits): State<Arc<PublishLimits>>,
+    State(publisher): State<Arc<Publisher>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let identity = access::identify(&gateway, &headers, query.as_deref())?;
-    let open = !gateway.config.production() && !identity.is_known();
+    let identity = access::identify(&auth, &headers, query.as_deref())?;
+    let open = !config.production() && !identity.is_known();
     if !open && !identity.is_known() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"));
     }
@@ -58,20 +63,20 @@ pub async fn publish(
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail));
             }
             Ok(entry) => entries.push(entry),
-            Err(Rejection { path, message }) => wrong.push(Wrong { index, path, message }),
+            Err(Rejection { path, message }) => wrong.push(EventProblem { index, path, message }),
         }
     }
     if !wrong.is_empty() {
         return Err(problems(&wrong));
     }
-    if let Err(wait) = gateway.publish_limits.take(identity.name(), entries.len()) {
+    if let Err(wait) = limits.take(identity.name(), entries.len()) {
         let detail = "more events per second than PUBLISH_PER_SECOND allows";
         return Err(
             Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(wait.as_secs().max(1))
         );
     }
-    let taken = gateway.appender.append(entries, Instant::now() + DEADLINE).await;
-    answer(&taken)
+    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    answer(&outcomes)
 }
 
 fn read(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {
@@ -85,11 +90,11 @@ fn read(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {
     if items.is_empty() || items.len() > EVENTS_MAX {
         return Err(bad(format!("1 to {EVENTS_MAX} events are expected")));
     }
-    let wrong: Vec<Wrong> = items
+    let wrong: Vec<EventProblem> = items
         .iter()
         .enumerate()
         .filter(|(_, item)| !item.is_object())
-        .map(|(index, _)| Wrong {
+        .map(|(index, _)| EventProblem {
             index,
             path: String::new(),
             message: "an event is a JSON object".into(),
@@ -140,16 +145,16 @@ fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
             _ => return Err(Rejection::new(name, "is no field of an event")),
         }
     }
-    Appender::check(stream, &fields)?;
+    Publisher::check(stream, &fields)?;
     Ok((stream, fields))
 }
 
 /// The answer to an event that is wrong.
 pub(super) fn problem(index: usize, Rejection { path, message }: Rejection) -> Problem {
-    problems(&[Wrong { index, path, message }])
+    problems(&[EventProblem { index, path, message }])
 }
 
-fn problems(wrong: &[Wrong]) -> Problem {
+fn problems(wrong: &[EventProblem]) -> Problem {
     let list: Vec<Value> = wrong
         .iter()
         .map(|wrong| json!({ "index": wrong.index, "path": wrong.path, "message": wrong.message }))
@@ -159,42 +164,42 @@ fn problems(wrong: &[Wrong]) -> Problem {
 }
 
 /// The answer to a publisher whose events became this.
-pub(super) fn answer(taken: &[Taken]) -> Result<Response, Problem> {
-    let all = |wanted: fn(&Taken) -> bool| taken.iter().all(wanted);
-    if all(|taken| matches!(taken, Taken::Published(_))) {
-        return Ok(Json(json!({ "published": published(taken) })).into_response());
+pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
+    let all = |wanted: fn(&PublishOutcome) -> bool| outcomes.iter().all(wanted);
+    if all(|outcome| matches!(outcome, PublishOutcome::Published(_))) {
+        return Ok(Json(json!({ "published": published(outcomes) })).into_response());
     }
-    if all(|taken| matches!(taken, Taken::Published(_) | Taken::Accepted)) {
-        let body = json!({ "accepted": taken.len(), "published": published(taken) });
+    if all(|outcome| matches!(outcome, PublishOutcome::Published(_) | PublishOutcome::Accepted)) {
+        let body = json!({ "accepted": outcomes.len(), "published": published(outcomes) });
         return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
     }
-    if all(|taken| matches!(taken, Taken::Rejected(_))) {
-        let wrong: Vec<Wrong> = (0..)
-            .zip(taken)
-            .filter_map(|(index, taken)| match taken {
-                Taken::Rejected(reason) => {
+    if all(|outcome| matches!(outcome, PublishOutcome::Rejected(_))) {
+        let wrong: Vec<EventProblem> = (0..)
+            .zip(outcomes)
+            .filter_map(|(index, outcome)| match outcome {
+                PublishOutcome::Rejected(reason) => {
                     // A reason is a sentence that begins with its field.
                     let (path, message) = reason.split_once(' ').unwrap_or(("", reason));
-                    Some(Wrong { index, path: path.to_owned(), message: message.to_owned() })
+                    Some(EventProblem { index, path: path.to_owned(), message: message.to_owned() })
                 }
                 _ => None,
             })
             .collect();
         return Err(problems(&wrong));
     }
-    if all(|taken| matches!(taken, Taken::Unavailable(_))) {
+    if all(|outcome| matches!(outcome, PublishOutcome::Unavailable(_))) {
         let detail = "the broker does not answer: nothing was taken in";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
     }
-    let states: Vec<Value> = taken.iter().enumerate().map(state).collect();
+    let states: Vec<Value> = outcomes.iter().enumerate().map(state).collect();
     let detail = "the outcome is not known for all: repeat with the same event_id";
     Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).with("items", states.into()))
 }
 
-fn published(taken: &[Taken]) -> Vec<Value> {
+fn published(outcomes: &[PublishOutcome]) -> Vec<Value> {
     let mut list = Vec::new();
-    for (index, taken) in taken.iter().enumerate() {
-        if let Taken::Published(positions) = taken {
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if let PublishOutcome::Published(positions) = outcome {
             list.extend(positions.iter().map(|(channel, position)| {
                 json!({ "index": index, "channel": channel, "position": position })
             }));
@@ -203,13 +208,13 @@ fn published(taken: &[Taken]) -> Vec<Value> {
     list
 }
 
-fn state((index, taken): (usize, &Taken)) -> Value {
-    let (state, message) = match taken {
-        Taken::Published(_) => ("published", None),
-        Taken::Accepted => ("accepted", None),
-        Taken::Rejected(reason) => ("rejected", Some(reason)),
-        Taken::Unavailable(reason) => ("refused", Some(reason)),
-        Taken::Unknown(reason) => ("unknown", Some(reason)),
+fn state((index, outcome): (usize, &PublishOutcome)) -> Value {
+    let (state, message) = match outcome {
+        PublishOutcome::Published(_) => ("published", None),
+        PublishOutcome::Accepted => ("accepted", None),
+        PublishOutcome::Rejected(reason) => ("rejected", Some(reason)),
+        PublishOutcome::Unavailable(reason) => ("refused", Some(reason)),
+        PublishOutcome::Unknown(reason) => ("unknown", Some(reason)),
     };
     json!({ "index": index, "state": state, "message": message })
 }

@@ -20,7 +20,7 @@ pub use self::server::serve;
 
 use shared::{auth::Authenticator, broker::Broker, config::EmbeddedRedis};
 
-use crate::address_limits::AddressLimits;
+use crate::http::address_limits::AddressLimits;
 
 /// What Redis clients are served from.
 pub struct RedisListener {
@@ -36,6 +36,6 @@ pub struct RedisListener {
     pub partitions: u16,
     /// Whether a client that shows nothing may do everything, as in development.
     pub open: bool,
-    /// Bounds.
+    /// `EMBEDDED_REDIS_…`: bounds of clients.
     pub limits: EmbeddedRedis,
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use shared::event::{Event, state::iso};
 
-use crate::{dialect::PresenceChange, frame::Frame};
+use crate::protocol::PresenceChange;
+use websocket::Frame;
 
 fn frame(kind: &str, data: &Value, at: i64) -> Frame {
     Frame::text(&json!({ "type": kind, "data": data, "timestamp": iso(at) }).to_string())
@@ -44,7 +45,7 @@ pub(super) fn error(error: &str, now: i64) -> Frame {
 }
 
 /// How a user is there.
-pub(in crate::dialect) fn presence(change: &PresenceChange<'_>) -> Frame {
+pub(super) fn presence(change: &PresenceChange<'_>) -> Frame {
     let data = match change.user {
         Some(user) => json!({ "userId": user, "status": change.status }),
         None => json!({ "status": change.status }),

@@ -16,11 +16,13 @@ use shared::{
 
 use super::zod::{self, Issue};
 use crate::{
-    dialect::{Append, Command, Condition, Subscribe, View},
-    frame::Frame,
-    hub::listener::Mode,
-    registry::{self, AGENTS},
+    cluster::registry,
+    protocol::{Append, Command, Condition, Mode, Subscribe, View},
 };
+use websocket::Frame;
+
+/// The registry's topic of agents, by agent and connection.
+pub(super) const AGENTS: &str = "agents";
 
 const TYPES: [&str; 4] = ["agent-status", "git-status", "task-result", "pong"];
 const REPO_STATUSES: [&str; 5] = ["clean", "dirty", "ahead", "behind", "diverged"];
@@ -37,7 +39,7 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
         Some("agent-status") => check_agent(&frame, &mut issues),
         Some("git-status") => check_repos(&frame, &mut issues),
         Some("task-result") => {
-            let mut fields = zod::Fields::new(&frame, Vec::new(), &mut issues);
+            let mut fields = zod::FieldChecks::new(&frame, Vec::new(), &mut issues);
             fields.id("taskId");
             fields.word("status", &RESULTS, true);
             fields.maybe_text("logs");
@@ -58,7 +60,7 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
 }
 
 fn check_agent(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
-    let mut fields = zod::Fields::new(frame, Vec::new(), issues);
+    let mut fields = zod::FieldChecks::new(frame, Vec::new(), issues);
     fields.id("agentId");
     fields.word("status", &STATUSES, true);
     fields.maybe_texts("capabilities");
@@ -76,7 +78,7 @@ fn check_repos(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
             issues.push(zod::invalid_type("object", Some(repo), &Value::Array(path)));
             continue;
         };
-        let mut fields = zod::Fields::new(repo, path, issues);
+        let mut fields = zod::FieldChecks::new(repo, path, issues);
         fields.id("id");
         fields.filled("path");
         fields.filled("name");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use shared::event::Event;
 
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// The kinds of work that real agents know.
 const TYPES: [&str; 4] = ["git", "claude-code", "codex", "bash"];

@@ -3,19 +3,19 @@
 use serde_json::{Map, Value, json};
 use shared::id;
 
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// Where and what: an issue of Zod.
 pub(super) type Issue = Value;
 
 /// Reads the fields of an object and collects what is wrong with them.
-pub(super) struct Fields<'a> {
+pub(super) struct FieldChecks<'a> {
     object: &'a Map<String, Value>,
     path: Vec<Value>,
     issues: &'a mut Vec<Issue>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldChecks<'a> {
     /// The fields of `object`, which stands at `path`.
     pub(super) fn new(
         object: &'a Map<String, Value>,

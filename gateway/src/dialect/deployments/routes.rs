@@ -1,5 +1,7 @@
 //! Seed 000's own HTTP endpoints (`protocols.md` §1).
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Bytes,
@@ -10,22 +12,16 @@ use axum::{
 };
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
-use shared::{
-    auth::same_secret, config::Config, entry::Fields, event::submission::field, id, source::Stream,
-};
-use tokio::time::Instant;
+use shared::{auth::same_secret, config::Config, id, lifecycle::Lifecycle};
 
-use super::mock;
+use super::{mock, update::update};
 use crate::{
-    appender::{Appender, Taken},
-    gateway::{Gateway, GatewayState},
+    ingest::publisher::{PublishOutcome, Publisher},
+    node::services::Services,
 };
 
-/// How long an update may wait until it is recorded and published.
-const UPDATE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// The endpoints; those below `/deployment-ws` are the guide's aliases.
-pub(super) fn routes() -> Router<GatewayState> {
+/// Returns the endpoints; those below `/deployment-ws` are the guide's aliases.
+pub fn routes() -> Router<Services> {
     let update = "/internal/deployments/{id}/update";
     Router::new()
         .route("/health", any(health))
@@ -45,8 +41,14 @@ async fn unknown_internal() -> Response {
     (StatusCode::BAD_REQUEST, "Invalid internal API path").into_response()
 }
 
-async fn test_deploy(State(gateway): State<GatewayState>, method: Method, body: Bytes) -> Response {
-    if gateway.config.production() {
+async fn test_deploy(
+    State(config): State<Arc<Config>>,
+    State(publisher): State<Arc<Publisher>>,
+    State(life): State<Lifecycle>,
+    method: Method,
+    body: Bytes,
+) -> Response {
+    if config.production() {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     }
     if method != Method::POST {
@@ -62,7 +64,7 @@ async fn test_deploy(State(gateway): State<GatewayState>, method: Method, body: 
     if id::check(deployment).is_err() {
         return (StatusCode::BAD_REQUEST, "Invalid deploymentId").into_response();
     }
-    mock::start(&gateway, deployment, project);
+    mock::start(&life, publisher, config.rhythm.mock_step, deployment, project);
     let answer = json!({ "message": "Mock deployment started", "deploymentId": deployment });
     axum::Json(answer).into_response()
 }
@@ -79,12 +81,13 @@ fn authorized(config: &Config, headers: &HeaderMap) -> bool {
 }
 
 async fn update_deployment(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(publisher): State<Arc<Publisher>>,
     Path(deployment): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !authorized(&gateway.config, &headers) {
+    if !authorized(&config, &headers) {
         return (StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
     }
     if id::check(&deployment).is_err() {
@@ -96,37 +99,18 @@ async fn update_deployment(
     let Some(status) = body.get("status").filter(|status| status.is_object()) else {
         return (StatusCode::BAD_REQUEST, "Missing status").into_response();
     };
-    answer(update(&gateway, &deployment, status).await)
+    answer(update(&publisher, &deployment, status).await)
 }
 
-fn answer(taken: Taken) -> Response {
-    match taken {
-        Taken::Published(_) => "OK".into_response(),
-        Taken::Rejected(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
-        Taken::Unavailable(_) => {
+fn answer(outcome: PublishOutcome) -> Response {
+    match outcome {
+        PublishOutcome::Published(_) => "OK".into_response(),
+        PublishOutcome::Rejected(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
+        PublishOutcome::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response()
         }
-        Taken::Accepted | Taken::Unknown(_) => {
+        PublishOutcome::Accepted | PublishOutcome::Unknown(_) => {
             (StatusCode::GATEWAY_TIMEOUT, "Outcome unknown").into_response()
         }
     }
-}
-
-/// The entry of an update.
-pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
-    let mut fields = Fields::default();
-    fields.push(field::TYPE, "deployment_update");
-    fields.push(field::ID, deployment);
-    fields.push(field::DATA, status.to_string());
-    fields
-}
-
-async fn update(gateway: &Gateway, deployment: &str, status: &Value) -> Taken {
-    let fields = entry(deployment, status);
-    if let Err(rejection) = Appender::check(Stream::Deployments, &fields) {
-        return Taken::Rejected(rejection.to_string());
-    }
-    let deadline = Instant::now() + UPDATE_DEADLINE;
-    let taken = gateway.appender.append(vec![(Stream::Deployments, fields)], deadline).await;
-    taken.into_iter().next().unwrap_or(Taken::Accepted)
 }

@@ -7,7 +7,7 @@ use shared::{
 };
 
 use super::tasks::Summary;
-use crate::frame::Frame;
+use websocket::Frame;
 
 fn frame(kind: &str, at: i64, data: &Value) -> Frame {
     Frame::text(&json!({ "type": kind, "timestamp": iso(at), "data": data }).to_string())

@@ -11,7 +11,7 @@ const TASKS_MAX: usize = 20_000;
 
 /// What is known of a task.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Summary {
+pub(super) struct Summary {
     title: Option<Box<str>>,
     status: Option<Box<str>>,
     progress: Option<serde_json::Number>,
@@ -19,7 +19,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// What a task's state says.
-    pub(crate) fn of(state: &State) -> Self {
+    pub(super) fn of(state: &State) -> Self {
         let text = |key| state.get(key).and_then(Value::as_str).map(Into::into);
         let progress = match state.get("progress") {
             Some(Value::Number(number)) => Some(number.clone()),
@@ -30,7 +30,7 @@ impl Summary {
 
     /// What is known after an event.
     #[must_use]
-    pub(crate) fn after(mut self, kind: &EventKind, body: &State) -> Self {
+    pub(super) fn after(mut self, kind: &EventKind, body: &State) -> Self {
         let said = Self::of(body);
         let outcome = || {
             let failed = body.get("error").is_some_and(|error| !error.is_null());
@@ -74,28 +74,28 @@ impl Summary {
 
 /// The tasks that a node has heard of.
 #[derive(Debug, Default)]
-pub(crate) struct Summaries {
+pub(super) struct Summaries {
     known: HashMap<Box<str>, Summary>,
 }
 
 impl Summaries {
-    /// Whether the database has to be asked before an event of this task is told.
-    pub(crate) fn lacks(&self, task: &str, kind: &EventKind) -> bool {
+    /// Whether the database has to be asked before an event of this task is written.
+    pub(super) fn lacks(&self, task: &str, kind: &EventKind) -> bool {
         *kind != EventKind::TaskCreated && !self.known.get(task).is_some_and(Summary::is_whole)
     }
 
-    /// What the database said of a task.
-    pub(crate) fn learn(&mut self, task: &str, summary: Summary) {
+    /// Remembers what is known of a task.
+    pub(super) fn insert(&mut self, task: &str, summary: Summary) {
         if self.known.len() >= TASKS_MAX {
             self.known.clear();
         }
         self.known.insert(task.into(), summary);
     }
 
-    /// What is known of a task after an event.
-    pub(crate) fn advance(&mut self, task: &str, kind: &EventKind, body: &State) -> Summary {
+    /// Returns and remembers what is known of a task after an event.
+    pub(super) fn advance(&mut self, task: &str, kind: &EventKind, body: &State) -> Summary {
         let summary = self.known.remove(task).unwrap_or_default().after(kind, body);
-        self.learn(task, summary.clone());
+        self.insert(task, summary.clone());
         summary
     }
 }

@@ -13,7 +13,7 @@ pub(super) enum Protocol {
     Resp3,
 }
 
-/// An answer.
+/// Holds an answer, in neither protocol yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// A word of ours.

@@ -71,7 +71,7 @@ impl RedisListener {
         }
     }
 
-    /// Whether somebody who showed nothing may do everything.
+    /// Returns whether a client that showed nothing may do everything.
     pub(super) fn is_open(&self, identity: &Identity) -> bool {
         self.open && !identity.is_known()
     }

@@ -1,6 +1,6 @@
 //! The commands that there are, as COMMAND describes them.
 
-/// A command.
+/// Describes a command as COMMAND INFO does.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct CommandInfo {
     /// Its name, in lower case.

@@ -1,0 +1,38 @@
+//! What cloud agents are told: agents, chat, notifications and each other's presence.
+
+use shared::{
+    channel::ChannelKind, event::EventKind, position::Position, publication::Publication,
+};
+
+use super::frames;
+use crate::protocol::{Encoder, Encoding, PresenceChange, encoder::is_addressed};
+use websocket::Frame;
+
+/// The encoding of cloud agents.
+pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder);
+
+struct CloudAgentsEncoder;
+
+impl Encoder for CloudAgentsEncoder {
+    fn dialect(&self) -> &'static str {
+        "cloud_agents"
+    }
+
+    fn event(&self, publication: &Publication, _position: &Position) -> Option<Frame> {
+        let channel = &publication.channel;
+        let event = &publication.recorded.event;
+        match &event.kind {
+            EventKind::AgentStatus => (channel.kind() == ChannelKind::Agents)
+                .then(|| frames::event("agent_status", event, Some("agentName"))),
+            EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
+                .then(|| frames::event("chat_message", event, None)),
+            EventKind::Notification => is_addressed(channel, event.id.as_deref())
+                .then(|| frames::event("notification", event, None)),
+            _ => None,
+        }
+    }
+
+    fn presence(&self, change: &PresenceChange<'_>) -> Option<Frame> {
+        Some(frames::presence(change))
+    }
+}

@@ -1,0 +1,36 @@
+//! An update of a deployment, on its way into the record.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::{entry::Fields, event::submission::field, source::Stream};
+use tokio::time::Instant;
+
+use crate::ingest::publisher::{PublishOutcome, Publisher};
+
+/// How long an update may wait until it is recorded and published.
+const UPDATE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Returns the entry of an update.
+pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
+    let mut fields = Fields::default();
+    fields.push(field::TYPE, "deployment_update");
+    fields.push(field::ID, deployment);
+    fields.push(field::DATA, status.to_string());
+    fields
+}
+
+/// Publishes an update and waits for its outcome.
+pub(super) async fn update(
+    publisher: &Publisher,
+    deployment: &str,
+    status: &Value,
+) -> PublishOutcome {
+    let fields = entry(deployment, status);
+    if let Err(rejection) = Publisher::check(Stream::Deployments, &fields) {
+        return PublishOutcome::Rejected(rejection.to_string());
+    }
+    let deadline = Instant::now() + UPDATE_DEADLINE;
+    let outcomes = publisher.publish(vec![(Stream::Deployments, fields)], deadline).await;
+    outcomes.into_iter().next().unwrap_or(PublishOutcome::Accepted)
+}

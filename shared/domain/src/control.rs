@@ -1,0 +1,90 @@
+//! What processes say to each other over pub/sub, beside publications: answers and orders.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A message to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "control", rename_all = "snake_case")]
+pub enum Control {
+    /// What became of an entry whose publisher waits: step 5 of an event's way is done.
+    Outcome {
+        /// The request, as in the entry's `reply` field.
+        request: u64,
+        /// What became of it.
+        result: EntryResult,
+    },
+    /// Closes all connections of a user, on every node that hears it.
+    Disconnect {
+        /// The user whose connections end.
+        user: String,
+        /// Until when they are kept out, ms since 1970; none: they may come back at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
+    /// Asks every node how far it is on some channels.
+    Enquire {
+        /// The question's number at the node that asks.
+        request: u64,
+        /// The node that asks.
+        node: String,
+        /// The names of the channels.
+        channels: Vec<String>,
+    },
+    /// How far a node is on those channels that it has.
+    Standings {
+        /// The number of the question, as it was asked.
+        request: u64,
+        /// One for each channel that the node has.
+        standings: Vec<ChannelStatus>,
+    },
+    /// Lets a user in again who was kept out.
+    Admit {
+        /// The user who may come back.
+        user: String,
+    },
+}
+
+/// How far a node is on a channel, and who listens there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelStatus {
+    /// The node that answers.
+    pub node: String,
+    /// The name of the channel.
+    pub channel: String,
+    /// The position of the node; none until it has read the channel.
+    pub position: Option<String>,
+    /// Listeners that are up to date.
+    pub live: usize,
+    /// Listeners that are catching up.
+    pub behind: usize,
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryResult {
+    /// Recorded and published: channels with positions there.
+    Published(Vec<(String, String)>),
+    /// Not accepted: where and why.
+    Rejected(String),
+}
+
+impl Control {
+    /// The bytes that travel.
+    ///
+    /// # Panics
+    /// Never: texts and numbers are representable in JSON.
+    #[expect(clippy::expect_used, reason = "texts and numbers always serialize")]
+    pub fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("control messages are JSON").into()
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is none of ours.
+    pub fn decode(payload: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(payload)
+    }
+}

@@ -1,0 +1,41 @@
+//! The port to SQL: the record of what happened. SQLite for one process, PostgreSQL for many.
+//!
+//! The only crate that imports `sqlx`. Never in it: Redis, a client's protocol, a task of its own, or
+//! a time of this machine: the database's clock counts.
+
+mod answers;
+mod batch;
+mod channel;
+mod connect;
+mod database;
+mod dead_letter;
+mod denial;
+mod engine;
+mod entity;
+mod error;
+mod event;
+mod known;
+mod migrations;
+mod options;
+mod page;
+mod plan;
+mod port;
+mod postgres;
+mod record;
+mod retention;
+mod source;
+mod sql;
+mod sqlite;
+mod states;
+mod worker;
+
+pub use self::{
+    answers::{
+        DeadLetter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
+    },
+    batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
+    connect::connect,
+    error::StoreError,
+    options::Options,
+    port::Store,
+};
