@@ -9,7 +9,7 @@ use gateway::{
     ingest::redis_listener::{self, RedisListener},
     node::services::Services,
 };
-use shared::{config::Role, lifecycle::Lifecycle};
+use runtime::{config::Role, lifecycle::Lifecycle};
 use tokio::net::TcpListener;
 
 /// Where Redis clients are served.

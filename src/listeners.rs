@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use shared::config::{Config, Role};
+use runtime::config::{Config, Role};
 use tokio::net::TcpListener;
 
 use crate::embedded_redis::EmbeddedRedisAddress;

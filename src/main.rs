@@ -11,7 +11,7 @@ mod process;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use shared::config::{Config, Role};
+use runtime::config::{Config, Role};
 
 use self::commands::CliCommand;
 

@@ -3,6 +3,9 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use auth::Authenticator;
+use broker::{Broker, BrokerError, BrokerOptions};
+use domain::node::NodeId;
 use gateway::{
     api,
     http::{
@@ -12,15 +15,13 @@ use gateway::{
     node::{drain::drain, services::Services},
     start::{self, Foundation},
 };
-use shared::{
-    auth::Authenticator,
-    broker::{self, Broker, BrokerError, BrokerOptions, NodeId},
+use runtime::{
     config::{Config, Role},
     lifecycle::{self, Lifecycle},
-    store::{self, Store, StoreError},
     telemetry,
     trace::{self, export::Exporter},
 };
+use store::{Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
@@ -140,8 +141,9 @@ async fn start(
         serve(vec![listener], api::admin_router(gateway.clone()), config, life);
     }
     listeners.addresses.redis = embedded_redis::serve(role, &gateway, life).await;
-    serve(listeners.public, api::router(gateway.clone()), config, life);
+    // Bound already: who connects waits, and whoever sees it ready finds what it said.
     banner::show(config, &listeners.addresses, &gateway.context.auth);
+    serve(listeners.public, api::router(gateway.clone()), config, life);
     Ok(Some(gateway))
 }
 
@@ -171,7 +173,7 @@ pub(crate) async fn connect_store(
         };
         let final_error = matches!(error, StoreError::Refused(_));
         if final_error || Instant::now() >= deadline {
-            let url = shared::config::masked_url(&config.database_url);
+            let url = runtime::config::masked_url(&config.database_url);
             let what = format!("the database {url} cannot be used: {error}");
             return Err(if final_error {
                 LaunchError::Other(anyhow::anyhow!(what))
@@ -206,7 +208,7 @@ async fn connect_broker(
             Err(error) => error,
         };
         if Instant::now() >= deadline {
-            let url = config.redis_url.as_deref().map(shared::config::masked_url);
+            let url = config.redis_url.as_deref().map(runtime::config::masked_url);
             let what = format!("Redis {} cannot be reached: {error}", url.unwrap_or_default());
             return Err(LaunchError::Unreachable(what));
         }
@@ -239,7 +241,7 @@ async fn fetch_keys(
     let mut logged = false;
     while let Err(error) = auth.fetch_keys().await {
         if Instant::now() >= deadline {
-            let url = config.access.jwks_url.as_deref().map(shared::config::masked_url);
+            let url = config.access.jwks_url.as_deref().map(runtime::config::masked_url);
             let what = format!("JWKS_URL {} cannot be used: {error}", url.unwrap_or_default());
             return Err(LaunchError::Unreachable(what));
         }

@@ -21,7 +21,7 @@ pub mod zerostate;
 use std::sync::Arc;
 
 use axum::Router;
-use shared::config::Config;
+use runtime::config::Config;
 
 use self::containers::attendance::ContainerSessions;
 use crate::{

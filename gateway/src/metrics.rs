@@ -6,7 +6,7 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
-use shared::telemetry::LATENCY_BUCKETS_SECONDS;
+use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 
 /// What was handed to sockets of one dialect. The label is looked up once, not per publication.
 #[derive(Debug)]

@@ -24,18 +24,20 @@ use std::{
 };
 
 use async_trait::async_trait;
-use shared::{auth::Identity, broker::Registration};
+use auth::Identity;
+use broker::Registration;
 use tokio::sync::Notify;
+use websocket::{Frame, SendOutcome, close};
 
 use self::{
-    context::Context, ingest_queue::IngestQueue, message_rate::MessageRate, token_expiry::Expiring,
+    context::SessionContext, ingest_queue::IngestQueue, message_rate::MessageRate,
+    token_expiry::Expiring,
 };
 use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
     cluster::registry::CONNECTIONS,
     protocol::{Command, Dialect, Encoding, ErrorReport, Recipient, Refusal, Transport},
 };
-use websocket::{Frame, SendOutcome, close};
 
 /// Within how many ms after its `bye` a client is asked to connect elsewhere.
 pub const COME_ELSEWHERE_MS: u64 = 500;
@@ -47,11 +49,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Session {
     /// The way to the client.
     pub transport: Transport,
-    /// Its number on this node; [`Context::connection_name`] makes a name of it.
+    /// Its number on this node; [`SessionContext::connection_name`] makes a name of it.
     pub number: u64,
     /// When it came, seconds since 1970.
     connected_at: u32,
-    context: Arc<Context>,
+    context: Arc<SessionContext>,
     dialect: Arc<dyn Dialect>,
     /// The number of its encoding in the table of all.
     encoding: AtomicU8,
@@ -85,7 +87,7 @@ struct ListenedChannel {
 
 impl Session {
     fn new(
-        context: Arc<Context>,
+        context: Arc<SessionContext>,
         dialect: Arc<dyn Dialect>,
         number: u64,
         encoding: Encoding,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use shared::{
-    auth::Authenticator,
-    broker::{Broker, BrokerError, NodeId, Topic},
-    config::Config,
-    lifecycle::Lifecycle,
-    store::Store,
-};
+use auth::Authenticator;
+use broker::{Broker, BrokerError, Topic};
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use store::Store;
 use tokio_util::task::TaskTracker;
+use websocket::{ConnectionLimits, Connections, MessageLimits};
 
 use crate::{
     channel::{history::History, hub::Hub},
@@ -19,7 +18,7 @@ use crate::{
     },
     dialect::{self, Built, ENCODINGS},
     http::address_limits::AddressLimits,
-    ingest::{publish_limits::PublishLimits, publisher::Publisher},
+    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     node::{
         denylist::Denylist,
@@ -27,13 +26,12 @@ use crate::{
         services::{Parts, Services},
     },
     session::{
-        context::{Context, Degraded},
+        context::{Degraded, SessionContext},
         heartbeats::Heartbeats,
         sessions::Sessions,
         token_expiry::TokenExpiry,
     },
 };
-use websocket::{ConnectionLimits, Connections, MessageLimits};
 
 /// What a gateway is made of.
 pub struct Foundation {
@@ -93,7 +91,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         record.partitions,
     );
     let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes);
-    let publisher = Publisher::new(node.clone(), Arc::clone(&broker), record.partitions);
+    let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
     let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
@@ -113,7 +111,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
-    let context = Context {
+    let context = SessionContext {
         heartbeats: Heartbeats::new(&*dialects.all, &config.rhythm),
         node,
         config: Arc::new(config),

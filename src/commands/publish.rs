@@ -2,8 +2,8 @@
 
 use clap::Args;
 use reqwest::Method;
+use runtime::config::Config;
 use serde_json::{Map, Value};
-use shared::config::Config;
 
 use super::{duration, failure::Failure, output, server_client::ServerClient};
 

@@ -1,18 +1,18 @@
 //! Validates entries: each becomes an event for the record, or a dead letter. Pure functions.
 
-use shared::{
+use domain::{
     entry::Entry,
     event::{Rejection, Submission},
     source::Source,
-    store::{DeadReason, Judged, Verdict},
 };
+use store::{DeadReason, EntryVerdict, Judged};
 
 /// Decides what an entry of a source becomes, with its digest.
 pub fn validate(source: Source, entry: Entry) -> Judged {
     let digest = entry.fields.digest();
     let verdict = match Submission::parse(source.stream, entry.id, &entry.fields) {
-        Ok(submission) => Verdict::Accepted(Box::new(submission)),
-        Err(rejection) => Verdict::Dead(reason(&rejection)),
+        Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
+        Err(rejection) => EntryVerdict::Dead(reason(&rejection)),
     };
     Judged { entry: entry.id, digest, verdict, fields: entry.fields }
 }
@@ -23,12 +23,12 @@ fn reason(rejection: &Rejection) -> DeadReason {
 
 /// Turns an entry that validates, but that cannot be recorded, into a dead letter for `cause`.
 pub fn reject(judged: &mut Judged, cause: &str) {
-    judged.verdict = Verdict::Dead(DeadReason { label: "poison", text: cause.to_owned() });
+    judged.verdict = EntryVerdict::Dead(DeadReason { label: "poison", text: cause.to_owned() });
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::{
+    use domain::{
         entry::{EntryId, Fields},
         source::Stream,
     };
@@ -41,7 +41,7 @@ mod tests {
         fields.push("type", "deployment_update");
         let entry = Entry { id: EntryId::ZERO, fields };
         let judged = validate(Source::first(Stream::Deployments), entry);
-        let Verdict::Dead(reason) = judged.verdict else { panic!("accepted") };
+        let EntryVerdict::Dead(reason) = judged.verdict else { panic!("accepted") };
         assert_eq!(reason.label, "id");
         assert_eq!(reason.text, "id is required for deployment_update");
     }

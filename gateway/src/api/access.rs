@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
+use auth::{Authenticator, CredentialError, Identity};
 use axum::extract::{FromRef, FromRequestParts};
+use domain::channel::Channel;
 use http::{HeaderMap, StatusCode, request::Parts};
-use shared::{
-    auth::{Authenticator, CredentialError, Identity},
-    channel::Channel,
-    config::Config,
-};
+use runtime::config::Config;
 
 use super::problem::Problem;
 use crate::protocol::Request;

@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
+use auth::Authenticator;
 use axum::{
     extract::{ConnectInfo, FromRef, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use domain::trace_context::TraceContext;
 use http::StatusCode;
-use shared::{
-    auth::Authenticator,
-    config::Config,
-    trace::{self, Context},
-};
+use runtime::{config::Config, trace};
 use tracing::Instrument as _;
 
 use super::problem::Problem;
@@ -150,9 +148,9 @@ pub async fn admit(State(admission): State<Admission>, request: Request, next: N
 /// Serves a request; what it publishes and logs belongs where its `traceparent` says.
 async fn serve(request: Request, next: Next) -> Response {
     let place = request.headers().get("traceparent").and_then(|place| place.to_str().ok());
-    let place = place.and_then(Context::parse);
+    let place = place.and_then(TraceContext::parse);
     let answer = trace::within_request(place, next.run(request));
-    match place.map(Context::trace_id) {
+    match place.map(TraceContext::trace_id) {
         None => answer.await,
         // What is logged on the way can be found by the trace, collected or not.
         Some(trace_id) => answer.instrument(tracing::error_span!("request", trace_id)).await,

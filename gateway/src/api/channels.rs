@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{Path, RawQuery, State},
     http::HeaderMap,
 };
+use domain::{channel::Channel, position::Position};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use shared::{
-    auth::Authenticator,
-    channel::Channel,
-    position::Position,
-    store::{Page, Store},
-};
+use store::{Page, Store};
 
 use super::{access, body::Params, problem::Problem};
 use crate::dialect::native::event_json;

@@ -2,19 +2,17 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{Path, State},
 };
+use broker::{Broker, BrokerError, Topic};
+use domain::control::Control;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{
-    auth::Authenticator,
-    broker::{Broker, BrokerError, Topic},
-    control::Control,
-    store::Store,
-};
+use store::Store;
 
 use super::{access::Operator, body::Params, problem::Problem};
 use crate::cluster::registry::{CONNECTIONS, ClusterRegistry};

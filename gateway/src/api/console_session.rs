@@ -2,19 +2,17 @@
 
 use std::sync::Arc;
 
+use auth::{Authenticator, Claims};
 use axum::{
     Json,
     extract::State,
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
+use domain::channel::Pattern;
 use http::{HeaderValue, header};
+use runtime::config::Config;
 use serde_json::json;
-use shared::{
-    auth::{Authenticator, Claims},
-    channel::Pattern,
-    config::Config,
-};
 
 use super::origin::same_origin;
 

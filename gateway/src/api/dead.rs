@@ -7,16 +7,16 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use shared::{
-    config::Config,
+use domain::{
     entry::Fields,
     event::submission::field,
     source::{Source, Stream},
-    store::{DeadLetter, Store},
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::{DeadLetter, Store};
 use tokio::time::Instant;
 
 use super::{
@@ -25,7 +25,7 @@ use super::{
     problem::Problem,
     publish,
 };
-use crate::ingest::publisher::{PublishOutcome, Publisher};
+use crate::ingest::publisher::{EventPublisher, PublishOutcome};
 
 /// Dead letters of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 50;
@@ -107,7 +107,7 @@ pub async fn forget(
 /// A repetition, after an answer that came too late, is recognized by its `event_id`.
 pub async fn redrive(
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     _operator: Operator,
     Path(id): Path<String>,
     Body(body): Body,
@@ -115,7 +115,7 @@ pub async fn redrive(
     let letter = find(&*store, &id).await?;
     let (number, stream) = (letter.id, letter.source.stream);
     let fields = corrected(letter, &corrections(&body)?)?;
-    Publisher::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
+    EventPublisher::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
     let deadline = Instant::now() + DEADLINE;
     let outcomes = publisher.publish(vec![(stream, fields)], deadline).await;
     if matches!(outcomes.as_slice(), [PublishOutcome::Published(_)])
@@ -157,7 +157,7 @@ fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields,
                 drop(fields.insert(name.clone(), value.to_string()));
             }
             Value::Bool(_) | Value::Array(_) => {
-                let wrong = shared::event::Rejection::new(name, "must be a text");
+                let wrong = domain::event::Rejection::new(name, "must be a text");
                 return Err(publish::problem(0, wrong));
             }
         }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(text("data").unwrap(), r#"{"title":"again"}"#);
         assert_eq!(text("at").unwrap(), "5");
         assert!(text("x").is_none() && text("reply").is_none());
-        assert!(Publisher::check(Stream::Tasks, &fields).is_ok());
+        assert!(EventPublisher::check(Stream::Tasks, &fields).is_ok());
     }
 
     #[test]

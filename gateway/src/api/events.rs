@@ -20,7 +20,7 @@ use crate::{
         Command, Dialect, Mode, Opening, Subscribe, Transport,
         event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
     },
-    session::{context::Context, sessions::Sessions},
+    session::{context::SessionContext, sessions::Sessions},
 };
 use websocket::close;
 
@@ -35,7 +35,7 @@ struct StreamRequest {
 
 /// Opens a stream.
 pub async fn events(
-    State(context): State<Arc<Context>>,
+    State(context): State<Arc<SessionContext>>,
     State(sessions): State<Arc<Sessions>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

@@ -6,17 +6,17 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use http::StatusCode;
-use serde_json::{Value, json};
-use shared::{
-    broker::{Broker, Head},
+use broker::{Broker, Head};
+use domain::{
     channel::Channel,
-    control::Standing as ChannelStatus,
+    control::ChannelStatus,
     entry::EntryId,
     position::{Epoch, Position},
     publication::Recorded,
-    store::{SourceRow, Store, Traced},
 };
+use http::StatusCode;
+use serde_json::{Value, json};
+use store::{SourceRow, Store, Traced};
 
 use super::{access::Operator, problem::Problem};
 use crate::cluster::cluster_query::ClusterQuery;

@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use http::{StatusCode, header};
+use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::json;
-use shared::{auth::Authenticator, config::Config, lifecycle::Lifecycle};
 
 use crate::{channel::hub::Hub, session::sessions::Sessions};
 
@@ -62,6 +63,6 @@ pub async fn readyz(
 
 /// All metrics of the process.
 pub async fn metrics(State(prometheus): State<prometheus::Registry>) -> Response {
-    let text = shared::telemetry::exposition(&prometheus);
+    let text = runtime::telemetry::exposition(&prometheus);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::HeaderMap,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    channel::{Channel, ChannelKind},
+    event::entity::EntityKind,
+};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{
-    auth::Authenticator,
-    channel::{Channel, ChannelKind},
-    event::state::EntityKind,
-    store::{EntityFilter, ListCursor, Listed, Store},
-};
+use store::{EntityFilter, ListCursor, Listed, Store};
 
 use super::{access, body::Params, problem::Problem};
 

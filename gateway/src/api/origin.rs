@@ -1,7 +1,7 @@
 //! Which web pages may open sockets and streams.
 
 use http::{HeaderMap, HeaderValue, header};
-use shared::config::Config;
+use runtime::config::Config;
 
 /// Whether a browser of this origin may come: the same origin, or one that the settings allow.
 pub fn origin_allowed(config: &Config, headers: &HeaderMap) -> bool {

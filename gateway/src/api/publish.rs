@@ -2,27 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
-use serde_json::{Map, Value, json};
-use shared::{
-    auth::Authenticator,
-    config::Config,
+use domain::{
     entry::Fields,
     event::{Rejection, submission::field},
     source::Stream,
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
 use crate::ingest::{
     publish_limits::PublishLimits,
-    publisher::{PublishOutcome, Publisher},
+    publisher::{EventPublisher, PublishOutcome},
 };
 
 /// How long a publisher waits for the outcome (contract §3).
@@ -43,7 +43,7 @@ pub async fn publish(
     State(config): State<Arc<Config>>,
     State(auth): State<Arc<Authenticator>>,
     State(limits): State<Arc<PublishLimits>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
@@ -145,7 +145,7 @@ fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
             _ => return Err(Rejection::new(name, "is no field of an event")),
         }
     }
-    Publisher::check(stream, &fields)?;
+    EventPublisher::check(stream, &fields)?;
     Ok((stream, fields))
 }
 
@@ -177,10 +177,8 @@ pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
         let wrong: Vec<EventProblem> = (0..)
             .zip(outcomes)
             .filter_map(|(index, outcome)| match outcome {
-                PublishOutcome::Rejected(reason) => {
-                    // A reason is a sentence that begins with its field.
-                    let (path, message) = reason.split_once(' ').unwrap_or(("", reason));
-                    Some(EventProblem { index, path: path.to_owned(), message: message.to_owned() })
+                PublishOutcome::Rejected(Rejection { path, message }) => {
+                    Some(EventProblem { index, path: path.clone(), message: message.clone() })
                 }
                 _ => None,
             })
@@ -212,9 +210,9 @@ fn state((index, outcome): (usize, &PublishOutcome)) -> Value {
     let (state, message) = match outcome {
         PublishOutcome::Published(_) => ("published", None),
         PublishOutcome::Accepted => ("accepted", None),
-        PublishOutcome::Rejected(reason) => ("rejected", Some(reason)),
-        PublishOutcome::Unavailable(reason) => ("refused", Some(reason)),
-        PublishOutcome::Unknown(reason) => ("unknown", Some(reason)),
+        PublishOutcome::Rejected(rejection) => ("rejected", Some(rejection.to_string())),
+        PublishOutcome::Unavailable(reason) => ("refused", Some(reason.clone())),
+        PublishOutcome::Unknown(reason) => ("unknown", Some(reason.clone())),
     };
     json!({ "index": index, "state": state, "message": message })
 }

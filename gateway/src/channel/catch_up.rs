@@ -5,11 +5,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{
-    event::state::Entity,
+use domain::{
+    event::entity::Entity,
     position::{Offsets, Position},
-    store::Page,
 };
+use store::Page;
+use websocket::{Frame, SendOutcome};
 
 use super::{
     channel_state::{ChannelData, ChannelState},
@@ -17,7 +18,6 @@ use super::{
     listener::Listener,
 };
 use crate::protocol::{Cause, Mode, Outgoing};
-use websocket::{Frame, SendOutcome};
 
 /// How long a listener waits for its channel to move, at most, before it looks again.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -9,25 +9,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use shared::{
+use domain::{
     channel::Channel,
-    event::{
-        State,
-        state::{Entity, fold},
-    },
+    event::{State, entity::Entity, fold::fold},
     position::{Offsets, Position},
     publication::Publication,
     source::Source,
-    store::Snapshot,
 };
+use store::Snapshot;
 use tokio::{sync::Notify, time::Instant};
+use websocket::{SendOutcome, WriteBatch};
 
 use super::{listener::Listener, shared_page::SharedPage};
 use crate::{
     metrics::GatewayMetrics,
     protocol::{ChannelMemo, Encoding, EncodingSet, Outgoing},
 };
-use websocket::{SendOutcome, WriteBatch};
 
 /// The most publications that a tail keeps.
 pub const TAIL_LENGTH_MAX: usize = 1000;

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use shared::{channel::Channel, position::Offsets, source::Source};
+use domain::{channel::Channel, position::Offsets, source::Source};
 use tokio::time::Instant;
 
 use super::{channel_state::ChannelState, hub::Hub};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::position::{Offsets, Position};
+use domain::position::{Offsets, Position};
 
 use super::{channel_state::ChannelState, hub::Hub};
 

@@ -3,14 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use shared::{
-    broker::{Broker, BrokerError, Head},
+use broker::{Broker, BrokerError, Head};
+use domain::{
     channel::{Channel, ChannelKind},
-    event::{State, state::Entity},
+    event::{State, entity::Entity},
     position::{Offsets, Position},
     source::Source,
-    store::{Page, Snapshot, SourceRow, Store, StoreError},
 };
+use store::{Page, Snapshot, SourceRow, Store, StoreError};
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::metrics::GatewayMetrics;

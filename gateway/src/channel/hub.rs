@@ -15,14 +15,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use shared::{
-    broker::{Subscriber, Topic},
-    channel::Channel,
-    lifecycle::Lifecycle,
-    position::Position,
-    publication::Publication,
-};
+use broker::{Subscriber, Topic};
+use domain::{channel::Channel, position::Position, publication::Publication};
+use runtime::lifecycle::Lifecycle;
 use tokio::time::Instant;
+use websocket::WriteBatch;
 
 use super::{
     channel_state::{Applied, ChannelState, Overflowed},
@@ -30,7 +27,6 @@ use super::{
     listener::Listener,
 };
 use crate::metrics::GatewayMetrics;
-use websocket::WriteBatch;
 
 /// Shards of the map of channels: looked up for every publication, locked for moments.
 const SHARDS: usize = 64;

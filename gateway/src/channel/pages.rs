@@ -3,11 +3,8 @@
 
 use std::sync::Arc;
 
-use shared::{
-    position::Position,
-    source::Source,
-    store::{Page, StoreError},
-};
+use domain::{position::Position, source::Source};
+use store::{Page, StoreError};
 
 use super::{channel_state::ChannelState, hub::Hub, shared_page::SharedPage};
 

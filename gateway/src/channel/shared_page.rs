@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use shared::{position::Position, store::Page};
+use domain::position::Position;
+use store::Page;
 
 /// The page that was read last for a channel.
 #[derive(Debug)]

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    broker::{Broker, NodeId, Topic},
+use broker::{Broker, Topic};
+use domain::{
     channel::Channel,
-    control::{Control, Standing as ChannelStatus},
-    lifecycle::Lifecycle,
+    control::{ChannelStatus, Control},
+    node::NodeId,
 };
+use runtime::lifecycle::Lifecycle;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::channel::{history::SUBSCRIBED_NODES, hub::Hub};

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use shared::broker::Broker;
+use broker::Broker;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     presence::{OFFLINE, Presence},
     registry::{self, ClusterRegistry, USERS},
 };
-use crate::{ingest::publisher::Publisher, protocol::WatchedTopic};
+use crate::{ingest::publisher::EventPublisher, protocol::WatchedTopic};
 
 /// How long disconnects are collected; who comes back within it was never gone.
 const COLLECT: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub struct Disconnects {
     broker: Arc<dyn Broker>,
     registry: Arc<ClusterRegistry>,
     presence: Arc<Presence>,
-    publisher: Arc<Publisher>,
+    publisher: Arc<EventPublisher>,
     /// The topics of the dialects.
     topics: Vec<WatchedTopic>,
     /// Names that may be gone, by topic.
@@ -51,7 +51,7 @@ impl Disconnects {
         broker: Arc<dyn Broker>,
         registry: Arc<ClusterRegistry>,
         presence: Arc<Presence>,
-        publisher: Arc<Publisher>,
+        publisher: Arc<EventPublisher>,
         topics: Vec<WatchedTopic>,
     ) -> Self {
         let (left, noted) = (Mutex::default(), Notify::new());

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use shared::{
-    broker::{Broker, NodeId, Topic},
+use broker::{Broker, Topic};
+use domain::{
     channel::{Channel, ChannelKind},
+    node::NodeId,
 };
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{

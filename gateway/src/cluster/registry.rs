@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use shared::broker::{Broker, BrokerError, Member, NodeId, Registration};
+use broker::{Broker, BrokerError, Member, Registration};
+use domain::node::NodeId;
 use tokio::sync::{Notify, watch};
 
 /// The topic of all connections, by connection.

@@ -4,14 +4,15 @@
 pub mod encoder;
 mod frames;
 
-use serde_json::Value;
-use shared::{
-    auth::Identity,
-    broker::Registration,
+use auth::Identity;
+use broker::Registration;
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
     id,
 };
+use runtime::config::HeartbeatSettings;
+use serde_json::Value;
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::ENCODING;
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
         dialect::json_text,
     },
 };
-use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// How a user may be there.
 const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
@@ -75,7 +75,7 @@ impl Dialect for CloudAgents {
 
     /// Liveness is the application's own: control pongs come from the client's library, not from
     /// the client, and who is silent ends without a close frame.
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
             ping_ms: ms(settings.cloud_agents_ping),

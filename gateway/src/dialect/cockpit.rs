@@ -7,18 +7,17 @@ mod shapes;
 mod task;
 mod zod;
 
+use auth::same_secret;
+use domain::{entry::Fields, event::submission::field, source::Stream};
 use http::StatusCode;
+use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
-use shared::{
-    auth::same_secret, config::Config, config::Rhythms, entry::Fields, event::submission::field,
-    source::Stream,
-};
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 use self::encoder::ENCODING;
 use crate::protocol::{
     Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
 };
-use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of seed 001.
 pub struct Cockpit;
@@ -53,7 +52,7 @@ impl Dialect for Cockpit {
     }
 
     /// Sockets that never said which agent they are: only the end of the wire is noticed.
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
             ping_ms: ms(settings.ping),
@@ -66,7 +65,7 @@ impl Dialect for Cockpit {
     }
 
     /// Agents answer the protocol's own ping; staleness is judged on the same clock.
-    fn heartbeat_of_known(&self, settings: &Rhythms) -> Option<Heartbeat> {
+    fn heartbeat_of_known(&self, settings: &HeartbeatSettings) -> Option<Heartbeat> {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Some(Heartbeat {
             ping_ms: ms(settings.cockpit_ping),

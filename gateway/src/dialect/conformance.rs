@@ -1,14 +1,11 @@
 //! The contract's table "Which event becomes which frame", as data.
 
+use domain::event::{Event, EventKind};
 use serde_json::{Value, json};
-use shared::event::{Event, EventKind};
 
-use super::{
-    ENCODINGS, cloud_agents, cockpit, containers, deployments, native, test_support, zerostate,
-};
+use super::{ENCODINGS, cloud_agents, cockpit, containers, native, test_support, zerostate};
 use crate::protocol::Encoding;
 
-const DEPLOYMENTS: Encoding = deployments::encoder::ENCODING;
 const COCKPIT: Encoding = cockpit::encoder::ENCODING;
 const CLOUD_AGENTS: Encoding = cloud_agents::encoder::ENCODING;
 const ZEROSTATE: Encoding = zerostate::encoder::KNOWN;

@@ -10,17 +10,18 @@ mod frames;
 
 use std::sync::Arc;
 
-use http::StatusCode;
-use serde_json::value::RawValue;
-use shared::{
-    auth::same_secret,
+use auth::same_secret;
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
     entry::Fields,
     event::{DATA_BYTES_MAX, submission::field},
     id,
     source::Stream,
 };
+use http::StatusCode;
+use runtime::config::HeartbeatSettings;
+use serde_json::value::RawValue;
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 use self::{
     attendance::ContainerSessions,
@@ -29,13 +30,12 @@ use self::{
     frames::Case,
 };
 use crate::{
-    ingest::publisher::Publisher,
+    ingest::publisher::EventPublisher,
     protocol::{
         Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
         Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
     },
 };
-use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of seed 004.
 pub struct Containers {
@@ -84,7 +84,7 @@ impl Dialect for Containers {
 
     /// Any frame or pong is life: a watcher may listen in silence for as long as it likes. The
     /// protocol's own HEARTBEAT comes from [`attendance`].
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let interval = settings.container_heartbeat;
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
@@ -210,7 +210,8 @@ fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, Stri
     fields.push(field::TYPE, name);
     fields.push(field::ID, envelope.container.as_bytes());
     fields.push(field::DATA, data);
-    Publisher::check(Stream::Containers, &fields).map_err(|rejection| rejection.to_string())?;
+    EventPublisher::check(Stream::Containers, &fields)
+        .map_err(|rejection| rejection.to_string())?;
     fields.push(field::FRAME, text);
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
     Ok(Append { stream: Stream::Containers, fields, condition })

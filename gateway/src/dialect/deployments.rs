@@ -6,19 +6,19 @@ mod mock;
 pub mod routes;
 mod update;
 
-use http::StatusCode;
-use serde_json::Value;
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
     id,
 };
+use http::StatusCode;
+use runtime::config::HeartbeatSettings;
+use serde_json::Value;
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::ENCODING;
 use crate::protocol::{
     Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
 };
-use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// The dialect of seed 000.
 pub struct Deployments;
@@ -74,7 +74,7 @@ impl Dialect for Deployments {
 
     /// Its clients ping every 30 s by themselves and the server never closes; control pings find
     /// the sockets whose peer is gone.
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         Heartbeat {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),

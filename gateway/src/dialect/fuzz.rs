@@ -3,25 +3,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use serde_json::{Value, json};
-use shared::{
-    auth::{Authenticator, Identity},
-    config::Config,
+use auth::{Authenticator, Identity};
+use domain::{
     entry::{EntryId, Fields},
-    event::{
-        Submission,
-        state::{Entity, fold},
-        submission::field,
-    },
+    event::{Submission, entity::Entity, fold::fold, submission::field},
     position::{Epoch, Position},
     publication::{Publication, Recorded},
     source::{Source, Stream},
 };
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use runtime::config::Config;
+use serde_json::{Value, json};
+use websocket::Message;
 
 use super::{ENCODINGS, build, test_support};
 use crate::protocol::{Command, Dialect, Encoding, View};
-use websocket::Message;
 
 /// Cases of each protocol, and of each type of event. Each has its own seed, which a failure names.
 const MESSAGES: u64 = 5_000;

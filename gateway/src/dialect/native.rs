@@ -4,8 +4,10 @@ pub mod encoder;
 mod frames;
 pub mod sse;
 
+use auth::CredentialError;
+use domain::channel::Channel;
+use runtime::config::HeartbeatSettings;
 use serde::Deserialize;
-use shared::{auth::CredentialError, channel::Channel, config::Rhythms};
 
 use self::encoder::ENCODING;
 pub use self::frames::{bye, close_frame, error, event_json, welcome};
@@ -85,7 +87,7 @@ impl Dialect for Native {
         })
     }
 
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         Heartbeat {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),

@@ -2,19 +2,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::Value;
-use shared::{
-    auth::{Authenticator, Identity},
+use auth::{Authenticator, Identity};
+use domain::{
     channel::Channel,
-    config::{Config, Role},
     event::Event,
     position::Position,
     publication::{Publication, Recorded},
 };
+use runtime::config::{Config, Role};
+use serde_json::Value;
+use websocket::{Frame, Message};
 
 use super::containers::{Containers, attendance::ContainerSessions};
 use crate::protocol::{Command, Dialect, Encoding, View};
-use websocket::{Frame, Message};
 
 /// The settings of development.
 pub(super) fn config() -> Config {

@@ -7,20 +7,20 @@ pub mod routes;
 pub mod stats;
 mod tasks;
 
-use http::StatusCode;
-use serde_json::Value;
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
     id,
 };
+use http::StatusCode;
+use runtime::config::HeartbeatSettings;
+use serde_json::Value;
+use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::{ANONYMOUS, KNOWN};
 use crate::protocol::{
     Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
     dialect::json_text,
 };
-use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 /// What a ping without a time is answered with: Go's zero time.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -64,7 +64,7 @@ impl Dialect for ZeroState {
         Ok(Opening { encoding, identity, protocol: None, commands })
     }
 
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
             ping_ms: ms(settings.zerostate_ping),

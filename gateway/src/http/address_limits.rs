@@ -16,7 +16,7 @@ use std::{
 };
 
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _};
-use shared::config::Limits;
+use runtime::config::LimitSettings;
 use tokio::time::Instant;
 
 use super::address;
@@ -57,7 +57,7 @@ impl AddressAllowance {
 
 impl AddressLimits {
     /// The limits of the settings; 0 is none.
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &LimitSettings) -> Self {
         let per_second = NonZeroU32::new(limits.address_connections_per_second);
         let connections = per_second.map(|per_second| {
             let burst =
@@ -156,7 +156,7 @@ fn counted(address: IpAddr) -> Option<IpAddr> {
 mod tests {
     use std::collections::HashMap;
 
-    use shared::config::{Config, Role};
+    use runtime::config::{Config, Role};
 
     use super::*;
 

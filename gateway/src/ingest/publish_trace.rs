@@ -1,11 +1,9 @@
 //! What is traced of publishing: the place of each event, and a span while its outcome is awaited.
 
-use shared::{
-    entry::Fields,
-    event::submission::field,
-    source::Stream,
-    trace::{self, Context, Span, SpanKind, Step},
+use domain::{
+    entry::Fields, event::submission::field, source::Stream, trace_context::TraceContext,
 };
+use runtime::trace::{self, Span, SpanKind, Step};
 
 /// Begins the span of publishing for a request. Each event that does not say itself where it belongs gets the
 /// place of this, or that of the request while nobody collects traces.
@@ -23,9 +21,9 @@ pub(super) fn begin(entries: &mut [(Stream, Fields)]) -> Option<Span> {
     span
 }
 
-fn begin_span(request: Option<Context>, entries: &[(Stream, Fields)]) -> Option<Span> {
+fn begin_span(request: Option<TraceContext>, entries: &[(Stream, Fields)]) -> Option<Span> {
     let (stream, fields) = entries.first()?;
-    let own = || Context::parse(std::str::from_utf8(fields.get(field::TRACEPARENT)?).ok()?);
+    let own = || TraceContext::parse(std::str::from_utf8(fields.get(field::TRACEPARENT)?).ok()?);
     let same = entries.iter().all(|(other, _)| other == stream);
     let destination = if same { stream.name() } else { "events" };
     Step::new(format!("send {destination}"), SpanKind::Producer)

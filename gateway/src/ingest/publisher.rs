@@ -13,11 +13,12 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    broker::{Broker, BrokerError, NodeId},
+use broker::{Broker, BrokerError};
+use domain::{
     control::EntryResult,
     entry::{EntryId, Fields},
     event::{Rejection, Submission, submission::field},
+    node::NodeId,
     source::{Source, Stream},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -31,7 +32,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(5);
 const WAITING_MAX: usize = 100_000;
 
 /// Appends entries to streams, and knows who waits for their outcomes.
-pub struct Publisher {
+pub struct EventPublisher {
     node: NodeId,
     broker: Arc<dyn Broker>,
     partitions: u16,
@@ -46,12 +47,19 @@ pub enum PublishOutcome {
     Published(Vec<(String, String)>),
     /// Appended; the outcome did not come in time.
     Accepted,
-    /// Not accepted: why.
-    Rejected(String),
+    /// Not accepted: the field that is wrong, and why.
+    Rejected(Rejection),
     /// The broker took nothing: why.
     Unavailable(String),
     /// It may or may not have been appended.
     Unknown(String),
+}
+
+/// Returns the outcome of an entry that its owner did not accept. Owners answer with a sentence that
+/// begins with its field.
+fn rejected(reason: &str) -> PublishOutcome {
+    let (path, message) = reason.split_once(' ').unwrap_or((reason, ""));
+    PublishOutcome::Rejected(Rejection::new(path, message))
 }
 
 /// An entry that waits for its outcome.
@@ -60,7 +68,7 @@ struct Waiting {
     outcome: oneshot::Receiver<EntryResult>,
 }
 
-impl Publisher {
+impl EventPublisher {
     /// Returns the publisher of a node.
     pub fn new(node: NodeId, broker: Arc<dyn Broker>, partitions: u16) -> Self {
         // Requests of an earlier process of the same name must not be taken for ours.
@@ -108,7 +116,7 @@ impl Publisher {
         let outcome = match appended {
             Ok(_) => match tokio::time::timeout_at(deadline, waiting.outcome).await {
                 Ok(Ok(EntryResult::Published(positions))) => PublishOutcome::Published(positions),
-                Ok(Ok(EntryResult::Rejected(reason))) => PublishOutcome::Rejected(reason),
+                Ok(Ok(EntryResult::Rejected(reason))) => rejected(&reason),
                 Ok(Err(_)) | Err(_) => PublishOutcome::Accepted,
             },
             Err(BrokerError::Unknown(reason)) => {
@@ -118,7 +126,7 @@ impl Publisher {
                     Ok(Ok(EntryResult::Published(positions))) => {
                         PublishOutcome::Published(positions)
                     }
-                    Ok(Ok(EntryResult::Rejected(reason))) => PublishOutcome::Rejected(reason),
+                    Ok(Ok(EntryResult::Rejected(reason))) => rejected(&reason),
                     Ok(Err(_)) | Err(_) => PublishOutcome::Unknown(reason),
                 }
             }
@@ -140,9 +148,9 @@ impl Publisher {
             let mut outcomes = outcomes.into_iter();
             entries.retain(|_| match outcomes.next() {
                 Some(PublishOutcome::Published(_)) => false,
-                Some(PublishOutcome::Rejected(reason)) => {
+                Some(PublishOutcome::Rejected(rejection)) => {
                     tracing::debug!(
-                        reason,
+                        %rejection,
                         "publisher: an event of a socket was not accepted, it is a dead letter"
                     );
                     false

@@ -18,7 +18,9 @@ use std::sync::Arc;
 
 pub use self::server::serve;
 
-use shared::{auth::Authenticator, broker::Broker, config::EmbeddedRedis};
+use auth::Authenticator;
+use broker::Broker;
+use runtime::config::EmbeddedRedis;
 
 use crate::http::address_limits::AddressLimits;
 

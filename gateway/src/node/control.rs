@@ -1,6 +1,6 @@
 //! Orders and answers of other processes.
 
-use shared::control::Control;
+use domain::control::Control;
 
 use super::services::Parts;
 

@@ -2,19 +2,17 @@
 
 use std::time::SystemTime;
 
-use shared::{
-    broker::NodeId,
-    channel::Channel,
-    publication::Publication,
-    trace::{self, Context, SpanKind, Step},
+use domain::{
+    channel::Channel, node::NodeId, publication::Publication, trace_context::TraceContext,
 };
+use runtime::trace::{self, SpanKind, Step};
 
 use crate::channel::hub::Hub;
 
 /// Publications on their way through this node that are traced.
 pub(super) struct Deliveries {
     began: SystemTime,
-    all: Vec<(Context, Channel, u64)>,
+    all: Vec<(TraceContext, Channel, u64)>,
 }
 
 impl Deliveries {
@@ -25,7 +23,7 @@ impl Deliveries {
         }
         let wanted = |publication: &Publication| {
             let context = publication.recorded.event.traceparent.as_deref()?;
-            let context = Context::parse(context).filter(|context| context.is_sampled())?;
+            let context = TraceContext::parse(context).filter(|context| context.is_sampled())?;
             Some((context, publication.channel.clone(), publication.offset))
         };
         let all: Vec<_> = publications.iter().filter_map(wanted).collect();
@@ -53,7 +51,7 @@ impl Deliveries {
                 .with("fanfare.listeners.live", count(live))
                 .with("fanfare.listeners.behind", count(behind))
                 .since(self.began)
-                .told(now);
+                .finish_at(now);
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{auth::Authenticator, store::Store};
+use auth::Authenticator;
+use store::Store;
 
 use crate::session::sessions::Sessions;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::services::Services;
-use crate::session::{COME_ELSEWHERE_MS, context::Context, sessions::Sessions};
+use crate::session::{COME_ELSEWHERE_MS, context::SessionContext, sessions::Sessions};
 
 /// How long after the clients were told the closes begin: who connects elsewhere first misses nothing
 /// and shows nothing.
@@ -40,7 +40,7 @@ pub async fn drain(services: &Services) {
 
 /// Does what is left when all clients were told to go: what they handed in is recorded, who is nowhere
 /// else is gone, and the node is out of the registry.
-async fn deregister(context: &Context, sessions: &Sessions) {
+async fn deregister(context: &SessionContext, sessions: &Sessions) {
     while sessions.count() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -9,12 +9,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use shared::{
-    broker::{Message, Registration, Sink, Topic},
-    channel::ChannelKind,
-    control::Control,
-    publication::Publication,
-};
+use broker::{Registration, Sink, Topic, TopicMessage};
+use domain::{channel::ChannelKind, control::Control, publication::Publication};
 
 use super::{
     control,
@@ -74,10 +70,10 @@ impl Fanout {
 
 #[async_trait]
 impl Sink for Fanout {
-    async fn deliver(&self, messages: Vec<Message>) {
+    async fn deliver(&self, messages: Vec<TopicMessage>) {
         let Some(parts) = self.parts.upgrade() else { return };
         let mut publications: Vec<Publication> = Vec::with_capacity(messages.len());
-        for Message { topic, payload } in messages {
+        for TopicMessage { topic, payload } in messages {
             match topic {
                 Topic::Channel(channel) if channel.kind() == ChannelKind::Presence => {
                     parts.context.presence.received(&payload);
@@ -130,7 +126,10 @@ impl Sink for Fanout {
         let Some(parts) = self.parts.upgrade() else { return };
         let context = &parts.context;
         if self.connected.swap(false, Ordering::AcqRel) {
-            tracing::warn!(reason, "not subscribed to the broker: reading from the database");
+            tracing::warn!(
+                reason,
+                "fanout: not subscribed to the broker, channels are read from the database"
+            );
         }
         context.metrics.broker_up.set(0.0);
         context.hub.set_redis_trusted(false);

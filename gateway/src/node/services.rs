@@ -7,25 +7,23 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use auth::Authenticator;
 use axum::extract::FromRef;
-use shared::{
-    auth::Authenticator,
-    broker::{Broker, NodeId},
-    config::Config,
-    lifecycle::Lifecycle,
-    store::Store,
-};
+use broker::Broker;
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use store::Store;
+use websocket::Connections;
 
 use crate::{
     channel::hub::Hub,
     cluster::{cluster_query::ClusterQuery, registry::ClusterRegistry},
     http::address_limits::AddressLimits,
-    ingest::{publish_limits::PublishLimits, publisher::Publisher},
+    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     protocol::Dialect,
-    session::{context::Context, sessions::Sessions},
+    session::{context::SessionContext, sessions::Sessions},
 };
-use websocket::Connections;
 
 /// All dialects of upgrade requests, in the order in which they are asked whether a request is theirs.
 pub type Dialects = Arc<[Arc<dyn Dialect>]>;
@@ -37,7 +35,7 @@ pub struct Services(Arc<Parts>);
 /// The parts of a node.
 pub struct Parts {
     /// What sessions use.
-    pub context: Arc<Context>,
+    pub context: Arc<SessionContext>,
     /// The open sessions.
     pub sessions: Arc<Sessions>,
     /// The open sockets.
@@ -89,11 +87,11 @@ macro_rules! part {
     };
 }
 
-part!(Arc<Context>, services, services.context);
+part!(Arc<SessionContext>, services, services.context);
 part!(Arc<Config>, services, services.context.config);
 part!(Arc<Authenticator>, services, services.context.auth);
 part!(Arc<Hub>, services, services.context.hub);
-part!(Arc<Publisher>, services, services.context.publisher);
+part!(Arc<EventPublisher>, services, services.context.publisher);
 part!(Arc<ClusterRegistry>, services, services.context.registry);
 part!(Arc<GatewayMetrics>, services, services.context.metrics);
 part!(Lifecycle, services, services.context.life);

@@ -2,10 +2,10 @@
 
 use std::sync::Weak;
 
-use shared::channel::Channel;
+use domain::channel::Channel;
+use websocket::Frame;
 
 use super::{encoder::Encoding, recipient::Recipient};
-use websocket::Frame;
 
 /// Keeps the names of one topic of the registry that this node's sockets attend.
 pub trait Attendance: Send + Sync {

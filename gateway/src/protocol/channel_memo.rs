@@ -1,10 +1,9 @@
 //! What an encoder remembers about a channel, because its frames say more than one event does.
 
-use shared::{
-    event::{Event, State, state::Entity},
+use domain::{
+    event::{Event, State, entity::Entity},
     publication::Publication,
 };
-
 use websocket::Frame;
 
 /// The memory of one channel. It is kept with the channel and used under its lock.

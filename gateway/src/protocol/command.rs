@@ -1,11 +1,10 @@
 //! What a session is asked to do: the result of decoding a message, or of opening a socket.
 
-use shared::{
-    broker::Registration, channel::Channel, entry::Fields, event::state::Entity, source::Stream,
-};
+use broker::Registration;
+use domain::{channel::Channel, entry::Fields, event::entity::Entity, source::Stream};
+use websocket::Frame;
 
 use super::encoder::Encoding;
-use websocket::Frame;
 
 /// One step of a session; steps are executed in order.
 #[derive(Debug)]

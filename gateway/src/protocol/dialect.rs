@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use shared::{
-    auth::{Authenticator, Identity},
-    config::{Config, Rhythms},
-    entry::Fields,
-    source::Stream,
-};
+use auth::{Authenticator, Identity};
+use domain::{entry::Fields, source::Stream};
+use runtime::config::{Config, HeartbeatSettings};
+use websocket::{Frame, Heartbeat, Message, close};
 
 use super::{attendance::Attendance, command::Command, encoder::Encoding, request::Request};
-use websocket::{Frame, Heartbeat, Message, close};
 
 /// A wire protocol. It only translates: `open` and `decode` are pure and return commands, which the
 /// session executes; its frames are written by its encoders.
@@ -31,11 +28,11 @@ pub trait Dialect: Send + Sync + 'static {
     fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal>;
 
     /// Returns when its sockets are pinged, and what counts as life.
-    fn heartbeat(&self, settings: &Rhythms) -> Heartbeat;
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat;
 
     /// Returns the same after [`Command::Watch`], when it is another for clients that said who they
     /// are.
-    fn heartbeat_of_known(&self, _settings: &Rhythms) -> Option<Heartbeat> {
+    fn heartbeat_of_known(&self, _settings: &HeartbeatSettings) -> Option<Heartbeat> {
         None
     }
 

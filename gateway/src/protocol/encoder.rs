@@ -1,14 +1,14 @@
 //! How frames are written: for each encoding, the frame of each thing that a client may be told.
 
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
     event::State,
     position::Position,
     publication::Publication,
 };
+use websocket::Frame;
 
 use super::channel_memo::ChannelMemo;
-use websocket::Frame;
 
 /// Writes the frames of one encoding. What a dialect has no word for it leaves out.
 pub trait Encoder: Send + Sync {

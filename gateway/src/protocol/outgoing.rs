@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use shared::{position::Position, publication::Publication};
+use domain::{position::Position, publication::Publication};
+use websocket::Frame;
 
 use super::encoder::Encoding;
-use websocket::Frame;
 
 /// A publication as this node hands it to its listeners.
 #[derive(Debug)]

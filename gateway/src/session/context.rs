@@ -2,20 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shared::{auth::Authenticator, broker::NodeId, config::Config, lifecycle::Lifecycle};
+use auth::Authenticator;
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
 use tokio_util::task::TaskTracker;
 
 use super::{heartbeats::Heartbeats, token_expiry::TokenExpiry};
 use crate::{
     channel::hub::Hub,
     cluster::{disconnects::Disconnects, presence::Presence, registry::ClusterRegistry},
-    ingest::publisher::Publisher,
+    ingest::publisher::EventPublisher,
     metrics::GatewayMetrics,
     protocol::Encoding,
 };
 
 /// The parts of a node that its sessions use.
-pub struct Context {
+pub struct SessionContext {
     /// The name of the node among all.
     pub node: NodeId,
     /// The settings.
@@ -25,7 +27,7 @@ pub struct Context {
     /// The channels of this node.
     pub hub: Arc<Hub>,
     /// Publishes events.
-    pub publisher: Arc<Publisher>,
+    pub publisher: Arc<EventPublisher>,
     /// What the node announces to all others.
     pub registry: Arc<ClusterRegistry>,
     /// How users are there.
@@ -50,7 +52,7 @@ pub struct Context {
     pub life: Lifecycle,
 }
 
-impl Context {
+impl SessionContext {
     /// Returns the name of a connection, unlike any other's on any node.
     pub fn connection_name(&self, number: u64) -> String {
         format!("{}-{number:x}", self.node)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::config::Rhythms;
+use runtime::config::HeartbeatSettings;
+use websocket::Heartbeat;
 
 use crate::protocol::Dialect;
-use websocket::Heartbeat;
 
 /// The heartbeats of all dialects.
 pub struct Heartbeats(Vec<DialectHeartbeats>);
@@ -22,7 +22,7 @@ impl Heartbeats {
     /// Builds the heartbeats of these dialects.
     pub fn new<'a>(
         dialects: impl IntoIterator<Item = &'a Arc<dyn Dialect>>,
-        settings: &Rhythms,
+        settings: &HeartbeatSettings,
     ) -> Self {
         let build = |dialect: &Arc<dyn Dialect>| {
             let first = Arc::new(dialect.heartbeat(settings));

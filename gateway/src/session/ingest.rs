@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{entry::Fields, source::Stream};
+use domain::{entry::Fields, source::Stream};
 
 use super::Session;
 use crate::protocol::{Append, Condition};

@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
-use shared::{broker::Registration, channel::Channel};
+use broker::Registration;
+use domain::channel::Channel;
+use websocket::close;
 
 use super::Session;
 use crate::{
     cluster::registry::{self, USERS},
     protocol::Attendee,
 };
-use websocket::close;
 
 impl Session {
     /// Returns the key by which this session stands for a name.

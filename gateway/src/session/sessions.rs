@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Session,
-    context::{Context, SessionEnd},
+    context::{SessionContext, SessionEnd},
 };
 use crate::{
     metrics::GatewayMetrics,
@@ -48,7 +48,7 @@ impl Sessions {
     /// Begins a session if there is room for it; else its client is told and closed.
     pub fn open(
         &self,
-        context: &Arc<Context>,
+        context: &Arc<SessionContext>,
         dialect: &Arc<dyn Dialect>,
         number: u64,
         opening: Result<Opening, Refusal>,

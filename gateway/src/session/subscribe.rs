@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
     position::Position,
 };
+use websocket::SendOutcome;
 
 use super::{ListenedChannel, Session};
 use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
     protocol::{Cause, ErrorReport, Subscribe, Subscribed},
 };
-use websocket::SendOutcome;
 
 /// How long a subscription may wait in silence; then its client hears that the node is degraded.
 const SILENCE_MAX: Duration = Duration::from_secs(2);

@@ -2,20 +2,21 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::Router;
+use broker::BrokerOptions;
+use domain::node::NodeId;
 use gateway::{
     api,
     node::services::Services,
     start::{self, Foundation},
 };
-use services::Scratch;
-use shared::{
-    auth::Authenticator,
-    broker::{self, BrokerOptions, NodeId},
+use runtime::{
     config::{Config, Role},
     lifecycle::Lifecycle,
-    store::{self, Options, Store},
 };
+use services::Scratch;
+use store::{Options, Store};
 
 use crate::{
     broker::LossyBroker,

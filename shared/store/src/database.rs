@@ -128,7 +128,7 @@ impl Store for Database {
         self.within(asked).await
     }
 
-    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError> {
+    async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError> {
         let asked = async {
             worker::deregister(&mut self.session(SessionKind::Write).await?, worker).await
         };

@@ -43,7 +43,7 @@ pub trait Store: Send + Sync + 'static {
     async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError>;
 
     /// Takes the worker off the list of the living.
-    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError>;
+    async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError>;
 
     /// Takes a source that is free or whose lease ran out; none when another has it. The fence
     /// rises; the attempts stay.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use domain::channel::Channel;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use shared::channel::Channel;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,

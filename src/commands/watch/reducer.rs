@@ -1,13 +1,14 @@
 //! Reduces frames to the state of the watched entity, with the folds of the record.
 
-use serde_json::Value;
-use shared::{
+use domain::{
     channel::Channel,
     event::{
         Event, EventKind, State,
-        state::{Entity, EntityKind, ended, fold},
+        entity::{Entity, EntityKind, ended},
+        fold::fold,
     },
 };
+use serde_json::Value;
 
 /// Holds the state of what is watched, as far as its frames give it.
 pub(super) struct Reducer {

@@ -1,12 +1,12 @@
 //! What cloud agents are told: agents, chat, notifications and each other's presence.
 
-use shared::{
+use domain::{
     channel::ChannelKind, event::EventKind, position::Position, publication::Publication,
 };
+use websocket::Frame;
 
 use super::frames;
 use crate::protocol::{Encoder, Encoding, PresenceChange, encoder::is_addressed};
-use websocket::Frame;
 
 /// The encoding of cloud agents.
 pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder);

@@ -1,10 +1,10 @@
 //! The frames of seed 002: a type, data, and the time in ISO 8601.
 
+use domain::event::{Event, state::iso};
 use serde_json::{Value, json};
-use shared::event::{Event, state::iso};
+use websocket::Frame;
 
 use crate::protocol::PresenceChange;
-use websocket::Frame;
 
 fn frame(kind: &str, data: &Value, at: i64) -> Frame {
     Frame::text(&json!({ "type": kind, "data": data, "timestamp": iso(at) }).to_string())

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
+use auth::{Authenticator, Claims};
+use runtime::config::{Config, Role};
 use serde_json::json;
-use shared::{
-    auth::{Authenticator, Claims},
-    config::{Config, Role},
-};
 
 use super::{super::test_support, *};
 

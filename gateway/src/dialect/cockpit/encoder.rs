@@ -1,10 +1,10 @@
 //! What cockpit agents are told: new tasks, and nothing else.
 
-use shared::{event::EventKind, position::Position, publication::Publication};
+use domain::{event::EventKind, position::Position, publication::Publication};
+use websocket::Frame;
 
 use super::task;
 use crate::protocol::{Encoder, Encoding};
-use websocket::Frame;
 
 /// The encoding of cockpit agents.
 pub const ENCODING: Encoding = Encoding::new(1, &CockpitEncoder);

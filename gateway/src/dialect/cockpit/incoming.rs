@@ -1,25 +1,26 @@
 //! What agents say, checked, and what follows from it.
 
-use serde_json::{Map, Value, json};
-use shared::{
-    broker::Registration,
+use broker::Registration;
+use domain::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{
         agent::STATUSES,
-        state::{Entity, EntityKind, iso},
+        entity::{Entity, EntityKind},
+        state::iso,
         submission::field,
     },
     id,
     source::Stream,
 };
+use serde_json::{Map, Value, json};
+use websocket::Frame;
 
 use super::zod::{self, Issue};
 use crate::{
     cluster::registry,
     protocol::{Append, Command, Condition, Mode, Subscribe, View},
 };
-use websocket::Frame;
 
 /// The registry's topic of agents, by agent and connection.
 pub(super) const AGENTS: &str = "agents";

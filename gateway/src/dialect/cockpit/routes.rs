@@ -15,7 +15,7 @@ use axum::{
     routing::{any, get, post},
 };
 use http::{HeaderMap, StatusCode};
-use shared::config::Config;
+use runtime::config::Config;
 
 use self::answer::{CockpitRefusal, authorize};
 use crate::node::services::Services;

@@ -1,8 +1,7 @@
 //! A task on its way to agents, in the documented shape and in the one that real agents read.
 
+use domain::event::Event;
 use serde_json::{Map, Value, json};
-use shared::event::Event;
-
 use websocket::Frame;
 
 /// The kinds of work that real agents know.

@@ -1,8 +1,7 @@
 //! What is wrong, in the words of Zod 3, which the original validated with: clients may show them.
 
+use domain::id;
 use serde_json::{Map, Value, json};
-use shared::id;
-
 use websocket::Frame;
 
 /// Where and what: an issue of Zod.

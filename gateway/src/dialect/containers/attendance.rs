@@ -11,11 +11,12 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    broker::NodeId,
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Config,
+    node::NodeId,
 };
+use runtime::config::Config;
+use websocket::Frame;
 
 use super::{
     encoder,
@@ -26,7 +27,6 @@ use crate::{
     metrics::GatewayMetrics,
     protocol::{Attendance, Attendee, Encoding},
 };
-use websocket::Frame;
 
 /// The registry's topic of containers, by container and connection; the value is the time of the last
 /// frame.

@@ -1,10 +1,10 @@
 //! What those who watch a container are told, in the case of who reads it.
 
-use shared::{event::EventKind, position::Position, publication::Publication};
+use domain::{event::EventKind, position::Position, publication::Publication};
+use websocket::Frame;
 
 use super::frames::{self, Case};
 use crate::protocol::{Encoder, Encoding, Subscribed};
-use websocket::Frame;
 
 /// The encoding in upper case.
 pub const UPPER: Encoding = Encoding::new(5, &ContainersEncoder(Case::Upper));

@@ -1,11 +1,11 @@
 //! The frames of seed 004, in the case of who reads them.
 
+use domain::event::{Event, state::iso};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use shared::event::{Event, state::iso};
+use websocket::Frame;
 
 use crate::protocol::Subscribed;
-use websocket::Frame;
 
 /// How a socket writes types: upper case, until it itself wrote one in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! Pure tests: what comes in, what goes out.
 
+use auth::Authenticator;
+use domain::event::{Event, EventKind};
 use serde_json::Value;
-use shared::{
-    auth::Authenticator,
-    event::{Event, EventKind},
-};
 
 use super::{super::test_support, *};
 
@@ -52,7 +50,7 @@ fn who_writes_in_lower_case_is_written_to_in_lower_case() {
     let commands = decode(UPPER, r#"{"type":"subscribe","containerID":"c1"}"#);
     assert!(matches!(
         &commands[..],
-        [Command::Encode(LOWER), Command::Attend(_), Command::Subscribe(_)]
+        [Command::Encode(of), Command::Attend(_), Command::Subscribe(_)] if *of == LOWER
     ));
     let wrong = r#"{"type":"subscribe","containerID":"c1","auth":{"token":"no"}}"#;
     let frame = test_support::only_frame(&decode(LOWER, wrong));

@@ -1,15 +1,15 @@
 //! What those who follow a deployment are told: always its whole state.
 
-use serde_json::value::RawValue;
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
     event::{State, deployment},
     position::Position,
     publication::Publication,
 };
+use serde_json::value::RawValue;
+use websocket::Frame;
 
 use crate::protocol::{Encoder, Encoding, Subscribed};
-use websocket::Frame;
 
 /// The encoding of deployments.
 pub const ENCODING: Encoding = Encoding::new(0, &DeploymentsEncoder);

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::source::Stream;
 use rand::RngExt as _;
+use runtime::lifecycle::Lifecycle;
 use serde_json::{Value, json};
-use shared::{lifecycle::Lifecycle, source::Stream};
 
 use super::update::entry;
-use crate::ingest::publisher::Publisher;
+use crate::ingest::publisher::EventPublisher;
 
 /// Stages with their progress (`protocols.md` §1).
 const STAGES: [(&str, u8); 11] = [
@@ -30,7 +31,7 @@ const MAY_FAIL: std::ops::RangeInclusive<usize> = 5..=9;
 /// Plays a deployment from the first stage to success, or to an error in between.
 pub(super) fn start(
     life: &Lifecycle,
-    publisher: Arc<Publisher>,
+    publisher: Arc<EventPublisher>,
     pauses: (Duration, Duration),
     deployment: &str,
     project: &str,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::same_secret;
 use axum::{
     Router,
     body::Bytes,
@@ -10,13 +11,14 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
+use domain::id;
 use http::{Method, StatusCode, header};
+use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json};
-use shared::{auth::same_secret, config::Config, id, lifecycle::Lifecycle};
 
 use super::{mock, update::update};
 use crate::{
-    ingest::publisher::{PublishOutcome, Publisher},
+    ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
 };
 
@@ -43,7 +45,7 @@ async fn unknown_internal() -> Response {
 
 async fn test_deploy(
     State(config): State<Arc<Config>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     State(life): State<Lifecycle>,
     method: Method,
     body: Bytes,
@@ -82,7 +84,7 @@ fn authorized(config: &Config, headers: &HeaderMap) -> bool {
 
 async fn update_deployment(
     State(config): State<Arc<Config>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(deployment): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -105,7 +107,9 @@ async fn update_deployment(
 fn answer(outcome: PublishOutcome) -> Response {
     match outcome {
         PublishOutcome::Published(_) => "OK".into_response(),
-        PublishOutcome::Rejected(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
+        PublishOutcome::Rejected(rejection) => {
+            (StatusCode::BAD_REQUEST, rejection.to_string()).into_response()
+        }
         PublishOutcome::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response()
         }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use domain::{entry::Fields, event::submission::field, source::Stream};
 use serde_json::Value;
-use shared::{entry::Fields, event::submission::field, source::Stream};
 use tokio::time::Instant;
 
-use crate::ingest::publisher::{PublishOutcome, Publisher};
+use crate::ingest::publisher::{EventPublisher, PublishOutcome};
 
 /// How long an update may wait until it is recorded and published.
 const UPDATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,13 +22,13 @@ pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
 
 /// Publishes an update and waits for its outcome.
 pub(super) async fn update(
-    publisher: &Publisher,
+    publisher: &EventPublisher,
     deployment: &str,
     status: &Value,
 ) -> PublishOutcome {
     let fields = entry(deployment, status);
-    if let Err(rejection) = Publisher::check(Stream::Deployments, &fields) {
-        return PublishOutcome::Rejected(rejection.to_string());
+    if let Err(rejection) = EventPublisher::check(Stream::Deployments, &fields) {
+        return PublishOutcome::Rejected(rejection);
     }
     let deadline = Instant::now() + UPDATE_DEADLINE;
     let outcomes = publisher.publish(vec![(Stream::Deployments, fields)], deadline).await;

@@ -1,10 +1,10 @@
 //! How our own protocol is written: it has a word for everything.
 
-use shared::{channel::Channel, event::State, position::Position, publication::Publication};
+use domain::{channel::Channel, event::State, position::Position, publication::Publication};
+use websocket::Frame;
 
 use super::frames;
 use crate::protocol::{Cause, Encoder, Encoding, ErrorReport, PresenceChange, Subscribed};
-use websocket::Frame;
 
 /// The encoding of our own protocol.
 pub const ENCODING: Encoding = Encoding::new(7, &NativeEncoder);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use domain::{channel::Channel, event::State, position::Position, publication::Publication};
 use serde_json::{Value, json};
-use shared::{channel::Channel, event::State, position::Position, publication::Publication};
+use websocket::{Frame, close};
 
 use crate::protocol::{Cause, PresenceChange, Subscribed};
-use websocket::{Frame, close};
 
 fn frame(value: &Value) -> Frame {
     Frame::text(&value.to_string())

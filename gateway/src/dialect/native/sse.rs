@@ -1,11 +1,11 @@
 //! Our own protocol one way: the frames of a session whose transport is a stream of server-sent
 //! events. No upgrade is ever for it; `api/events.rs` opens its sessions.
 
-use shared::config::Rhythms;
+use runtime::config::HeartbeatSettings;
+use websocket::{Frame, Heartbeat, Message};
 
 use super::Native;
 use crate::protocol::{Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View};
-use websocket::{Frame, Heartbeat, Message};
 
 /// The dialect of event streams.
 pub struct Sse;
@@ -28,7 +28,7 @@ impl Dialect for Sse {
     }
 
     /// The stream writes comment lines by itself, and TCP tells when nobody takes them.
-    fn heartbeat(&self, _settings: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, _settings: &HeartbeatSettings) -> Heartbeat {
         Heartbeat::NONE
     }
 

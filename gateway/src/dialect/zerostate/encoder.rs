@@ -1,21 +1,21 @@
 //! What the page of `ZeroState` is told: tasks, agents and what the system says.
 
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
     event::{
         Event, EventKind, State,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     position::Position,
     publication::Publication,
 };
+use websocket::Frame;
 
 use super::{
     frames,
     tasks::{Summaries, Summary},
 };
 use crate::protocol::{ChannelMemo, Encoder, Encoding, encoder::is_addressed};
-use websocket::Frame;
 
 /// The encoding of sockets that see everything that is meant for all.
 pub const KNOWN: Encoding = Encoding::new(3, &ZeroStateEncoder(Audience::Known));

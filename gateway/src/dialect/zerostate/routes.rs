@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use auth::Authenticator;
 use axum::{
     Json, Router,
     body::Bytes,
@@ -10,18 +11,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use domain::{entry::Fields, event::submission::field, id, node::NodeId, source::Stream};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
-use shared::{
-    auth::Authenticator, broker::NodeId, entry::Fields, event::submission::field, id,
-    source::Stream,
-};
 use tokio::time::Instant;
 
 use super::stats::Statistics;
 use crate::{
     cluster::registry::ClusterRegistry,
-    ingest::publisher::{PublishOutcome, Publisher},
+    ingest::publisher::{EventPublisher, PublishOutcome},
     metrics::GatewayMetrics,
     node::services::Services,
 };
@@ -78,7 +76,7 @@ async fn statistics(
 
 async fn broadcast(
     State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
@@ -89,7 +87,7 @@ async fn broadcast(
 
 async fn to_user(
     State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -102,7 +100,7 @@ async fn to_user(
 /// The path of the original, which has the user in the body.
 async fn send(
     State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
@@ -142,7 +140,12 @@ fn read(body: &[u8]) -> Result<Value, ZeroStateRefusal> {
     Ok(message)
 }
 
-async fn publish(publisher: &Publisher, user: Option<&str>, message: &Value, done: &str) -> Answer {
+async fn publish(
+    publisher: &EventPublisher,
+    user: Option<&str>,
+    message: &Value,
+    done: &str,
+) -> Answer {
     let mut fields = Fields::default();
     fields.push(field::TYPE, message["type"].as_str().unwrap_or_default());
     if let Some(user) = user {
@@ -150,13 +153,15 @@ async fn publish(publisher: &Publisher, user: Option<&str>, message: &Value, don
         fields.push(field::ID, user);
     }
     fields.push(field::DATA, message["data"].to_string());
-    Publisher::check(Stream::Messages, &fields)
+    EventPublisher::check(Stream::Messages, &fields)
         .map_err(|rejection| ZeroStateRefusal::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];
     let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
         Some(PublishOutcome::Published(_)) => Ok(Json(json!({ "message": done }))),
-        Some(PublishOutcome::Rejected(reason)) => Err(ZeroStateRefusal::invalid(&reason)),
+        Some(PublishOutcome::Rejected(rejection)) => {
+            Err(ZeroStateRefusal::invalid(&rejection.to_string()))
+        }
         Some(
             PublishOutcome::Accepted | PublishOutcome::Unavailable(_) | PublishOutcome::Unknown(_),
         )

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use broker::{BrokerError, Registration};
+use domain::node::NodeId;
 use serde::{Deserialize, Serialize};
-use shared::broker::{BrokerError, NodeId, Registration};
 
 use super::encoder::{ANONYMOUS, KNOWN};
 use crate::{cluster::registry::ClusterRegistry, metrics::GatewayMetrics};

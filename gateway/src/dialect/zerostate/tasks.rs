@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use domain::event::{EventKind, State};
 use serde_json::Value;
-use shared::event::{EventKind, State};
 
 /// How many tasks a node keeps in mind. Of those that are forgotten it knows what events say.
 const TASKS_MAX: usize = 20_000;

@@ -1,7 +1,7 @@
 //! Pure tests: what comes in, what goes out.
 
+use domain::event::{Event, EventKind};
 use serde_json::json;
-use shared::event::{Event, EventKind};
 
 use super::{super::test_support, *};
 use crate::protocol::ChannelMemo as _;

@@ -2,8 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use auth::{CredentialError, Identity};
 use bytes::Bytes;
-use shared::auth::{CredentialError, Identity};
 
 use super::{
     RedisListener,

@@ -1,9 +1,9 @@
 //! XADD, XLEN and XRANGE carried out on the broker in memory.
 
+use auth::Identity;
+use broker::{EntryRange, LocalAppendError, LocalStreams};
 use bytes::Bytes;
-use shared::{
-    auth::Identity,
-    broker::{EntryRange, LocalAppendError, LocalStreams},
+use domain::{
     entry::Entry,
     source::{Source, Stream},
 };

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use domain::{channel::Channel, event::entity::Entity};
 use serde::Deserialize;
-use shared::{channel::Channel, event::state::Entity};
 
 /// The positions of a stream's channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::HeaderMap;
+use runtime::config::Config;
 use serde_json::{Value, json};
-use shared::config::Config;
 
 use super::{
     super::incoming::AGENTS,

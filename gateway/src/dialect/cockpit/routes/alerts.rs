@@ -8,23 +8,23 @@ use axum::{
     extract::{Path, RawQuery, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
-    config::Config,
+use domain::{
     event::{
         State as Row,
         agent::SEVERITIES,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     id,
     source::Stream,
-    store::{EntityFilter, Store},
 };
+use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{EntityFilter, Store};
 
 use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
-use crate::ingest::publisher::Publisher;
+use crate::ingest::publisher::EventPublisher;
 
 #[derive(Deserialize)]
 struct AlertsQuery {
@@ -65,7 +65,7 @@ async fn known(store: &dyn Store, id: &str) -> Result<Option<Row>, CockpitRefusa
 pub(super) async fn create(
     State(config): State<Arc<Config>>,
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, CockpitRefusal> {
@@ -95,7 +95,7 @@ pub(super) async fn create(
 pub(super) async fn acknowledge(
     State(config): State<Arc<Config>>,
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(alert): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, CockpitRefusal> {

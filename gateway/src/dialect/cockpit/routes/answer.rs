@@ -4,15 +4,16 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use domain::{entry::Fields, event::submission::field, source::Stream};
 use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use shared::{config::Config, entry::Fields, event::submission::field, source::Stream};
 use tokio::time::Instant;
 
 use super::super::{is_open_to, zod};
 use crate::{
-    ingest::publisher::{PublishOutcome, Publisher},
+    ingest::publisher::{EventPublisher, PublishOutcome},
     protocol::Request,
 };
 
@@ -93,7 +94,7 @@ pub(super) fn new_id(kind: &str) -> String {
 
 /// Records an event before anybody is answered.
 pub(super) async fn record(
-    publisher: &Publisher,
+    publisher: &EventPublisher,
     stream: Stream,
     kind: &str,
     id: &str,
@@ -110,11 +111,11 @@ pub(super) async fn record(
     let wrong = |message: String| {
         CockpitRefusal::invalid(&[json!({ "code": "custom", "message": message, "path": [] })])
     };
-    Publisher::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
+    EventPublisher::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
     let outcomes = publisher.publish(vec![(stream, fields)], Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
         Some(PublishOutcome::Published(_)) => Ok(()),
-        Some(PublishOutcome::Rejected(reason)) => Err(wrong(reason)),
+        Some(PublishOutcome::Rejected(rejection)) => Err(wrong(rejection.to_string())),
         Some(PublishOutcome::Unavailable(_)) => Err(CockpitRefusal::unavailable()),
         Some(PublishOutcome::Accepted | PublishOutcome::Unknown(_)) | None => {
             Err(CockpitRefusal::because(StatusCode::GATEWAY_TIMEOUT, "Outcome unknown"))

@@ -7,14 +7,12 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse as _, Response},
 };
+use domain::event::entity::EntityKind;
 use http::HeaderMap;
+use runtime::config::Config;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{
-    config::Config,
-    event::state::EntityKind,
-    store::{EntityFilter, Store},
-};
+use store::{EntityFilter, Store};
 
 use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, query};
 

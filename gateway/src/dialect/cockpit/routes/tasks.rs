@@ -8,21 +8,21 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
-    config::Config,
+use domain::{
     event::{
         State as Row,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     source::Stream,
-    store::{EntityFilter, Store},
 };
+use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{EntityFilter, Store};
 
 use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
-use crate::ingest::publisher::Publisher;
+use crate::ingest::publisher::EventPublisher;
 
 /// Who may be asked to carry a task out.
 const EXECUTORS: [&str; 5] = ["claude-code", "codex", "glm", "subagent", "gemini"];
@@ -90,7 +90,7 @@ fn row(task: &Row) -> Value {
 pub(super) async fn create(
     State(config): State<Arc<Config>>,
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<Publisher>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, CockpitRefusal> {

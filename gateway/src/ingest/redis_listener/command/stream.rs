@@ -1,10 +1,8 @@
 //! XADD and XRANGE out of their arguments, with Redis's words for what is wrong.
 
+use broker::{EntryIdRequest, Keep, NewEntry, Trimming};
 use bytes::Bytes;
-use shared::{
-    broker::{EntryIdRequest, Keep, NewEntry, Trimming},
-    entry::{EntryId, Fields},
-};
+use domain::entry::{EntryId, Fields};
 
 use super::refusal::{CommandError, number};
 

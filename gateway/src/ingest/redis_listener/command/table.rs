@@ -1,7 +1,7 @@
 //! The commands that there are, as COMMAND describes them.
 
 /// Describes a command as COMMAND INFO does.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct CommandInfo {
     /// Its name, in lower case.
     pub(in super::super) name: &'static str,
