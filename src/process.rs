@@ -76,7 +76,7 @@ fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "open files"),
         Err(error) => {
-            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has")
+            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has");
         }
     }
 }
