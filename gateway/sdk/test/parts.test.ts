@@ -1,10 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { backoff } from "../src/backoff.ts";
+import { Emitter } from "../src/emitter.ts";
 import { covers, distance, fold, type EventFrame, type Json } from "../src/index.ts";
 import { lines } from "../src/wire.ts";
 
 function event(type: string, data: Json, at = 0): EventFrame {
-  return { type: "event", channel: "x", position: "0-1", event: type, id: "x", data, at };
+  return { type: "event", channel: "x", position: "0-1", event: type, id: "x", data, at, recorded: at };
 }
 
 describe("positions", () => {
@@ -55,6 +56,26 @@ describe("the fold", () => {
     let state = fold(null, event("log", { message: "a" }));
     state = fold(state, event("complete", { exitCode: 2 }));
     expect(state).toMatchObject({ id: "x", lines: 1, status: "failed", exitCode: 2 });
+  });
+});
+
+describe("listeners", () => {
+  it("that throw keep nobody else from hearing and end no process", () => {
+    class Speaker extends Emitter<{ word: string }> {
+      say = (word: string): void => this.emit("word", word);
+    }
+    const reported: unknown[] = [];
+    const report = vi.spyOn(console, "error").mockImplementation((error) => void reported.push(error));
+    const speaker = new Speaker();
+    const heard: string[] = [];
+    speaker.on("word", () => {
+      throw new Error("a listener's own fault");
+    });
+    speaker.on("word", (word) => void heard.push(word));
+    speaker.say("one");
+    expect(heard).toEqual(["one"]);
+    expect(String(reported[0])).toContain("own fault");
+    report.mockRestore();
   });
 });
 
