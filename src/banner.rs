@@ -9,13 +9,13 @@ use shared::{
     config::{Config, masked_url},
 };
 
-use crate::process::Addresses;
+use crate::listeners::BoundAddresses;
 
 /// How long the development token is good.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Shows the greeting; in production one log line says as much.
-pub(crate) fn show(config: &Config, addresses: &Addresses, auth: &Authenticator) {
+pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authenticator) {
     if config.production() || config.log_json {
         tracing::info!(?addresses, "ready");
         return;
@@ -50,7 +50,7 @@ pub(crate) fn show(config: &Config, addresses: &Addresses, auth: &Authenticator)
     eprintln!("\n  Development mode: everybody on this machine may do everything.\n");
 }
 
-/// A token that may do everything, for a day.
+/// Signs a token that may do everything, for a day.
 fn token(auth: &Authenticator) -> Option<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     auth.sign(&Claims {

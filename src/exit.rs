@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use shared::config::Problem;
 
-/// Wrong usage.
+/// Exit code after wrong usage.
 const USAGE: u8 = 64;
-/// A needed service is not reachable.
+/// Exit code when a needed service is not reachable.
 const UNAVAILABLE: u8 = 69;
-/// Wrong configuration.
+/// Exit code after wrong configuration.
 const CONFIGURATION: u8 = 78;
 
 /// Ends after wrong usage; or after `--help` and `--version`, which are no errors.

@@ -4,6 +4,7 @@ mod admin;
 mod banner;
 mod commands;
 mod exit;
+mod listeners;
 mod process;
 
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use shared::config::{Config, Role};
 
-use self::commands::Command;
+use self::commands::CliCommand;
 
 /// The memory allocator: small at rest, small again after a burst.
 #[global_allocator]
@@ -23,7 +24,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(name = "fanfare", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 fn main() -> ExitCode {
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         },
         Err(error) => return exit::usage(&error),
     };
-    let role = arguments.command.as_ref().map_or(Role::Whole, Command::role);
+    let role = arguments.command.as_ref().map_or(Role::Whole, CliCommand::role);
     let (config, layers) = match Config::load(role) {
         Ok(loaded) => loaded,
         Err(problems) => return exit::configuration(&problems),
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
     };
     runtime.block_on(async {
         match arguments.command {
-            None | Some(Command::Gateway | Command::Worker) => process::run(role, config).await,
+            None | Some(CliCommand::Gateway | CliCommand::Worker) => {
+                process::run(role, config).await
+            }
             Some(command) => commands::run(command, config, &layers).await,
         }
     })

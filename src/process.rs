@@ -1,6 +1,6 @@
 //! A server process: connects to its services, starts its parts, drains on a signal.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use gateway::{
@@ -18,27 +18,15 @@ use shared::{
     trace::{self, export::Exporter},
 };
 use tokio::{net::TcpListener, time::Instant};
-use worker::{Worker, metrics::Metrics};
+use worker::{Worker, metrics::WorkerMetrics};
 
-use crate::{admin, banner, exit};
+use crate::{admin, banner, exit, listeners::Listeners};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
 
 /// How long the last spans may take to be sent.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
-
-/// Where a worker's operator finds it, when nothing else is said.
-pub(crate) const WORKER_ADMIN: &str = "127.0.0.1:9464";
-
-/// Where a process is reached.
-#[derive(Debug, Default)]
-pub(crate) struct Addresses {
-    /// Clients.
-    pub(crate) public: Vec<SocketAddr>,
-    /// Operators, when they have an address of their own.
-    pub(crate) admin: Option<SocketAddr>,
-}
 
 /// Runs a role until a signal ends it.
 pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
@@ -58,18 +46,18 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
     let started = tokio::select! {
         started = start(role, &config, auth, &life) => started,
         signal = lifecycle::signal() => {
-            tracing::info!(signal = signal.unwrap_or("signal"), "stopped before it was ready");
+            tracing::info!(signal = signal.unwrap_or("signal"), "process: stopped before it was ready");
             life.finish(FINISH_MAX).await;
             return ExitCode::SUCCESS;
         }
     };
     let gateway = match started {
         Ok(gateway) => gateway,
-        Err(Start::Unreachable(what)) => {
+        Err(LaunchError::Unreachable(what)) => {
             life.finish(FINISH_MAX).await;
             return exit::unavailable(&what);
         }
-        Err(Start::Other(error)) => {
+        Err(LaunchError::Other(error)) => {
             life.finish(FINISH_MAX).await;
             return exit::failure(&error);
         }
@@ -82,19 +70,21 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
 fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+        Err(error) => {
+            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has")
+        }
     }
 }
 
 /// Why a process does not start.
-pub(crate) enum Start {
-    /// A service is not there.
+pub(crate) enum LaunchError {
+    /// A service cannot be reached.
     Unreachable(String),
-    /// Anything else.
+    /// Any other failure.
     Other(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Start {
+impl From<anyhow::Error> for LaunchError {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
     }
@@ -105,7 +95,7 @@ async fn start(
     config: &Config,
     auth: Authenticator,
     life: &Lifecycle,
-) -> Result<Option<GatewayState>, Start> {
+) -> Result<Option<GatewayState>, LaunchError> {
     let listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
@@ -122,14 +112,14 @@ async fn start(
             store: Arc::clone(&store),
             limits: config.record.clone(),
             life: life.clone(),
-            metrics: Arc::new(Metrics::new(&prometheus).context("metrics")?),
+            metrics: Arc::new(WorkerMetrics::new(&prometheus).context("metrics")?),
         });
     }
     if role == Role::Worker {
         let admin = listeners.admin.map(|(listener, _)| listener);
         let router = admin::router(store, broker, prometheus, life.clone());
         serve(admin.into_iter().collect(), router, config, life);
-        tracing::info!(addresses = ?listeners.addresses, "worker ready");
+        tracing::info!(addresses = ?listeners.addresses, "process: worker ready");
         return Ok(None);
     }
     let parts =
@@ -152,48 +142,13 @@ fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, lif
     life.spawn(accept::serve(listeners, router, limits, life.clone()));
 }
 
-/// Sockets that are bound and not served yet: a taken port is told before anything else happens.
-#[derive(Default)]
-struct Listeners {
-    public: Vec<TcpListener>,
-    admin: Option<(TcpListener, SocketAddr)>,
-    addresses: Addresses,
-}
-
-impl Listeners {
-    async fn bind(role: Role, config: &Config) -> anyhow::Result<Self> {
-        let mut listeners = Self::default();
-        if role != Role::Worker {
-            for address in &config.listen {
-                let (listener, local) = bind(address).await?;
-                listeners.public.push(listener);
-                listeners.addresses.public.push(local);
-            }
-        }
-        let worker = (role == Role::Worker).then(|| WORKER_ADMIN.to_owned());
-        if let Some(address) = config.admin_listen.clone().or(worker) {
-            let (listener, local) = bind(&address).await?;
-            listeners.admin = Some((listener, local));
-            listeners.addresses.admin = Some(local);
-        }
-        Ok(listeners)
-    }
-}
-
-async fn bind(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let local = listener.local_addr()?;
-    Ok((listener, local))
-}
-
 /// Connects to SQL and brings the schema up, trying until the deadline.
 pub(crate) async fn connect_store(
     config: &Config,
     deadline: Instant,
-) -> Result<Arc<dyn Store>, Start> {
+) -> Result<Arc<dyn Store>, LaunchError> {
     let options = store::Options::default();
-    let mut told = false;
+    let mut logged = false;
     loop {
         let error = match store::connect(&config.database_url, &options).await {
             Ok(store) => match store.migrate().await {
@@ -207,13 +162,13 @@ pub(crate) async fn connect_store(
             let url = shared::config::masked_url(&config.database_url);
             let what = format!("the database {url} cannot be used: {error}");
             return Err(if final_error {
-                Start::Other(anyhow::anyhow!(what))
+                LaunchError::Other(anyhow::anyhow!(what))
             } else {
-                Start::Unreachable(what)
+                LaunchError::Unreachable(what)
             });
         }
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(%error, "waiting for the database");
+        if !std::mem::replace(&mut logged, true) {
+            tracing::warn!(%error, "process: database not usable, tried again until the start times out");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -224,7 +179,7 @@ async fn connect_broker(
     config: &Config,
     life: &Lifecycle,
     deadline: Instant,
-) -> Result<Arc<dyn Broker>, Start> {
+) -> Result<Arc<dyn Broker>, LaunchError> {
     let options = BrokerOptions {
         key_prefix: config.key_prefix.clone(),
         history_length: config.record.history_length,
@@ -232,7 +187,7 @@ async fn connect_broker(
         history_bytes: config.record.history_bytes,
         ..BrokerOptions::default()
     };
-    let mut told = false;
+    let mut logged = false;
     loop {
         let error = match ask_broker(config, life, &options).await {
             Ok(broker) => return Ok(broker),
@@ -241,10 +196,10 @@ async fn connect_broker(
         if Instant::now() >= deadline {
             let url = config.redis_url.as_deref().map(shared::config::masked_url);
             let what = format!("Redis {} cannot be reached: {error}", url.unwrap_or_default());
-            return Err(Start::Unreachable(what));
+            return Err(LaunchError::Unreachable(what));
         }
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(%error, "waiting for Redis");
+        if !std::mem::replace(&mut logged, true) {
+            tracing::warn!(%error, "process: Redis not reachable, tried again until the start times out");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -257,23 +212,27 @@ async fn ask_broker(
 ) -> Result<Arc<dyn Broker>, BrokerError> {
     let broker = broker::connect(config.redis_url.as_deref(), options.clone(), life).await?;
     for warning in broker.check().await? {
-        tracing::warn!("{warning}");
+        tracing::warn!("redis: {warning}");
     }
     Ok(broker)
 }
 
-/// Fetches the keys of `JWKS_URL`, trying until the deadline: a gateway without them would turn
-/// everybody away for good, while one that is not ready yet turns away nobody.
-async fn fetch_keys(auth: &Authenticator, config: &Config, deadline: Instant) -> Result<(), Start> {
-    let mut told = false;
+/// Fetches the keys of `JWKS_URL`, trying until the deadline: a gateway without them would refuse
+/// all clients for good, while one that is not ready yet refuses none.
+async fn fetch_keys(
+    auth: &Authenticator,
+    config: &Config,
+    deadline: Instant,
+) -> Result<(), LaunchError> {
+    let mut logged = false;
     while let Err(error) = auth.fetch_keys().await {
         if Instant::now() >= deadline {
             let url = config.access.jwks_url.as_deref().map(shared::config::masked_url);
             let what = format!("JWKS_URL {} cannot be used: {error}", url.unwrap_or_default());
-            return Err(Start::Unreachable(what));
+            return Err(LaunchError::Unreachable(what));
         }
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(%error, "waiting for the key set");
+        if !std::mem::replace(&mut logged, true) {
+            tracing::warn!(%error, "process: key set not fetched, tried again until the start times out");
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -298,7 +257,7 @@ async fn wait_and_drain(
             let _late = tokio::time::timeout(config.limits.drain, gateway.drain()).await;
         }
         if !life.finish(FINISH_MAX).await {
-            tracing::warn!("some tasks did not end in time");
+            tracing::warn!("process: tasks did not end in time, the process ends without them");
         }
         if let Some(exporter) = exporter {
             // The spans of the drain itself are among them.

@@ -166,7 +166,7 @@ impl Gateway {
         });
         let heartbeats = heartbeats.collect();
         let gateway = Arc::new(Self {
-            connections: Connections::new(limits, &life),
+            connections: Connections::new(limits, life.tasks(), life.stopping_token()),
             appender: Appender::new(node.clone(), Arc::clone(&broker), config.record.partitions),
             presence: Presence::default(),
             registry: Registry::new(node.clone(), Arc::clone(&broker)),

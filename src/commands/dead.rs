@@ -5,13 +5,13 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use shared::config::Config;
 
-use super::{failure::Failure, output, server::Server};
+use super::{failure::Failure, output, server_client::ServerClient};
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
     /// Lists them, newest first: id, stream, entry, time, reason
-    List(List),
+    List(ListDead),
     /// Shows one with its fields, as JSON
     Show {
         /// Its id
@@ -29,7 +29,7 @@ pub(crate) enum Dead {
 
 /// Which to list.
 #[derive(Debug, Args)]
-pub(crate) struct List {
+pub(crate) struct ListDead {
     /// Only those of a stream
     #[arg(long)]
     stream: Option<String>,
@@ -55,13 +55,13 @@ pub(crate) struct Redrive {
 }
 
 impl Dead {
-    /// Does it.
+    /// Runs the chosen action.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
         let fields = match &self {
             Self::Redrive(redrive) => redrive.fields()?,
             Self::List(_) | Self::Show { .. } | Self::Drop { .. } => Map::new(),
         };
-        let server = Server::connect(config).await?;
+        let server = ServerClient::connect(config).await?;
         match self {
             Self::List(list) => list.run(&server).await,
             Self::Show { id } => {
@@ -90,8 +90,8 @@ impl Dead {
     }
 }
 
-impl List {
-    async fn run(&self, server: &Server) -> Result<(), Failure> {
+impl ListDead {
+    async fn run(&self, server: &ServerClient) -> Result<(), Failure> {
         let mut left = self.limit;
         let mut cursor = String::new();
         while left > 0 {

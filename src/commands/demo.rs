@@ -1,6 +1,6 @@
 //! `fanfare demo`: a believable platform, played into a running server over `POST /v1/publish`.
 
-mod plays;
+mod scenarios;
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use serde_json::Value;
 use shared::config::Config;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use self::plays::{Event, PLAYS, Play};
+use self::scenarios::{Event, SCENARIOS, Scenario};
 use super::{
+    duration,
     failure::Failure,
     output,
-    server::{self, Server},
+    server_client::{self, ServerClient},
 };
 
-/// How many things happen at the same time.
-const PLAYS_AT_ONCE: usize = 12;
+/// How many scenarios run at the same time.
+const SCENARIOS_AT_ONCE: usize = 12;
 
-/// Events are sent in batches so often at most.
+/// How many batches are sent a second at most.
 const BATCHES_PER_SECOND: u32 = 20;
 
 /// The highest rate: a batch is one request.
@@ -34,14 +35,14 @@ pub(crate) struct Demo {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
     rate: u32,
     /// Ends after so long: 90s, 30m, 1h; without it, when it is interrupted
-    #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
     length: Option<Duration>,
 }
 
 impl Demo {
     /// Plays until its time is over or a signal comes.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let mut server = Server::connect(config).await?;
+        let mut server = ServerClient::connect(config).await?;
         output::chatter(&format!("playing {} events a second into {}", self.rate, server.name()));
         let playing = self.play(&mut server);
         tokio::select! {
@@ -50,33 +51,33 @@ impl Demo {
         }
     }
 
-    async fn play(&self, server: &mut Server) -> Result<(), Failure> {
+    async fn play(&self, server: &mut ServerClient) -> Result<(), Failure> {
         let end = self.length.map(|length| Instant::now() + length);
         let batches = self.rate.min(BATCHES_PER_SECOND);
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / batches);
         // Who is slower than asked plays slower, and does not make up for it.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stage = Stage::default();
+        let mut interleaving = Interleaving::default();
         let mut owed = 0.0;
         while end.is_none_or(|end| Instant::now() < end) {
             ticks.tick().await;
             owed += f64::from(self.rate) / f64::from(batches);
             let mut batch = Vec::new();
             while owed >= 1.0 {
-                batch.push(stage.next());
+                batch.push(interleaving.next());
                 owed -= 1.0;
             }
             if !batch.is_empty() {
                 publish(server, batch.into()).await?;
             }
         }
-        output::chatter(&format!("{} plays were begun", stage.begun));
+        output::chatter(&format!("{} plays were begun", interleaving.begun));
         Ok(())
     }
 }
 
 /// Publishes a batch, waiting when the server says that it is too much.
-async fn publish(server: &mut Server, batch: Value) -> Result<(), Failure> {
+async fn publish(server: &mut ServerClient, batch: Value) -> Result<(), Failure> {
     loop {
         let path = ["v1", "publish"];
         let (status, answer) = server.send(Method::POST, &path, &[], Some(&batch)).await?;
@@ -90,37 +91,37 @@ async fn publish(server: &mut Server, batch: Value) -> Result<(), Failure> {
                 let before = server.token().map(str::to_owned);
                 server.refresh().await?;
                 if server.token() == before.as_deref() {
-                    return Err(server::refused(status, &answer));
+                    return Err(server_client::refused(status, &answer));
                 }
             }
-            // Nobody knows what became of it: a demo goes on.
+            // The outcome is unknown: a demo goes on.
             StatusCode::GATEWAY_TIMEOUT => return Ok(()),
-            status => return Err(server::refused(status, &answer)),
+            status => return Err(server_client::refused(status, &answer)),
         }
     }
 }
 
-/// What is being played at the moment.
+/// Interleaves the scenarios that are under way.
 #[derive(Default)]
-struct Stage {
-    plays: Vec<Play>,
+struct Interleaving {
+    running: Vec<Scenario>,
     begun: u64,
 }
 
-impl Stage {
-    /// The next event of any play; one that is over makes room for another.
+impl Interleaving {
+    /// Returns the next event of any scenario; one that is over makes room for another.
     fn next(&mut self) -> Event {
         loop {
-            while self.plays.len() < PLAYS_AT_ONCE {
+            while self.running.len() < SCENARIOS_AT_ONCE {
                 self.begun += 1;
-                let kind = PLAYS.choose(&mut rand::rng()).unwrap_or(&PLAYS[0]);
-                self.plays.push(kind(self.begun));
+                let scenario = SCENARIOS.choose(&mut rand::rng()).unwrap_or(&SCENARIOS[0]);
+                self.running.push(scenario(self.begun));
             }
-            let at = rand::random_range(0..self.plays.len());
-            if let Some(event) = self.plays[at].next() {
+            let at = rand::random_range(0..self.running.len());
+            if let Some(event) = self.running[at].next() {
                 return event;
             }
-            drop(self.plays.swap_remove(at));
+            drop(self.running.swap_remove(at));
         }
     }
 }
@@ -137,10 +138,10 @@ mod tests {
 
     #[test]
     fn whatever_is_played_would_be_accepted() {
-        let mut stage = Stage::default();
+        let mut interleaving = Interleaving::default();
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..2_000 {
-            let event = stage.next();
+            let event = interleaving.next();
             let stream: Stream = event["stream"].as_str().unwrap().parse().unwrap();
             let mut fields = Fields::default();
             for (name, value) in event.as_object().unwrap().iter().filter(|(n, _)| *n != "stream") {

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::Value;
 use shared::config::Config;
 
-use super::{failure::Failure, output, server::Server};
+use super::{failure::Failure, output, server_client::ServerClient};
 
-/// Which event.
+/// Names the event to explain.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// An entry's id (1700000000000-0), or `CHANNEL@POSITION`
@@ -20,7 +20,7 @@ pub(crate) struct Explain {
 impl Explain {
     /// Prints one line a hop.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let server = Server::connect(config).await?;
+        let server = ServerClient::connect(config).await?;
         let answer = server.get(&["v1", "explain", &self.event], &[]).await?;
         if self.json {
             output::data(&format!("{answer:#}"))?;

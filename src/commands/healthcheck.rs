@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared::config::{Config, Layers};
 
 use super::{failure::Failure, output};
-use crate::process::WORKER_ADMIN;
+use crate::listeners::WORKER_ADMIN;
 
 /// How long the process may take to answer.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ pub(crate) async fn run(config: &Config, layers: &Layers) -> Result<(), Failure>
     Err(Failure::Refused("not ready".into()))
 }
 
-/// Where the local process may be: at `FANFARE_URL` if that is set, else at its operator's address
+/// Lists where the local process may be: at `FANFARE_URL` if that is set, else at its operator's address
 /// or its own, or where a worker's operator finds it.
 fn addresses(config: &Config, own: bool) -> Vec<String> {
     if !own {

@@ -4,7 +4,7 @@ use shared::config::{Config, masked_url};
 use tokio::time::Instant;
 
 use super::{failure::Failure, output};
-use crate::process::{self, Start};
+use crate::process::{self, LaunchError};
 
 /// Migrates, waiting for the database up to `STARTUP_TIMEOUT_MS`.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
@@ -16,7 +16,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
             ));
             Ok(())
         }
-        Err(Start::Unreachable(what)) => Err(Failure::Unreachable(what)),
-        Err(Start::Other(error)) => Err(Failure::Refused(format!("{error:#}"))),
+        Err(LaunchError::Unreachable(what)) => Err(Failure::Unreachable(what)),
+        Err(LaunchError::Other(error)) => Err(Failure::Refused(format!("{error:#}"))),
     }
 }

@@ -5,19 +5,19 @@ use std::io::{self, IsTerminal as _, Write as _};
 /// Prints one line of data.
 ///
 /// # Errors
-/// When nobody reads any more: `fanfare dead list | head`.
+/// Fails when the output was closed: `fanfare dead list | head`.
 pub(crate) fn data(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-/// Prints one line for the person at the terminal. Nobody to read it is no error.
+/// Prints one line for the person at the terminal. A closed output is ignored.
 pub(crate) fn chatter(line: &str) {
     let _unread = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Whether somebody looks at it: both streams lead to a terminal.
+/// Returns whether a person looks at the output: both streams lead to a terminal.
 pub(crate) fn is_watched() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }

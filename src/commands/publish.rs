@@ -5,9 +5,9 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 use shared::config::Config;
 
-use super::{failure::Failure, output, server::Server};
+use super::{duration, failure::Failure, output, server_client::ServerClient};
 
-/// The event.
+/// Describes the event to publish.
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
     /// deployments, tasks, agents, containers or messages
@@ -28,7 +28,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     event_id: Option<String>,
     /// Without another event for so long it ends as abandoned: 90s, 30m, 1h
-    #[arg(long, value_parser = super::duration)]
+    #[arg(long, value_parser = duration::parse)]
     lease: Option<std::time::Duration>,
 }
 
@@ -36,7 +36,7 @@ impl Publish {
     /// Publishes, and prints each channel with the position there.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
         let event = self.event()?;
-        let server = Server::connect(config).await?;
+        let server = ServerClient::connect(config).await?;
         let answer = server.expect(Method::POST, &["v1", "publish"], &[], Some(&event)).await?;
         let published = answer["published"].as_array().map(Vec::as_slice).unwrap_or_default();
         for place in published {

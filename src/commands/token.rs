@@ -1,4 +1,4 @@
-//! `fanfare token`: a token for somebody, signed with `JWT_SECRET`.
+//! `fanfare token`: signs a token for a user with `JWT_SECRET`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use shared::{
     config::{Config, Problem},
 };
 
-use super::{failure::Failure, output};
+use super::{duration, failure::Failure, output};
 
 /// What the token says.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Token {
     #[arg(long)]
     role: Option<String>,
     /// How long it is good: 90s, 30m, 1h, 7d
-    #[arg(long, default_value = "1h", value_parser = super::duration)]
+    #[arg(long, default_value = "1h", value_parser = duration::parse)]
     ttl: Duration,
 }
 

@@ -1,8 +1,8 @@
 //! `fanfare watch`: follows a channel in the terminal, over reconnects, to its end.
 
 mod follower;
-mod painter;
-mod story;
+mod reducer;
+mod renderer;
 
 use clap::Args;
 use serde_json::Value;
@@ -10,10 +10,10 @@ use shared::{channel::Channel, config::Config};
 
 use self::{
     follower::{Follower, News},
-    painter::Painter,
-    story::Story,
+    reducer::Reducer,
+    renderer::Renderer,
 };
-use super::{failure::Failure, output, server::Server};
+use super::{failure::Failure, output, server_client::ServerClient};
 
 /// What to follow.
 #[derive(Debug, Args)]
@@ -33,15 +33,15 @@ impl Watch {
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
         let channel =
             Channel::parse(&self.channel).map_err(|error| Failure::Usage(error.to_string()))?;
-        let server = Server::connect(config).await?;
+        let server = ServerClient::connect(config).await?;
         let mut follower = Follower::connect(server, channel.clone(), self.since).await?;
         let mut watched = Watched {
-            story: Story::of(&channel),
-            painter: (!self.json).then(|| Painter::of(&channel)),
+            reducer: Reducer::of(&channel),
+            renderer: (!self.json).then(|| Renderer::of(&channel)),
         };
         loop {
             let news = follower.next().await?;
-            if let Some(good) = watched.hear(&mut follower, news).await? {
+            if let Some(good) = watched.receive(&mut follower, news).await? {
                 return if good { Ok(()) } else { Err(Failure::Outcome) };
             }
         }
@@ -50,27 +50,31 @@ impl Watch {
 
 /// What is known of a channel, and how it is shown.
 struct Watched {
-    story: Story,
+    reducer: Reducer,
     /// None when frames are printed as they come.
-    painter: Option<Painter>,
+    renderer: Option<Renderer>,
 }
 
 impl Watched {
-    /// Takes something in; whether it ended well, once it has ended.
-    async fn hear(&mut self, follower: &mut Follower, news: News) -> Result<Option<bool>, Failure> {
+    /// Applies news; returns whether the entity ended well, once it has ended.
+    async fn receive(
+        &mut self,
+        follower: &mut Follower,
+        news: News,
+    ) -> Result<Option<bool>, Failure> {
         match news {
             News::Frame(frame) => {
-                if self.painter.is_none() {
+                if self.renderer.is_none() {
                     output::data(&frame.to_string())?;
                 }
                 self.take(follower, &frame).await?;
             }
-            News::Away(reason) => self.say(&format!("connection lost ({reason}), trying again")),
-            News::Back => self.say("connected again"),
+            News::Away(reason) => self.notice(&format!("connection lost ({reason}), trying again")),
+            News::Back => self.notice("connected again"),
         }
-        let outcome = self.story.outcome();
-        if let (Some(good), Some(painter)) = (outcome, &self.painter) {
-            painter.end(&self.story, good);
+        let outcome = self.reducer.outcome();
+        if let (Some(good), Some(renderer)) = (outcome, &self.renderer) {
+            renderer.end(&self.reducer, good);
         }
         Ok(outcome)
     }
@@ -88,21 +92,21 @@ impl Watched {
             }
             "state" => self.begin(&frame["state"], false),
             "event" | "presence" => {
-                let lines = self.story.apply(frame);
-                match &mut self.painter {
-                    Some(painter) => Ok(painter.paint(&self.story, frame, &lines)?),
+                let lines = self.reducer.apply(frame);
+                match &mut self.renderer {
+                    Some(renderer) => Ok(renderer.paint(&self.reducer, frame, &lines)?),
                     None => Ok(()),
                 }
             }
             "gap" => {
                 let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
                 let (from, to, cause) = (text("from"), text("to"), text("cause"));
-                self.say(&format!("events {from} to {to} are missing: {cause}"));
+                self.notice(&format!("events {from} to {to} are missing: {cause}"));
                 Ok(())
             }
             "status" if frame["degraded"] == true => {
                 let reason = frame["reason"].as_str().unwrap_or("something");
-                self.say(&format!("the server is degraded: {reason} is away, nothing is lost"));
+                self.notice(&format!("the server is degraded: {reason} is away, nothing is lost"));
                 Ok(())
             }
             _ => Ok(()),
@@ -111,16 +115,16 @@ impl Watched {
 
     /// Takes a whole state over; its log lines are shown when it is the first one.
     fn begin(&mut self, state: &Value, first: bool) -> Result<(), Failure> {
-        let lines = self.story.begin(state);
-        if let Some(painter) = &mut self.painter {
-            painter.paint(&self.story, state, if first { &lines } else { &[] })?;
+        let lines = self.reducer.begin(state);
+        if let Some(renderer) = &mut self.renderer {
+            renderer.paint(&self.reducer, state, if first { &lines } else { &[] })?;
         }
         Ok(())
     }
 
-    fn say(&self, text: &str) {
-        match &self.painter {
-            Some(painter) => painter.say(text),
+    fn notice(&self, text: &str) {
+        match &self.renderer {
+            Some(renderer) => renderer.notice(text),
             None => output::chatter(text),
         }
     }

@@ -1,6 +1,6 @@
 //! The owner of a stream dies at each of the five points at which it hurts, within 10,000 events.
 //!
-//! The points are compiled in by the feature `failpoints` (see `shared/src/failpoint.rs`).
+//! The points are compiled in by the feature `failpoints` (see `shared/runtime/src/failpoint.rs`).
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
-//! The owner of one source: read, judge, record, publish, one batch after the other.
+//! The owner of one source: reads, validates, records and publishes, one batch after the other.
+
+mod error;
 
 use std::{
     collections::VecDeque,
@@ -7,93 +9,48 @@ use std::{
 };
 
 use shared::{
-    broker::{BrokerError, Reader},
+    broker::Reader,
     entry::{Entry, EntryId},
-    source::{Source, Stream},
+    source::Stream,
     store::{Batch, Committed, SourceRow, StoreError},
 };
 use tokio::time::Instant;
 
+use self::error::Error;
 use crate::{
-    Worker, abandonment,
-    generation::{self, CHECK_INTERVAL, CheckError, Finding},
+    LEASE, Worker,
+    generation::{self, CHECK_INTERVAL, Finding},
     lag::Lag,
-    lease::LEASE,
-    projection,
-    publisher::{self, PublishError},
-    retention,
+    lease_expiry::{self, ReadProgress},
+    publisher, retention,
     traces::{self, BatchTrace},
+    validation,
 };
 
 /// How long one read waits for the first entry.
 const READ_WAIT: Duration = Duration::from_millis(500);
 
-/// From so many unfinished attempts on the owner takes one entry at a time: one of them kills.
+/// From so many unfinished attempts on the owner takes one entry at a time: one of them kills
+/// workers.
 const SUSPECT_ATTEMPTS: u32 = 3;
 
-/// Why a turn ended early.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    /// Somebody else is the owner: stop without a trace.
-    #[error("{0} has another owner now")]
-    Lost(Source),
-    /// Try on after a pause.
-    #[error("{0}")]
-    Passing(String),
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Fenced(source) => Self::Lost(source),
-            StoreError::Unavailable(_)
-            | StoreError::Unknown(_)
-            | StoreError::Conflict(_)
-            | StoreError::Refused(_) => Self::Passing(error.to_string()),
-        }
-    }
-}
-
-impl From<BrokerError> for Trouble {
-    fn from(error: BrokerError) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
-
-impl From<PublishError> for Trouble {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::Broker(error) => error.into(),
-            PublishError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<CheckError> for Trouble {
-    fn from(error: CheckError) -> Self {
-        match error {
-            CheckError::Broker(error) => error.into(),
-            CheckError::Store(error) => error.into(),
-        }
-    }
-}
-
+/// Consumes one source for as long as this worker owns it.
 struct Consumer {
     worker: Worker,
     row: SourceRow,
     reader: Box<dyn Reader>,
-    /// Until then the stream is being read again; nothing may be trimmed.
+    /// Up to this entry the stream is being read again: nothing may be trimmed.
     reread_until: EntryId,
-    /// Whether the owner has counted its attempt at the current cursor.
+    /// Whether this owner has counted its attempt at the current cursor.
     attempted: bool,
     lag: Lag,
-    silent: abandonment::Watch,
+    progress: ReadProgress,
     next_renewal: Instant,
     next_check: Instant,
     next_trim: Instant,
 }
 
-/// Consumes a source until the process stops, the lease manager wants it back, or it is lost.
+/// Consumes a source until the process stops, `give_back` is set, or the lease is lost.
 pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
     let now = Instant::now();
     let mut consumer = Consumer {
@@ -101,7 +58,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
         reread_until: EntryId::ZERO,
         attempted: false,
         lag: Lag::default(),
-        silent: abandonment::Watch::new(now),
+        progress: ReadProgress::new(now),
         next_renewal: now + CHECK_INTERVAL,
         next_check: now,
         next_trim: now + retention::TRIM_INTERVAL,
@@ -110,17 +67,17 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
     };
     let mut failures = 0;
     while !consumer.worker.life.is_stopping() && !give_back.load(Ordering::Relaxed) {
-        match consumer.turn().await {
+        match consumer.round().await {
             Ok(()) => failures = 0,
-            Err(Trouble::Lost(source)) => {
-                tracing::warn!(%source, "another worker is the owner now");
+            Err(Error::LeaseLost(source)) => {
+                tracing::warn!(%source, "consumer: lease lost, another worker owns the source now");
                 consumer.worker.metrics.forget(source);
                 return;
             }
-            Err(Trouble::Passing(error)) => {
-                consumer.silent.interrupted();
+            Err(Error::Retry(error)) => {
+                consumer.progress.interrupted();
                 if failures == 0 {
-                    tracing::error!(source = %consumer.row.source, error, "held up; trying on");
+                    tracing::error!(source = %consumer.row.source, error, "consumer: round failed, tried again after a pause");
                 }
                 tokio::time::sleep(publisher::pause(failures)).await;
                 failures += 1;
@@ -131,22 +88,22 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
 }
 
 impl Consumer {
-    /// One round: what is due, then one batch from reading to publication.
-    async fn turn(&mut self) -> Result<(), Trouble> {
-        self.keep().await?;
+    /// Runs one round: what is due, then one batch from reading to publication.
+    async fn round(&mut self) -> Result<(), Error> {
+        self.renew_lease().await?;
         self.check().await?;
-        self.settle().await?;
+        self.publish_pending().await?;
         self.trim().await?;
         let started = Instant::now();
         let entries = self.read().await?;
         if !entries.is_empty() {
-            self.take_in(entries, started).await?;
+            self.process(entries, started).await?;
         }
-        self.abandon().await
+        self.expire_leases().await
     }
 
-    /// One batch, or several where its entries do not fit into one, from the check to publication.
-    async fn take_in(&mut self, entries: Vec<Entry>, started: Instant) -> Result<(), Trouble> {
+    /// Brings entries from validation to publication: one batch, or several where one is too small.
+    async fn process(&mut self, entries: Vec<Entry>, started: Instant) -> Result<(), Error> {
         shared::failpoint::hit("after_read");
         let entries_max = self.entries_max().await?;
         let mut parts = self.parts(entries, entries_max);
@@ -154,11 +111,11 @@ impl Consumer {
         while let Some(part) = parts.pop_front() {
             let batch = self.batch(part, entries_max);
             let mut trace = BatchTrace::begin(self.row.source, &batch);
-            match traces::logged(trace.as_ref(), self.record(&batch)).await {
+            match traces::instrumented(trace.as_ref(), self.record(&batch)).await {
                 Ok(committed) => {
                     refusals = 0;
                     trace.iter_mut().for_each(BatchTrace::recorded);
-                    traces::logged(trace.as_ref(), self.publish(&committed)).await?;
+                    traces::instrumented(trace.as_ref(), self.publish(&committed)).await?;
                     if let Some(trace) = trace {
                         trace.published(&self.worker.node, &batch, &committed);
                     }
@@ -167,33 +124,33 @@ impl Consumer {
                 }
                 Err(StoreError::Refused(cause)) => {
                     trace.iter_mut().for_each(|trace| trace.failed(&cause));
-                    self.divide(batch, &mut parts, &mut refusals, &cause).await?;
+                    self.bisect(batch, &mut parts, &mut refusals, &cause).await?;
                 }
                 Err(error) => {
                     trace.iter_mut().for_each(|trace| trace.failed(&error.to_string()));
-                    return Err(self.after(error).await);
+                    return Err(self.reload_after(error).await);
                 }
             }
         }
         Ok(())
     }
 
-    /// Ends what went silent before the stream was read to its end.
-    async fn abandon(&mut self) -> Result<(), Trouble> {
+    /// Ends entities whose lease ran out before the stream was read to its end.
+    async fn expire_leases(&mut self) -> Result<(), Error> {
         if !matches!(self.row.source.stream, Stream::Deployments | Stream::Tasks) {
             return Ok(());
         }
-        let Some((read_to_end, reachable)) = self.silent.read_to(self.row.cursor) else {
+        let Some((read_to_end, reachable)) = self.progress.read_to(self.row.cursor) else {
             return Ok(());
         };
         let (store, source) = (&self.worker.store, self.row.source);
-        let endings_max = abandonment::ENDINGS_MAX.min(self.worker.limits.batch_entries);
+        let endings_max = lease_expiry::ENDINGS_MAX.min(self.worker.limits.batch_entries);
         let lapsed = store.lapsed(source, read_to_end.elapsed(), reachable, endings_max).await?;
         if lapsed.is_empty() {
             return Ok(());
         }
         let (before, published) = (self.row.cursor, self.row.published);
-        let entries = lapsed.iter().map(|lapsed| abandonment::ending(source, lapsed)).collect();
+        let entries = lapsed.iter().map(|lapsed| lease_expiry::ending(source, lapsed)).collect();
         let batch = Batch { before, cursor: before, entries, published };
         match self.record(&batch).await {
             Ok(committed) => {
@@ -201,12 +158,12 @@ impl Consumer {
                 self.count(&batch, &committed, read_to_end);
                 Ok(())
             }
-            Err(error) => Err(self.after(error).await),
+            Err(error) => Err(self.reload_after(error).await),
         }
     }
 
-    /// Prolongs the lease when it is time.
-    async fn keep(&mut self) -> Result<(), Trouble> {
+    /// Renews the lease when it is time.
+    async fn renew_lease(&mut self) -> Result<(), Error> {
         if Instant::now() >= self.next_renewal {
             let row = &self.row;
             self.worker.store.renew(row.source, row.fence, row.published, LEASE).await?;
@@ -216,18 +173,18 @@ impl Consumer {
     }
 
     /// Compares the broker's memory with the row when it is time.
-    async fn check(&mut self) -> Result<(), Trouble> {
+    async fn check(&mut self) -> Result<(), Error> {
         if Instant::now() < self.next_check {
             return Ok(());
         }
         let asked = Instant::now();
         match generation::check(&self.worker, &self.row).await? {
             Finding::Same(info) => {
-                self.silent.newest(asked, info.last_generated);
+                self.progress.newest(asked, info.last_generated);
                 self.lag.observe(&self.worker.metrics, &self.row, &info);
             }
             Finding::Changed { row, reread_until } => {
-                self.silent.interrupted();
+                self.progress.interrupted();
                 let published = self.row.published.max(row.published);
                 self.row = SourceRow { published, ..row };
                 self.reread_until = self.reread_until.max(reread_until);
@@ -238,10 +195,10 @@ impl Consumer {
         Ok(())
     }
 
-    /// Publishes what is recorded and not yet published: the barrier before anything new.
-    async fn settle(&mut self) -> Result<(), Trouble> {
+    /// Publishes what is recorded and not yet published, before anything new is read.
+    async fn publish_pending(&mut self) -> Result<(), Error> {
         if self.row.published < self.row.seq {
-            match publisher::settle(&self.worker, &self.row).await {
+            match publisher::publish_pending(&self.worker, &self.row).await {
                 Ok(published) => self.row.published = published.max(self.row.seq),
                 Err(error) => {
                     self.next_check = Instant::now();
@@ -252,7 +209,7 @@ impl Consumer {
         Ok(())
     }
 
-    async fn trim(&mut self) -> Result<(), Trouble> {
+    async fn trim(&mut self) -> Result<(), Error> {
         if Instant::now() >= self.next_trim {
             self.next_trim = Instant::now() + retention::TRIM_INTERVAL;
             if self.row.cursor >= self.reread_until {
@@ -263,7 +220,7 @@ impl Consumer {
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<Vec<Entry>, Trouble> {
+    async fn read(&mut self) -> Result<Vec<Entry>, Error> {
         let entries_max = self.worker.limits.batch_entries;
         let life = self.worker.life.clone();
         tokio::select! {
@@ -272,8 +229,8 @@ impl Consumer {
         }
     }
 
-    /// How many entries a batch may hold: one, when earlier owners died at this cursor.
-    async fn entries_max(&mut self) -> Result<usize, Trouble> {
+    /// Returns how many entries a batch may hold: one, when earlier owners died at this cursor.
+    async fn entries_max(&mut self) -> Result<usize, Error> {
         if self.attempted {
             return Ok(self.worker.limits.batch_entries);
         }
@@ -308,10 +265,10 @@ impl Consumer {
     fn batch(&self, part: Vec<Entry>, entries_max: usize) -> Batch {
         let cursor = part.last().map_or(self.row.cursor, |entry| entry.id);
         let mut entries: Vec<_> =
-            part.into_iter().map(|entry| projection::judge(self.row.source, entry)).collect();
+            part.into_iter().map(|entry| validation::validate(self.row.source, entry)).collect();
         let killed = entries_max == 1 && self.row.attempts > self.worker.limits.deliveries_max;
         if let Some(first) = entries.first_mut().filter(|_| killed) {
-            projection::poison(first, "workers died while they worked on this entry");
+            validation::reject(first, "workers died while they worked on this entry");
         }
         Batch { before: self.row.cursor, cursor, entries, published: self.row.published }
     }
@@ -330,8 +287,8 @@ impl Consumer {
         Ok(committed)
     }
 
-    /// Publishes a recorded batch, trying on until it is out: the lease is renewed meanwhile.
-    async fn publish(&mut self, committed: &Committed) -> Result<(), Trouble> {
+    /// Publishes a recorded batch, again and again until it succeeds; renews the lease meanwhile.
+    async fn publish(&mut self, committed: &Committed) -> Result<(), Error> {
         let mut failures = 0;
         loop {
             let publications = &committed.publications;
@@ -340,15 +297,15 @@ impl Consumer {
                 Err(error) if self.worker.life.is_stopping() => return Err(error.into()),
                 Err(error) => {
                     if failures == 0 {
-                        tracing::error!(source = %self.row.source, %error, "not published yet");
+                        tracing::error!(source = %self.row.source, %error, "consumer: batch not published, tried again after a pause");
                     }
                     failures += 1;
                     self.next_check = Instant::now();
                     tokio::time::sleep(publisher::pause(failures)).await;
-                    self.keep().await?;
-                    // A new generation may be what the broker waits for.
-                    if let Err(Trouble::Lost(source)) = self.check().await {
-                        return Err(Trouble::Lost(source));
+                    self.renew_lease().await?;
+                    // The broker may refuse until the generation is raised.
+                    if let Err(Error::LeaseLost(source)) = self.check().await {
+                        return Err(Error::LeaseLost(source));
                     }
                 }
             }
@@ -358,15 +315,15 @@ impl Consumer {
         Ok(())
     }
 
-    /// The database refuses a batch for its data: halves find the entry, which is tried
-    /// `MAX_DELIVERIES` times and then dead.
-    async fn divide(
+    /// Halves a batch that the database refuses for its data, down to the entry at fault; that one is
+    /// tried `MAX_DELIVERIES` times and then becomes a dead letter.
+    async fn bisect(
         &mut self,
         mut batch: Batch,
         parts: &mut VecDeque<Vec<Entry>>,
         refusals: &mut u32,
         cause: &str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Error> {
         if batch.entries.len() > 1 {
             let mut first: Vec<Entry> = batch
                 .entries
@@ -383,7 +340,7 @@ impl Consumer {
             tokio::time::sleep(publisher::pause(*refusals)).await;
         } else if let Some(judged) = batch.entries.first_mut() {
             *refusals = 0;
-            projection::poison(judged, &format!("the database refuses it: {cause}"));
+            validation::reject(judged, &format!("the database refuses it: {cause}"));
             let started = Instant::now();
             let committed = self.record(&batch).await?;
             self.count(&batch, &committed, started);
@@ -394,23 +351,23 @@ impl Consumer {
         Ok(())
     }
 
-    /// What a failed transaction leaves: the row as it really is.
-    async fn after(&mut self, error: StoreError) -> Trouble {
+    /// Reads the row again after a failed transaction, and says whether this worker may go on.
+    async fn reload_after(&mut self, error: StoreError) -> Error {
         let passing = matches!(error, StoreError::Unavailable(_) | StoreError::Conflict(_));
         if passing {
             return error.into();
         }
-        // Unknown or fenced: the row says whether the batch is in, and who the owner is.
+        // Unknown or fenced: the row says whether the batch is recorded, and which worker is the owner.
         match self.worker.store.sources(&[self.row.source]).await {
             Ok(rows) => match rows.into_iter().next() {
                 Some(row) if row.fence == self.row.fence && row.owner.is_some() => {
                     let published = self.row.published.max(row.published);
                     self.row = SourceRow { published, ..row };
-                    Trouble::Passing(error.to_string())
+                    Error::Retry(error.to_string())
                 }
-                _ => Trouble::Lost(self.row.source),
+                _ => Error::LeaseLost(self.row.source),
             },
-            Err(error) => Trouble::Passing(error.to_string()),
+            Err(error) => Error::Retry(error.to_string()),
         }
     }
 
@@ -428,7 +385,7 @@ impl Consumer {
         let row = &self.row;
         self.worker.metrics.forget(row.source);
         if let Err(error) = self.worker.store.release(row.source, row.fence, row.published).await {
-            tracing::debug!(source = %row.source, %error, "the lease runs out by itself");
+            tracing::debug!(source = %row.source, %error, "consumer: lease not released, it runs out by itself");
         }
     }
 }

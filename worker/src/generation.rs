@@ -1,4 +1,5 @@
-//! Noticing that the broker lost its memory, and what follows (`design.md` §3, rules 6 and 7).
+//! Generations: notices that the broker lost its memory, and sets the cursor back (`design.md` §3,
+//! rules 6 and 7).
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use shared::{
 
 use crate::Worker;
 
-/// How often the broker's identity is compared.
+/// How often the broker's identity is compared with the row.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How far the cursor goes back when the broker's memory is in doubt: a new primary may lack the
@@ -20,14 +21,14 @@ const REREAD_MS: u64 = 60_000;
 /// What a comparison found.
 #[derive(Debug)]
 pub enum Finding {
-    /// All as it was; what the stream looks like.
+    /// Nothing changed; the stream as it is.
     Same(StreamInfo),
-    /// The row was changed: read on from its cursor. Until `reread_until` was read again nothing
-    /// may be trimmed.
+    /// The row was changed: read on from its cursor. Trim nothing until `reread_until` was read
+    /// again.
     Changed {
-        /// The row now.
+        /// The row as it is now.
         row: SourceRow,
-        /// The cursor before.
+        /// The cursor before the change.
         reread_until: EntryId,
     },
 }
@@ -49,7 +50,7 @@ pub enum CheckError {
 /// a stream whose last id lies before the cursor sets the cursor back alone.
 ///
 /// # Errors
-/// [`CheckError`].
+/// Fails with [`CheckError`] when the broker or the store does.
 pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckError> {
     let source = row.source;
     let identity = worker.broker.identity(source).await?;
@@ -64,12 +65,12 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
     let back = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);
     let changed =
         worker.store.regenerate(source, row.fence, generation, &identity.replid, back).await?;
-    // SQL first: a mark without its row would claim a memory that nobody checked.
+    // SQL first: a mark without its row would vouch for a memory that was never checked.
     worker.broker.mark(source, generation).await?;
     if row.generation > 0 {
         tracing::warn!(
             %source, generation, from = %back, until = %row.cursor,
-            "the broker's memory is in doubt: reading the stream's end again"
+            "generation: broker may lack entries, the stream's end is read again"
         );
     }
     Ok(Finding::Changed { row: changed, reread_until: row.cursor })

@@ -1,31 +1,31 @@
-//! How far an owner is behind its stream.
+//! Lag: how far an owner is behind its stream, in entries and seconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use shared::{broker::StreamInfo, store::SourceRow};
 
-use crate::metrics::Metrics;
+use crate::metrics::WorkerMetrics;
 
 /// Counts entries against the stream's own counter, from the first moment at which nothing was
 /// left to read. Until then the stream's length is given, an upper bound.
 #[derive(Debug, Default)]
 pub struct Lag {
-    /// The stream's counter when nothing was left, and what was recorded since.
+    /// The stream's counter when nothing was left, and how many entries were recorded since.
     caught_up: Option<(u64, u64)>,
-    /// Since when something is left, by the ids of the entries.
+    /// Since when entries are left, in ms, by their ids.
     behind_since_ms: Option<u64>,
 }
 
 impl Lag {
-    /// Entries were recorded.
+    /// Counts entries that were recorded.
     pub fn recorded(&mut self, entries: usize) {
         if let Some((_, recorded)) = &mut self.caught_up {
             *recorded += entries as u64;
         }
     }
 
-    /// Compares with what the stream looks like now.
-    pub fn observe(&mut self, metrics: &Metrics, row: &SourceRow, info: &StreamInfo) {
+    /// Compares with the stream as it is now, and sets the metrics of its lag.
+    pub fn observe(&mut self, metrics: &WorkerMetrics, row: &SourceRow, info: &StreamInfo) {
         let source = row.source.to_string();
         let entries = if row.cursor >= info.last_generated {
             self.caught_up = Some((info.added, 0));

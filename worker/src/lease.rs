@@ -1,4 +1,4 @@
-//! Which sources this worker owns: claiming what is free, giving back what is too much.
+//! Leases: claims sources that are free, gives back what is more than this worker's share.
 //!
 //! The lease is a row in SQL by the database's clock; it only avoids double work. Correctness rests
 //! on the fence in the batch transaction and on offsets, see `design.md` §3.
@@ -18,16 +18,12 @@ use shared::{
 };
 use tokio::task::JoinSet;
 
-use crate::{Worker, consumer};
-
-/// How long a lease holds without renewal: a crashed owner's sources are taken over after that,
-/// and well within the five seconds that the contract gives.
-pub const LEASE: Duration = Duration::from_secs(3);
+use crate::{LEASE, Worker, consumer};
 
 /// How often free sources are looked for.
 const POLL: Duration = Duration::from_millis(500);
 
-/// The sources that this worker owns, each with its consumer.
+/// Holds the sources that this worker owns, each with its consumer.
 struct Owned {
     worker: Worker,
     wanted: Vec<Source>,
@@ -35,7 +31,7 @@ struct Owned {
     consumers: JoinSet<Source>,
 }
 
-/// Owns its share of the sources until the process stops; then gives them back at once.
+/// Owns a fair share of the sources until the process stops; then gives them back at once.
 pub async fn run(worker: Worker) {
     let wanted = Source::all(worker.limits.partitions).collect();
     let mut owned = Owned { worker, wanted, give_back: HashMap::new(), consumers: JoinSet::new() };
@@ -44,11 +40,11 @@ pub async fn run(worker: Worker) {
         match owned.balance().await {
             Ok(()) if !healthy => {
                 healthy = true;
-                tracing::info!("the database answers again");
+                tracing::info!("lease: the database answers again, leases are renewed");
             }
             Err(error) if healthy => {
                 healthy = false;
-                tracing::error!(%error, "leases cannot be renewed; trying on");
+                tracing::error!(%error, "lease: leases are not renewed, tried again with every poll");
             }
             _ => {}
         }
@@ -59,7 +55,7 @@ pub async fn run(worker: Worker) {
 }
 
 impl Owned {
-    /// Until the next look: a consumer that ended, a stop, or the poll interval.
+    /// Waits until the next look: a consumer that ended, a stop, or the poll interval.
     async fn wait(&mut self) {
         tokio::select! {
             Some(ended) = self.consumers.join_next() => {
@@ -100,7 +96,8 @@ impl Owned {
 
     fn consume(&mut self, row: SourceRow) {
         let source = row.source;
-        tracing::info!(%source, fence = row.fence, cursor = %row.cursor, "this worker is the owner");
+        let (fence, cursor) = (row.fence, row.cursor);
+        tracing::info!(%source, fence, %cursor, "lease: claimed, this worker consumes the source");
         self.worker.metrics.lease.with_label_values(&[&source.to_string()]).set(1);
         let give_back = Arc::new(AtomicBool::new(false));
         self.give_back.insert(source, Arc::clone(&give_back));
@@ -123,7 +120,7 @@ impl Owned {
             }
         }
         if let Err(error) = self.worker.store.farewell(&self.worker.node).await {
-            tracing::debug!(%error, "the worker's heartbeat runs out by itself");
+            tracing::debug!(%error, "lease: worker not deregistered, its heartbeat runs out by itself");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker counts (contract §7).
+//! Metrics of a worker (contract §7).
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -13,10 +13,10 @@ use shared::{
 
 use crate::traces;
 
-/// The metrics of a worker.
+/// Holds the metrics of a worker.
 #[derive(Debug)]
-pub struct Metrics {
-    /// Entries taken in, by stream, type and outcome.
+pub struct WorkerMetrics {
+    /// Entries consumed, by stream, type and outcome.
     pub events: IntCounterVec,
     /// Time from a batch's reading to its publication.
     pub batch_seconds: Histogram,
@@ -34,11 +34,11 @@ pub struct Metrics {
     pub store_up: Gauge,
 }
 
-impl Metrics {
+impl WorkerMetrics {
     /// Registers the metrics.
     ///
     /// # Errors
-    /// When a name is taken: a mistake in the program.
+    /// Fails when a name is taken: a mistake in the program.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -84,20 +84,20 @@ impl Metrics {
         })
     }
 
-    /// Says nothing more of a source that another worker has now: its figures are that one's.
+    /// Removes the figures of a source that another worker owns now: that worker gives them.
     pub fn forget(&self, source: Source) {
         let source = source.to_string();
-        // One that was never observed is not there, which is what is wanted.
+        // A figure that was never observed does not exist, which is no failure.
         let _absent = self.lag_entries.remove_label_values(&[&source]);
         let _absent = self.lag_seconds.remove_label_values(&[&source]);
         let _absent = self.unpublished.remove_label_values(&[&source]);
     }
 
-    /// Counts what became of the entries of a batch, and tells of those that are dead.
+    /// Counts the outcomes of a batch's entries, and logs those that are dead letters.
     pub fn outcomes(&self, stream: &str, batch: &Batch, committed: &Committed) {
         for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
             let kind = match &judged.verdict {
-                // A free type is the publisher's own word: as a label it would be without bound.
+                // A free type is the publisher's own word: as a label it would be unbounded.
                 Verdict::Accepted(submission) => match &submission.event.kind {
                     EventKind::Free(_) => "free",
                     kind => kind.name(),
@@ -108,7 +108,7 @@ impl Metrics {
                 self.dead_letters.with_label_values(&[stream, reason.label]).inc();
                 let trace_id = traces::context(judged).map(Context::trace_id);
                 let (entry, reason) = (judged.entry, &reason.text);
-                tracing::warn!(stream, %entry, reason, trace_id, "dead letter");
+                tracing::warn!(stream, %entry, reason, trace_id, "validation: dead letter, kept to redrive");
             }
             self.events.with_label_values(&[stream, kind, outcome.name()]).inc();
         }

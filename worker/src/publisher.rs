@@ -1,4 +1,4 @@
-//! Publishing what was recorded: barrier by barrier, and the answers to those who wait.
+//! Publishes what was recorded, batch after batch, and answers the nodes that wait for an outcome.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::Worker;
 /// How many events are read back from SQL at once when they are published again.
 const REPUBLISH_EVENTS: usize = 1000;
 
-/// Why publishing ended before everything was out.
+/// Why publishing ended before everything was published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// Try the same again after a pause.
+    /// The broker failed: try the same again after a pause.
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// Reading back from the record failed.
@@ -29,11 +29,11 @@ pub enum PublishError {
 }
 
 /// Publishes everything that the record holds after `published`, in the order of recording: what a
-/// former owner left, or what a failed call left. The new `published`.
+/// former owner left, or what a failed call left. Returns the new `published`.
 ///
 /// # Errors
-/// [`PublishError`]; what went out is refused by the broker when it comes again.
-pub async fn settle(worker: &Worker, row: &SourceRow) -> Result<u64, PublishError> {
+/// Fails with [`PublishError`]; the broker refuses what went out already when it comes again.
+pub async fn publish_pending(worker: &Worker, row: &SourceRow) -> Result<u64, PublishError> {
     let mut published = row.published;
     loop {
         let left = worker.store.unpublished(row.source, published, REPUBLISH_EVENTS).await?;
@@ -44,11 +44,11 @@ pub async fn settle(worker: &Worker, row: &SourceRow) -> Result<u64, PublishErro
     }
 }
 
-/// Publishes a batch. Until it succeeds the next one must not begin: a newer publication of a
+/// Publishes a batch. The next one must not begin before this succeeds: a newer publication of a
 /// channel would make an older one look like a repeat.
 ///
 /// # Errors
-/// [`BrokerError`]: nothing is lost, call [`settle`].
+/// Fails with [`BrokerError`]: nothing is lost, call [`publish_pending`].
 pub async fn publish(
     worker: &Worker,
     generation: u64,
@@ -58,8 +58,8 @@ pub async fn publish(
     worker.broker.publish(generation, publications).await
 }
 
-/// Tells those who wait what became of their entries. Best effort: who hears nothing asks again
-/// with the same `event_id`.
+/// Sends the outcomes of a batch's entries to the nodes that wait for them. Best effort: a publisher
+/// without an answer asks again with the same `event_id`.
 pub async fn reply(worker: &Worker, source: Source, batch: &Batch, committed: &Committed) {
     for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
         let reply = match &judged.verdict {
@@ -78,14 +78,14 @@ pub async fn reply(worker: &Worker, source: Source, batch: &Batch, committed: &C
             Outcome::Recorded(offsets) | Outcome::Repeated(offsets) => {
                 EntryResult::Published(positions(committed.epoch, source, offsets))
             }
-            // Its first reading was answered then, or nobody waits any more.
+            // Its first reading was answered, or no node waits for it any more.
             Outcome::Known => continue,
             Outcome::Dead(reason) => EntryResult::Rejected(reason.text.clone()),
         };
         let topic = Topic::Node(NodeId(node.into()));
         let control = Control::Outcome { request, result };
         if let Err(error) = worker.broker.send(&topic, control.encode()).await {
-            tracing::debug!(%error, node, "nobody was told of an outcome");
+            tracing::debug!(%error, node, "publisher: outcome not sent, the publisher asks again");
         }
     }
 }
@@ -98,7 +98,7 @@ fn positions(epoch: Epoch, source: Source, offsets: &[(Channel, u64)]) -> Vec<(S
     offsets.iter().map(|(channel, o)| (channel.to_string(), position(channel, *o))).collect()
 }
 
-/// A pause that grows with the failures in a row: 50 ms to 2 s.
+/// Returns a pause that grows with the failures in a row: 50 ms to 2 s.
 pub fn pause(failures: u32) -> Duration {
     Duration::from_millis(50 << failures.min(5)).min(Duration::from_secs(2))
 }

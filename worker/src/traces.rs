@@ -1,8 +1,8 @@
-//! What a worker tells of a batch to whoever collects traces.
+//! Traces of batches, for the collector of traces.
 //!
 //! Every event that came with a sampled context gets a span in its own trace, from the reading of
 //! its batch to its publication. The batch has a trace of its own, with a link to each of them and
-//! its steps below it: what happened to all at once is told once.
+//! its steps below it: what happened to all of them at once is one span.
 
 use std::time::SystemTime;
 
@@ -15,10 +15,10 @@ use shared::{
 };
 use tracing::Instrument as _;
 
-/// The most links of a batch: the limit of the standard's specification.
+/// How many links a batch has at most: the limit of the OpenTelemetry specification.
 const LINKS_MAX: usize = 128;
 
-/// A batch of which something is to be told.
+/// Traces one batch from its reading to its publication.
 pub struct BatchTrace {
     source: Source,
     span: Span,
@@ -26,7 +26,7 @@ pub struct BatchTrace {
     recorded: SystemTime,
 }
 
-/// Where the publisher of an entry is, whatever became of the entry.
+/// Returns the trace context that the publisher gave an entry, whatever became of the entry.
 pub fn context(judged: &Judged) -> Option<Context> {
     Context::parse(std::str::from_utf8(judged.fields.get(field::TRACEPARENT)?).ok()?)
 }
@@ -36,7 +36,7 @@ fn sampled(judged: &Judged) -> Option<Context> {
 }
 
 impl BatchTrace {
-    /// Begins with a batch; none when nobody collects traces or nobody wants one of these.
+    /// Begins with a batch; none when traces are off or no entry of the batch is sampled.
     pub fn begin(source: Source, batch: &Batch) -> Option<Self> {
         if !trace::is_on() {
             return None;
@@ -58,19 +58,19 @@ impl BatchTrace {
         Some(Self { source, span, began, recorded: began })
     }
 
-    /// The batch is in the record.
+    /// Ends the step of recording.
     pub fn recorded(&mut self) {
         self.recorded = SystemTime::now();
         let step = Step::new("record", SpanKind::Client).below(Some(self.span.context()));
         step.since(self.began).told(self.recorded);
     }
 
-    /// The batch is not in the record; it will be read again.
+    /// Marks the batch as not recorded; it will be read again.
     pub fn failed(&mut self, reason: &str) {
         self.span.fail(reason.to_owned());
     }
 
-    /// The batch is published: tells of it, and of each of its events.
+    /// Ends the trace with the publication: a span for the batch, and one for each of its events.
     pub fn published(self, node: &NodeId, batch: &Batch, committed: &Committed) {
         let now = SystemTime::now();
         Step::new(format!("publish {}", self.source.stream), SpanKind::Producer)
@@ -100,8 +100,8 @@ impl BatchTrace {
     }
 }
 
-/// Does something of a batch; what it logs carries the batch's trace.
-pub async fn logged<T>(trace: Option<&BatchTrace>, work: impl Future<Output = T>) -> T {
+/// Runs a part of a batch's work; its log lines carry the batch's trace.
+pub async fn instrumented<T>(trace: Option<&BatchTrace>, work: impl Future<Output = T>) -> T {
     match trace {
         None => work.await,
         Some(trace) => {

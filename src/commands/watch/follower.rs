@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{self, ClientRequestBuilder, Message, http::Uri},
 };
 
-use crate::commands::{failure::Failure, server::Server};
+use crate::commands::{failure::Failure, server_client::ServerClient};
 
 /// The first and the longest pause between two attempts; each is drawn from the whole range below,
 /// so that a crowd that lost its server does not come back as one.
@@ -40,7 +40,7 @@ pub(super) enum News {
 
 /// Follows one channel.
 pub(super) struct Follower {
-    server: Server,
+    server: ServerClient,
     channel: Channel,
     position: Option<String>,
     socket: Option<Socket>,
@@ -54,7 +54,7 @@ pub(super) struct Follower {
 impl Follower {
     /// Connects and subscribes; the first attempt must succeed.
     pub(super) async fn connect(
-        server: Server,
+        server: ServerClient,
         channel: Channel,
         since: Option<String>,
     ) -> Result<Self, Failure> {
@@ -153,7 +153,7 @@ impl Follower {
                 let after_ms = frame["after_ms"].as_u64().unwrap_or_default();
                 self.come_back_after = Some(Duration::from_millis(after_ms));
             }
-            // The token is told again by the close that follows.
+            // The close that follows gives the same reason.
             "error" if !matches!(text("code"), Some("token" | "token_expired")) => {
                 return Err(self.refused(text("message").unwrap_or("the server refused")));
             }

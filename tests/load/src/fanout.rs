@@ -8,13 +8,14 @@ use services::{Process, Signal, free_port, unique};
 
 use crate::clients::Member;
 use crate::crowd::{Crowd, Server};
+use crate::floor;
 use crate::house::{House, members};
 use crate::kernel::cpu_seconds;
+use crate::options::Options;
 use crate::publisher::{Pace, Way, publish_in_step};
 use crate::report::Report;
 use crate::resp::Redis;
 use crate::tally::Tally;
-use crate::{Options, floor};
 
 /// Longer than any of it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use services::unique;
 
-use crate::Options;
 use crate::house::{House, Node, members};
+use crate::options::Options;
 use crate::report::Report;
 use crate::resp::Redis;
 use crate::wire::{self, Opcode};

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use services::unique;
 
-use crate::Options;
 use crate::house::{House, Node};
 use crate::kernel::cpu_seconds;
+use crate::options::Options;
 use crate::publisher::{Pace, Way, publish};
 use crate::report::Report;
 use crate::resp::Redis;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use services::unique;
 
-use crate::Options;
 use crate::crowd::Crowd;
 use crate::house::{House, members};
 use crate::kernel::{send_memory, settled_pss_bytes};
+use crate::options::Options;
 use crate::publisher::{Pace, Way, publish};
 use crate::report::Report;
 use crate::resp::Redis;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use services::unique;
 
-use crate::Options;
 use crate::crowd::Crowd;
 use crate::house::{House, Node, members};
 use crate::kernel::{open_files, pss_bytes};
+use crate::options::Options;
 use crate::publisher::{Pace, Way, publish};
 use crate::report::Report;
 use crate::resp::Redis;

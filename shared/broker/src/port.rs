@@ -1,0 +1,147 @@
+//! The port to the broker: the traits that Redis and memory implement, and what they answer.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{
+    channel::Channel,
+    entry::{Entry, EntryId, Fields},
+    node::NodeId,
+    publication::Publication,
+    source::Source,
+};
+
+use crate::{
+    error::BrokerError,
+    pubsub::{Sink, Subscriber, Topic},
+    registry::{Gone, Member, Registration},
+};
+
+/// Which server answers, and whether it still holds what we left there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The replication id of the primary: another one means another history (`design.md` §3, rule 6).
+    pub replid: String,
+    /// The generation that [`Broker::mark`] left for the source; none when it was flushed away.
+    pub generation: Option<u64>,
+}
+
+/// What a stream looks like from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// The highest id that the stream ever gave; zero when it does not exist.
+    pub last_generated: EntryId,
+    /// The oldest entry that is still there.
+    pub first: Option<EntryId>,
+    /// The highest id among the removed entries.
+    pub max_deleted: EntryId,
+    /// How many entries it holds.
+    pub length: u64,
+    /// How many entries were ever added; how far a reader is behind shows by the difference.
+    pub added: u64,
+}
+
+/// How far a source was published on a channel, and in which generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The generation of the owner that published last.
+    pub generation: u64,
+    /// The last offset published.
+    pub offset: u64,
+}
+
+/// Reads one source in order, on a connection of its own: reading blocks.
+#[async_trait]
+pub trait Reader: Send {
+    /// Entries after `after`, at most `entries_max`, waiting up to `wait` for the first one.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; the reader may be used again and connects anew.
+    async fn read(
+        &mut self,
+        after: EntryId,
+        entries_max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Entry>, BrokerError>;
+}
+
+/// The broker.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Appends entries, in order, in one pipeline. One answer for each.
+    async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>>;
+
+    /// A reader of a source.
+    fn reader(&self, source: Source) -> Box<dyn Reader>;
+
+    /// Removes entries before `before`.
+    async fn trim(&self, source: Source, before: EntryId) -> Result<(), BrokerError>;
+
+    /// What the stream of a source looks like.
+    async fn inspect(&self, source: Source) -> Result<StreamInfo, BrokerError>;
+
+    /// Which server this is, and the mark of the source.
+    async fn identity(&self, source: Source) -> Result<Identity, BrokerError>;
+
+    /// Leaves the generation of a source with the broker: a flush takes it away, and shows by that.
+    async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError>;
+
+    /// Publishes: per channel and source what is above its head goes into head, history and
+    /// pub/sub, in one step (`design.md` §2, step 5). Publications of one channel and source must be
+    /// in the order of their offsets. Repeats do nothing.
+    ///
+    /// A higher generation first deletes head and history; a first accepted offset that is not
+    /// head + 1 deletes the history.
+    ///
+    /// # Errors
+    /// When not every channel was served: call again with the same publications.
+    async fn publish(
+        &self,
+        generation: u64,
+        publications: &[Publication],
+    ) -> Result<(), BrokerError>;
+
+    /// How far each was published; none where nobody knows.
+    async fn heads(&self, of: &[(Channel, Source)]) -> Result<Vec<Option<Head>>, BrokerError>;
+
+    /// Publications after `after`, at most `limit`, contiguous from `after + 1`; empty when the
+    /// history does not reach back so far.
+    async fn history(
+        &self,
+        channel: &Channel,
+        source: Source,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Publication>, BrokerError>;
+
+    /// Sends a message that nobody keeps. Answers how many subscribers got it.
+    async fn send(&self, topic: &Topic, payload: Bytes) -> Result<u64, BrokerError>;
+
+    /// Starts the subscriber of this node and hands what arrives to `sink`, until the process's
+    /// shutdown.
+    async fn subscriber(
+        &self,
+        node: &NodeId,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Arc<dyn Subscriber>, BrokerError>;
+
+    /// Renews the node's lease in the registry and applies changes to what it says of itself.
+    ///
+    /// Answers whether the registry knew the node: not so at first, after its lease had run out and
+    /// it was reaped, or after a flush. Then everything else that it has to say must be said again.
+    async fn register(&self, node: &NodeId, changes: &[Registration]) -> Result<bool, BrokerError>;
+
+    /// What all live nodes say on a topic.
+    async fn members(&self, topic: &str) -> Result<Vec<Member>, BrokerError>;
+
+    /// Takes a node out of the registry at once, with everything that it said.
+    async fn deregister(&self, node: &NodeId) -> Result<(), BrokerError>;
+
+    /// Removes nodes that are gone with everything that they said. Whoever removes a node, and nobody
+    /// else, learns what it said on each of `topics`, in their order.
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError>;
+
+    /// Whether the broker answers, and what an operator should know of how it is set up.
+    async fn check(&self) -> Result<Vec<String>, BrokerError>;
+}

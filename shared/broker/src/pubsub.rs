@@ -1,0 +1,67 @@
+//! Messages that nobody keeps: topics, the sink that they are delivered to, and the subscriber.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{channel::Channel, node::NodeId};
+
+use crate::error::BrokerError;
+
+/// What pub/sub messages are about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Publications of a channel; for the channel `presence`, bare JSON.
+    Channel(Channel),
+    /// Answers and orders to one node.
+    Node(NodeId),
+    /// Orders to every node.
+    Nodes,
+    /// A wake-up for workers that wait for a source.
+    Workers,
+}
+
+/// One pub/sub message.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it is about.
+    pub topic: Topic,
+    /// Its content.
+    pub payload: Bytes,
+}
+
+/// Where a subscriber hands over what arrives.
+#[async_trait]
+pub trait Sink: Send + Sync + 'static {
+    /// Everything that one read brought, in the order of arrival. Called by the reading task
+    /// itself, one call at a time: what it does is what the subscriber waits for.
+    async fn deliver(&self, messages: Vec<Message>);
+
+    /// Every wanted topic is subscribed, on a connection that is new: what was published since
+    /// [`Sink::disconnected`] may be lost.
+    async fn connected(&self);
+
+    /// The connection is gone or deaf; the subscriber is connecting anew.
+    fn disconnected(&self, reason: &str);
+
+    /// The probe came back after so long.
+    fn canary(&self, delay: Duration);
+}
+
+/// The subscriptions of this process: one task over one connection.
+#[async_trait]
+pub trait Subscriber: Send + Sync + 'static {
+    /// Wants a topic from now on, over all reconnects, and waits until the broker confirmed it.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`] when there is no connection at the moment; the topic stays
+    /// wanted and [`Sink::connected`] follows. Not to be called from within the sink: the task
+    /// that would bring the confirmation waits for the sink.
+    async fn subscribe(&self, topic: Topic) -> Result<(), BrokerError>;
+
+    /// Wants a topic no longer.
+    fn unsubscribe(&self, topic: &Topic);
+
+    /// How many times in a row connecting failed or the probe did not come back; 0 when all is well.
+    fn failures(&self) -> u32;
+}

@@ -1,0 +1,181 @@
+//! One life of the subscriber's connection: subscribe to everything wanted, deliver, watch over itself.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    super::resp::{self, RespFrame},
+    probe::Probe,
+    socket::{Incoming, SubscriberSocket},
+    subscription_set::{SubscriptionSet, SubscriptionTable},
+};
+use crate::{Message, Sink};
+
+/// How often the connection is asked whether it lives, and the probe is sent.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After so many ticks without a byte the connection is dead.
+const SILENT_TICKS_MAX: u32 = 5;
+
+/// A connection with its duties.
+pub(super) struct SubscriberConnection<'a> {
+    connection: SubscriberSocket,
+    probe: Probe,
+    subscriptions: &'a SubscriptionSet,
+    sink: &'a dyn Sink,
+    failures: &'a AtomicU32,
+    /// Whether the sink knows that everything wanted is subscribed.
+    announced: bool,
+    /// Whether the last read emptied the socket: only then does silence mean anything.
+    drained: bool,
+    silent_ticks: u32,
+}
+
+impl<'a> SubscriberConnection<'a> {
+    pub(super) fn new(
+        connection: SubscriberSocket,
+        probe: Probe,
+        subscriptions: &'a SubscriptionSet,
+        sink: &'a dyn Sink,
+        failures: &'a AtomicU32,
+    ) -> Self {
+        Self {
+            connection,
+            probe,
+            subscriptions,
+            sink,
+            failures,
+            announced: false,
+            drained: true,
+            silent_ticks: 0,
+        }
+    }
+
+    /// Serves until the connection is lost, and says why.
+    pub(super) async fn serve(mut self) -> (bool, io::Error) {
+        self.subscriptions.lock().attach();
+        let error = match self.listen().await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        self.subscriptions.lock().detach();
+        (self.announced, error)
+    }
+
+    async fn listen(&mut self) -> io::Result<std::convert::Infallible> {
+        self.connection.write(&resp::encode(&[b"SUBSCRIBE", self.probe.name.as_bytes()])).await?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.send_commands().await?;
+            self.announce().await;
+            tokio::select! {
+                drained = self.connection.read() => {
+                    self.drained = drained?;
+                    self.silent_ticks = 0;
+                    self.deliver().await?;
+                }
+                _ = ticks.tick() => self.tick().await?,
+                accepted = self.probe.published() => self.probe.note(accepted),
+                () = self.subscriptions.changed() => {}
+            }
+        }
+    }
+
+    async fn send_commands(&mut self) -> io::Result<()> {
+        let commands = self.subscriptions.lock().commands();
+        if commands.is_empty() { Ok(()) } else { self.connection.write(&commands).await }
+    }
+
+    /// Tells the sink once that everything wanted is subscribed, and again when somebody was told
+    /// that a topic is not and now it is.
+    async fn announce(&mut self) {
+        let due = {
+            let mut subscriptions = self.subscriptions.lock();
+            let fulfilled = self.probe.subscribed && subscriptions.is_fulfilled();
+            fulfilled && (!self.announced | subscriptions.take_late())
+        };
+        if due {
+            self.announced = true;
+            self.sink.connected().await;
+        }
+    }
+
+    async fn deliver(&mut self) -> io::Result<()> {
+        let mut batch = Delivery::default();
+        {
+            let Self { connection, subscriptions, probe, .. } = self;
+            let mut subscriptions = subscriptions.lock();
+            connection.drain(|incoming| batch.take(incoming, &mut subscriptions, probe))?;
+        }
+        if !batch.messages.is_empty() {
+            self.sink.deliver(batch.messages).await;
+        }
+        for delay in batch.echoes {
+            self.failures.store(0, Ordering::Relaxed);
+            self.sink.canary(delay);
+        }
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> io::Result<()> {
+        self.silent_ticks += 1;
+        if self.silent_ticks > SILENT_TICKS_MAX {
+            return Err(io::Error::other("no answer to PING"));
+        }
+        if self.announced && self.drained {
+            self.probe.verdict().map_err(io::Error::other)?;
+        }
+        self.probe.send();
+        self.connection.write(&resp::encode(&[b"PING"])).await
+    }
+}
+
+/// What one read brought.
+#[derive(Default)]
+struct Delivery {
+    messages: Vec<Message>,
+    /// How long probes took that came back.
+    echoes: Vec<Duration>,
+}
+
+impl Delivery {
+    fn take(
+        &mut self,
+        incoming: Incoming<'_>,
+        subscriptions: &mut SubscriptionTable,
+        probe: &mut Probe,
+    ) -> io::Result<()> {
+        match incoming {
+            Incoming::Message(name, payload) if name == probe.name.as_bytes() => {
+                self.echoes.extend(probe.received(payload));
+            }
+            Incoming::Message(name, payload) => {
+                if let Some(topic) = subscriptions.topic(name) {
+                    // Copied, so that a message that is kept does not keep the whole buffer.
+                    let payload = Bytes::copy_from_slice(payload);
+                    self.messages.push(Message { topic, payload });
+                }
+            }
+            Incoming::Other(RespFrame::Push(parts)) => {
+                if let [RespFrame::Text(b"subscribe" | b"unsubscribe"), RespFrame::Text(name), ..] =
+                    parts.as_slice()
+                {
+                    probe.subscribed |= *name == probe.name.as_bytes();
+                    subscriptions.confirm(name);
+                }
+            }
+            Incoming::Other(RespFrame::Error(text)) => {
+                return Err(io::Error::other(String::from_utf8_lossy(text)));
+            }
+            Incoming::Other(_) => {}
+        }
+        Ok(())
+    }
+}

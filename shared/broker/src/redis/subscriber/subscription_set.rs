@@ -1,0 +1,294 @@
+//! What is wanted and what is subscribed, and the commands that make the one out of the other.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use runtime::lock::LockExt as _;
+use tokio::sync::{Notify, oneshot};
+
+use super::super::resp;
+use crate::Topic;
+
+/// The most names in one command.
+const NAMES_MAX: usize = 512;
+
+/// The most names that wait for their confirmation at a time.
+const UNCONFIRMED_MAX: usize = 8 * NAMES_MAX;
+
+/// The subscriptions of this process, shared by those who subscription and the task that fulfils.
+#[derive(Debug, Default)]
+pub(super) struct SubscriptionSet {
+    state: Mutex<SubscriptionTable>,
+    /// Something is to be done for a subscription.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SubscriptionTable {
+    subscriptions: HashMap<Arc<str>, Subscription>,
+    /// Names whose subscription and subscription may differ.
+    queue: VecDeque<Arc<str>>,
+    /// Names in commands that were sent and not confirmed.
+    unconfirmed: usize,
+    attached: bool,
+    /// Somebody was told that a topic is not subscribed, and it will be on this connection.
+    late: bool,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    topic: Topic,
+    wanted: bool,
+    /// The last command about it was SUBSCRIBE.
+    asked: bool,
+    /// Commands about it without confirmation: a confirmation counts only when it is the last one.
+    unconfirmed: u32,
+    queued: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// How a new subscription stands.
+pub(super) enum SubscribeOutcome {
+    /// Subscribed.
+    Done,
+    /// The receiver hears when it is, or is closed when the connection is lost.
+    Waiting(oneshot::Receiver<()>),
+    /// There is no connection; it follows with the next one.
+    Detached,
+}
+
+impl SubscriptionSet {
+    /// For looking at several frames under one lock.
+    pub(super) fn lock(&self) -> MutexGuard<'_, SubscriptionTable> {
+        self.state.lock_unpoisoned()
+    }
+
+    /// Resolves when there may be commands to send.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    pub(super) fn want(&self, name: String, topic: Topic) -> SubscribeOutcome {
+        let mut state = self.lock();
+        let SubscriptionTable { subscriptions, queue, attached, .. } = &mut *state;
+        let name: Arc<str> = name.into();
+        let subscription =
+            subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Subscription::new(topic));
+        subscription.wanted = true;
+        if !*attached {
+            return SubscribeOutcome::Detached;
+        }
+        if subscription.asked && subscription.unconfirmed == 0 {
+            return SubscribeOutcome::Done;
+        }
+        let (sender, receiver) = oneshot::channel();
+        subscription.waiting.push(sender);
+        subscription.enqueue(name, queue);
+        drop(state);
+        self.changed.notify_one();
+        SubscribeOutcome::Waiting(receiver)
+    }
+
+    pub(super) fn unwant(&self, name: &str) {
+        let mut state = self.lock();
+        let SubscriptionTable { subscriptions, queue, attached, .. } = &mut *state;
+        let Some((name, _)) = subscriptions.get_key_value(name) else { return };
+        let name = Arc::clone(name);
+        let Some(subscription) = subscriptions.get_mut(&name) else { return };
+        subscription.wanted = false;
+        subscription.waiting.clear();
+        if *attached {
+            subscription.enqueue(name, queue);
+            drop(state);
+            self.changed.notify_one();
+        } else {
+            subscriptions.remove(&name);
+        }
+    }
+
+    /// Somebody stopped waiting for a confirmation that may still come.
+    pub(super) fn note_late(&self) {
+        self.lock().late = true;
+        self.changed.notify_one();
+    }
+}
+
+impl Subscription {
+    fn new(topic: Topic) -> Self {
+        let waiting = Vec::new();
+        Self { topic, wanted: true, asked: false, unconfirmed: 0, queued: false, waiting }
+    }
+
+    fn enqueue(&mut self, name: Arc<str>, queue: &mut VecDeque<Arc<str>>) {
+        if !self.queued {
+            self.queued = true;
+            queue.push_back(name);
+        }
+    }
+}
+
+impl SubscriptionTable {
+    /// A new connection knows nothing: everything wanted is to be asked for.
+    pub(super) fn attach(&mut self) {
+        self.detach();
+        self.attached = true;
+        for (name, subscription) in &mut self.subscriptions {
+            subscription.enqueue(Arc::clone(name), &mut self.queue);
+        }
+    }
+
+    /// The connection is gone; who waits for a confirmation hears that none comes.
+    pub(super) fn detach(&mut self) {
+        self.attached = false;
+        self.late = false;
+        self.unconfirmed = 0;
+        self.queue.clear();
+        self.subscriptions.retain(|_, subscription| subscription.wanted);
+        for subscription in self.subscriptions.values_mut() {
+            subscription.asked = false;
+            subscription.unconfirmed = 0;
+            subscription.queued = false;
+            subscription.waiting.clear();
+        }
+    }
+
+    /// Commands for as many subscriptions as may be under way.
+    pub(super) fn commands(&mut self) -> Vec<u8> {
+        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+        while self.unconfirmed < UNCONFIRMED_MAX {
+            let Some(name) = self.queue.pop_front() else { break };
+            let Some(subscription) = self.subscriptions.get_mut(&name) else { continue };
+            subscription.queued = false;
+            if subscription.wanted == subscription.asked {
+                if !subscription.wanted && subscription.unconfirmed == 0 {
+                    self.subscriptions.remove(&name);
+                }
+                continue;
+            }
+            subscription.asked = subscription.wanted;
+            subscription.unconfirmed += 1;
+            self.unconfirmed += 1;
+            if subscription.wanted { wanted.push(name) } else { unwanted.push(name) }
+        }
+        let mut bytes = Vec::new();
+        encode(b"SUBSCRIBE", &wanted, &mut bytes);
+        encode(b"UNSUBSCRIBE", &unwanted, &mut bytes);
+        bytes
+    }
+
+    /// The server confirmed a name. A confirmation counts when no later command is under way.
+    pub(super) fn confirm(&mut self, name: &[u8]) {
+        let Ok(name) = std::str::from_utf8(name) else { return };
+        let Some(subscription) = self.subscriptions.get_mut(name) else { return };
+        if subscription.unconfirmed == 0 {
+            return;
+        }
+        subscription.unconfirmed -= 1;
+        self.unconfirmed -= 1;
+        if subscription.unconfirmed > 0 {
+            return;
+        }
+        if subscription.asked {
+            for waiting in std::mem::take(&mut subscription.waiting) {
+                // An error says that nobody waits any more.
+                waiting.send(()).unwrap_or_default();
+            }
+        } else if !subscription.wanted {
+            self.subscriptions.remove(name);
+        }
+    }
+
+    /// The topic that a name stands for, if it is wanted.
+    pub(super) fn topic(&self, name: &[u8]) -> Option<Topic> {
+        let subscription = self.subscriptions.get(std::str::from_utf8(name).ok()?)?;
+        subscription.wanted.then(|| subscription.topic.clone())
+    }
+
+    /// Whether everything wanted is subscribed.
+    pub(super) fn is_fulfilled(&self) -> bool {
+        self.queue.is_empty() && self.unconfirmed == 0
+    }
+
+    /// Whether somebody was told too early that a topic is not subscribed; once.
+    pub(super) fn take_late(&mut self) -> bool {
+        std::mem::take(&mut self.late)
+    }
+}
+
+fn encode(command: &[u8], names: &[Arc<str>], bytes: &mut Vec<u8>) {
+    for part in names.chunks(NAMES_MAX) {
+        let mut parts = vec![command];
+        parts.extend(part.iter().map(|name| name.as_bytes()));
+        bytes.extend(resp::encode(&parts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(subscriptions: &SubscriptionSet) -> String {
+        String::from_utf8(subscriptions.lock().commands()).unwrap().replace("\r\n", " ")
+    }
+
+    fn want(subscriptions: &SubscriptionSet, name: &str) -> SubscribeOutcome {
+        subscriptions.want(name.to_owned(), Topic::Nodes)
+    }
+
+    #[test]
+    fn a_subscription_that_changes_while_commands_are_under_way_ends_as_wanted() {
+        let subscriptions = SubscriptionSet::default();
+        subscriptions.lock().attach();
+        let SubscribeOutcome::Waiting(mut first) = want(&subscriptions, "a") else { panic!() };
+        assert!(text(&subscriptions).contains("$9 SUBSCRIBE"));
+        subscriptions.unwant("a");
+        assert!(text(&subscriptions).contains("UNSUBSCRIBE"));
+        let SubscribeOutcome::Waiting(mut second) = want(&subscriptions, "a") else { panic!() };
+        assert!(text(&subscriptions).contains("$9 SUBSCRIBE"));
+        // The confirmations of the first SUBSCRIBE and of UNSUBSCRIBE are not that of the last.
+        subscriptions.lock().confirm(b"a");
+        subscriptions.lock().confirm(b"a");
+        assert!(first.try_recv().is_err() && second.try_recv().is_err());
+        subscriptions.lock().confirm(b"a");
+        assert!(second.try_recv().is_ok());
+        assert!(subscriptions.lock().is_fulfilled());
+        assert!(matches!(want(&subscriptions, "a"), SubscribeOutcome::Done));
+    }
+
+    #[test]
+    fn a_subscription_that_was_taken_back_in_time_costs_no_command() {
+        let subscriptions = SubscriptionSet::default();
+        subscriptions.lock().attach();
+        drop(want(&subscriptions, "a"));
+        subscriptions.unwant("a");
+        assert_eq!(text(&subscriptions), "");
+        assert!(subscriptions.lock().subscriptions.is_empty());
+    }
+
+    #[test]
+    fn a_hundred_thousand_subscriptions_go_out_in_few_commands_and_bounded_windows() {
+        let subscriptions = SubscriptionSet::default();
+        for n in 0..100_000 {
+            assert!(matches!(want(&subscriptions, &format!("c{n}")), SubscribeOutcome::Detached));
+        }
+        subscriptions.lock().attach();
+        let mut commands = 0;
+        while !subscriptions.lock().is_fulfilled() {
+            let bytes = subscriptions.lock().commands();
+            let names: Vec<_> = bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| line.starts_with(b"c"))
+                .map(|line| line[..line.len() - 1].to_vec())
+                .collect();
+            assert!(names.len() <= UNCONFIRMED_MAX);
+            commands += bytes.windows(9).filter(|part| part == b"SUBSCRIBE").count();
+            for name in names {
+                subscriptions.lock().confirm(&name);
+            }
+        }
+        assert_eq!(commands, 100_000_usize.div_ceil(UNCONFIRMED_MAX) * 8 - 4);
+        assert_eq!(subscriptions.lock().topic(b"c99999"), Some(Topic::Nodes));
+    }
+}

@@ -1,0 +1,106 @@
+//! A broker to try, in memory or on Redis, and the macro that tries both.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use broker::{Broker, BrokerError, BrokerOptions, Subscriber};
+use domain::node::NodeId;
+use runtime::lifecycle::Lifecycle;
+use services::{Redis, unique};
+
+use crate::recorder::Recorder;
+
+/// Runs each named function as a test against the broker in memory and against the one on Redis.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::bench::Place::Memory).await;
+            })+
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::bench::Place::Redis).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// Which implementation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Memory,
+    Redis,
+}
+
+impl Place {
+    pub(crate) async fn bench(self) -> Bench {
+        self.bench_with(BrokerOptions::default()).await
+    }
+
+    pub(crate) async fn bench_with(self, options: BrokerOptions) -> Bench {
+        match self {
+            Self::Memory => Bench::connect(None, options).await,
+            Self::Redis => Bench::connect(Some(&Redis::shared().url()), options).await,
+        }
+    }
+}
+
+/// A broker with keys of its own, and the life of its tasks.
+pub(crate) struct Bench {
+    pub(crate) broker: Arc<dyn Broker>,
+    lifecycle: Lifecycle,
+}
+
+impl Bench {
+    /// On a Redis of the test's own.
+    pub(crate) async fn on(url: &str) -> Self {
+        Self::connect(Some(url), BrokerOptions::default()).await
+    }
+
+    async fn connect(url: Option<&str>, options: BrokerOptions) -> Self {
+        let options = BrokerOptions { key_prefix: unique("broker"), ..options };
+        let lifecycle = Lifecycle::new();
+        let broker = broker::connect(url, options, &lifecycle).await.unwrap();
+        Self { broker, lifecycle }
+    }
+
+    /// A subscriber that has been connected, and what it hears.
+    pub(crate) async fn subscriber(&self, node: &str) -> (Arc<dyn Subscriber>, Arc<Recorder>) {
+        let recorder = Arc::new(Recorder::default());
+        let sink = Arc::clone(&recorder);
+        let subscriber = self.broker.subscriber(&NodeId(node.into()), sink).await.unwrap();
+        recorder.until("connected", |heard| heard.connected > 0).await;
+        (subscriber, recorder)
+    }
+
+    /// Ends all tasks.
+    pub(crate) async fn finish(self) {
+        assert!(self.lifecycle.finish(Duration::from_secs(5)).await, "a task does not end");
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tries until it succeeds; what a program does after a fault.
+pub(crate) async fn until_ok<T>(mut attempt: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "never: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The error with which connecting fails.
+pub(crate) async fn refusal(url: &str) -> BrokerError {
+    let connecting = broker::connect(Some(url), BrokerOptions::default(), &Lifecycle::new()).await;
+    connecting.err().unwrap()
+}

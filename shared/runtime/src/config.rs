@@ -1,0 +1,297 @@
+//! Settings: read once at the start from the layers, checked whole, then plain data.
+//!
+//! The only module that looks at the environment. Every problem is found in one go, named by its
+//! setting; a process with a problem ends with exit code 78 before it binds a port.
+
+mod layers;
+mod role;
+mod sections;
+
+use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
+
+pub use self::{
+    layers::{Layers, Origin, Problem, REFERENCE, masked_url},
+    role::{DEVELOPMENT_SECRET, Environment, Role},
+    sections::{Access, Limits, Record, Rhythms, Traces},
+};
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `ENVIRONMENT`
+    pub environment: Environment,
+    /// `LISTEN`, or `HOST` and `PORT`.
+    pub listen: Vec<String>,
+    /// `ADMIN_LISTEN`; none: like `listen` on a gateway.
+    pub admin_listen: Option<String>,
+    /// `ALLOW_INSECURE`
+    pub allow_insecure: bool,
+    /// `STARTUP_TIMEOUT_MS`
+    pub startup_timeout: Duration,
+    /// `FANFARE_URL`, or from `HOST` and `PORT`.
+    pub url: String,
+    /// `FANFARE_TOKEN`
+    pub token: Option<String>,
+    /// `REDIS_URL`
+    pub redis_url: Option<String>,
+    /// `DATABASE_URL`
+    pub database_url: String,
+    /// `KEY_PREFIX`
+    pub key_prefix: String,
+    /// Keys and tokens.
+    pub access: Access,
+    /// Rhythms of the dialects.
+    pub rhythm: Rhythms,
+    /// Limits of connections.
+    pub limits: Limits,
+    /// Limits of the record.
+    pub record: Record,
+    /// `LOG_LEVEL`
+    pub log_level: String,
+    /// Whether logs are JSON: `LOG_FORMAT`.
+    pub log_json: bool,
+    /// Where traces go.
+    pub traces: Traces,
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// Every problem found, each naming its setting.
+    pub fn load(role: Role) -> Result<(Self, Layers), Vec<Problem>> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::from_environment(role, &environment)
+    }
+
+    /// Reads a given environment.
+    ///
+    /// # Errors
+    /// Every problem found, each naming its setting.
+    pub fn from_environment(
+        role: Role,
+        environment: &HashMap<String, String>,
+    ) -> Result<(Self, Layers), Vec<Problem>> {
+        let mut layers = Layers::read(environment);
+        let config = Self::build(&mut layers);
+        config.check(role, &mut layers.problems);
+        if layers.problems.is_empty() { Ok((config, layers)) } else { Err(layers.problems) }
+    }
+
+    /// Whether the process runs in production mode.
+    pub fn production(&self) -> bool {
+        self.environment == Environment::Production
+    }
+
+    fn build(layers: &mut Layers) -> Self {
+        let environment = match layers.text("environment") {
+            "development" => Environment::Development,
+            "production" => Environment::Production,
+            other => {
+                let reason = format!("{other:?} is neither development nor production");
+                layers.problems.push(Problem::new("environment", reason));
+                Environment::Production
+            }
+        };
+        let production = environment == Environment::Production;
+        let port: u16 = layers.number("port", 0..=65535);
+        let host = layers
+            .optional("host")
+            .unwrap_or_else(|| if production { "0.0.0.0" } else { "127.0.0.1" }.into());
+        let own =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let listen = Some(layers.list("listen")).filter(|list| !list.is_empty());
+        let log_format = layers.optional("log_format");
+        if let Some(other) = log_format.as_deref().filter(|f| !matches!(*f, "text" | "json")) {
+            let reason = format!("{other:?} is neither text nor json");
+            layers.problems.push(Problem::new("log_format", reason));
+        }
+        Self {
+            environment,
+            listen: listen.unwrap_or_else(|| vec![own.clone()]),
+            admin_listen: layers.optional("admin_listen"),
+            allow_insecure: layers.flag("allow_insecure"),
+            startup_timeout: layers.duration("startup_timeout_ms"),
+            url: layers
+                .optional("fanfare_url")
+                .unwrap_or_else(|| format!("http://{}", own.replace("0.0.0.0", "127.0.0.1"))),
+            token: layers.optional("fanfare_token"),
+            redis_url: layers.optional("redis_url"),
+            database_url: layers.text("database_url").to_owned(),
+            key_prefix: layers.text("key_prefix").to_owned(),
+            access: Access::build(layers, production),
+            rhythm: Rhythms::build(layers),
+            limits: Limits::build(layers),
+            record: Record::build(layers),
+            log_level: layers.text("log_level").to_owned(),
+            log_json: log_format.map_or(production, |format| format == "json"),
+            traces: Traces::build(layers),
+        }
+    }
+
+    fn check(&self, role: Role, problems: &mut Vec<Problem>) {
+        let mut problem = |name, reason: &str| problems.push(Problem::new(name, reason));
+        let prefix =
+            self.key_prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if self.key_prefix.is_empty() || !prefix {
+            problem("key_prefix", "must be of letters, digits, '.', '_' and '-'");
+        }
+        if !["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|s| self.database_url.starts_with(s))
+        {
+            problem("database_url", "must begin with sqlite:// or postgres://");
+        }
+        if matches!(role, Role::Gateway | Role::Worker) {
+            if self.redis_url.is_none() {
+                problem(
+                    "redis_url",
+                    "is required for this role: several processes need a shared broker",
+                );
+            }
+            if self.database_url.starts_with("sqlite:") {
+                problem(
+                    "database_url",
+                    "is required for this role: postgres://… that all processes share",
+                );
+            }
+        }
+        let redis = ["redis://", "rediss://", "valkey://", "valkeys://", "redis+"];
+        if self.redis_url.as_ref().is_some_and(|url| !redis.iter().any(|s| url.starts_with(s))) {
+            problem("redis_url", "must begin with redis://, rediss:// or redis+sentinel://");
+        }
+        if let Some(reason) = self.key_set_problem() {
+            problem("jwks_url", reason);
+        }
+        for address in self.listen.iter().chain(&self.admin_listen) {
+            let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) {
+                problem("listen", "addresses are HOST:PORT, separated by commas");
+            }
+        }
+        if self.production() {
+            self.access.check_production(role, problems);
+        } else if role != Role::Command && !self.insecure_allowed() {
+            problem(
+                "host",
+                "development mode on an address that is not loopback: set ENVIRONMENT=production, \
+                 or ALLOW_INSECURE=true if everybody on that network may do everything",
+            );
+        }
+    }
+
+    /// What is wrong with where keys come from: whoever can answer there can sign tokens.
+    fn key_set_problem(&self) -> Option<&'static str> {
+        let url = self.access.jwks_url.as_deref()?;
+        if url.starts_with("https://") {
+            return None;
+        }
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Some("must begin with https:// or http://");
+        };
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let trusted = !self.production() || self.allow_insecure || is_loopback(authority);
+        (!trusted).then_some("must begin with https:// in production, or be on loopback")
+    }
+
+    fn insecure_allowed(&self) -> bool {
+        self.allow_insecure || self.listen.iter().all(|address| is_loopback(address))
+    }
+}
+
+/// Whether `HOST:PORT` is on this machine.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let is_loopback = |ip: Ipv4Addr| ip.is_loopback();
+    matches!(host, "localhost" | "[::1]") || host.parse().is_ok_and(is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(role: Role, pairs: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        let environment =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_environment(role, &environment).map(|(config, _)| config)
+    }
+
+    fn refused(role: Role, pairs: &[(&str, &str)]) -> Vec<String> {
+        load(role, pairs).unwrap_err().into_iter().map(|problem| problem.name).collect()
+    }
+
+    #[test]
+    fn a_laptop_needs_no_setting_at_all() {
+        let config = load(Role::Whole, &[]).unwrap();
+        assert_eq!(config.listen, ["127.0.0.1:8080"]);
+        assert_eq!(config.access.auth_token.as_deref(), Some("default-token"));
+        assert_eq!(config.access.anonymous_channels.len(), 1);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_at_once() {
+        let wrong =
+            refused(Role::Whole, &[("PORT", "x"), ("DRAIN_MS", "-1"), ("MOCK_STEP_MS", "9")]);
+        assert_eq!(wrong, ["PORT", "MOCK_STEP_MS", "DRAIN_MS"]);
+    }
+
+    #[test]
+    fn production_refuses_missing_and_well_known_secrets() {
+        let production = ("ENVIRONMENT", "production");
+        assert_eq!(refused(Role::Whole, &[production]), ["JWT_SECRET"]);
+        assert_eq!(
+            refused(Role::Whole, &[production, ("JWT_SECRET", DEVELOPMENT_SECRET)]),
+            ["JWT_SECRET"]
+        );
+        let good = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        assert_eq!(
+            refused(Role::Whole, &[production, good, ("AUTH_TOKEN", "default-token")]),
+            ["AUTH_TOKEN"]
+        );
+        let config = load(Role::Whole, &[production, good]).unwrap();
+        assert_eq!(config.listen, ["0.0.0.0:8080"]);
+        assert!(config.access.auth_token.is_none());
+        assert!(config.access.anonymous_channels.is_empty());
+    }
+
+    #[test]
+    fn development_mode_stays_on_loopback_unless_told_otherwise() {
+        assert_eq!(refused(Role::Whole, &[("HOST", "0.0.0.0")]), ["HOST"]);
+        assert!(load(Role::Whole, &[("HOST", "0.0.0.0"), ("ALLOW_INSECURE", "true")]).is_ok());
+        assert!(load(Role::Whole, &[("LISTEN", "[::1]:1,localhost:2")]).is_ok());
+    }
+
+    #[test]
+    fn keys_come_over_tls_in_production() {
+        let production = ("ENVIRONMENT", "production");
+        let load = |url, more| load(Role::Whole, &[("JWKS_URL", url), more]);
+        for good in ["https://id.example/keys", "http://127.0.0.1:9/keys", "http://localhost/k"] {
+            assert!(load(good, production).is_ok(), "{good}");
+        }
+        for bad in ["http://id.example/keys", "http://127.id.example/keys", "ftp://127.0.0.1/k"] {
+            assert_eq!(load(bad, production).unwrap_err()[0].name, "JWKS_URL", "{bad}");
+        }
+        assert!(load("http://id.example/keys", ("ENVIRONMENT", "development")).is_ok());
+    }
+
+    #[test]
+    fn a_role_of_its_own_needs_a_shared_broker_and_database() {
+        assert_eq!(refused(Role::Worker, &[]), ["REDIS_URL", "DATABASE_URL"]);
+    }
+
+    #[test]
+    fn the_readme_lists_every_setting_with_its_default() {
+        let readme = include_str!("../../../README.md");
+        for line in REFERENCE.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, default)) = line.split_once(" = ") else { continue };
+            let default = match default.trim_matches('"') {
+                "" => "–".to_owned(),
+                default => format!("`{default}`"),
+            };
+            let row = format!("| `{}` | {default} |", name.to_uppercase());
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+    }
+}

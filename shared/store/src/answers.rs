@@ -1,0 +1,136 @@
+//! What is read from the record: rows of sources, pages of channels, lists of entities, dead letters.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::{
+    channel::Channel,
+    entry::EntryId,
+    event::{State, entity::Entity},
+    node::NodeId,
+    position::{Epoch, Offsets, Position},
+    publication::Publication,
+    source::Source,
+};
+
+/// A source's row: who owns it and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The source.
+    pub source: Source,
+    /// Its owner; none when it is free or its lease ran out.
+    pub owner: Option<NodeId>,
+    /// Rises with every change of owner.
+    pub fence: u64,
+    /// The last entry that was recorded.
+    pub cursor: EntryId,
+    /// The number of the last recorded event.
+    pub seq: u64,
+    /// The number of the last event that was certainly published.
+    pub published: u64,
+    /// The broker's replication id that the generation belongs to.
+    pub replid: String,
+    /// Rises whenever the broker's memory of what was published cannot be trusted.
+    pub generation: u64,
+    /// The epoch that the generation belongs to.
+    pub epoch: Epoch,
+    /// How many owners began to work at this cursor without getting past it.
+    pub attempts: u32,
+}
+
+/// Position and state of a channel, read in one step.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The newest position.
+    pub position: Position,
+    /// The state there, for a channel of an entity that has one.
+    pub state: Option<Arc<State>>,
+}
+
+/// A part of a channel's archive.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Publications, in the order of recording; contiguous per source.
+    pub publications: Vec<Publication>,
+    /// The offsets up to which the archive was removed by retention.
+    pub floor: Offsets,
+    /// The newest position at the time of reading.
+    pub head: Position,
+}
+
+/// Which entities a list is about.
+#[derive(Clone, Debug, Default)]
+pub struct EntityFilter {
+    /// Only those of this status.
+    pub status: Option<String>,
+    /// Only those whose state has these values: `("executor", "codex")`.
+    pub matching: Vec<(&'static str, serde_json::Value)>,
+    /// Only those whose state has this key: seed 001 lists tasks that were created, with `created_at`.
+    pub having: Option<&'static str>,
+    /// At most so many.
+    pub limit: usize,
+    /// Leave out so many of the first.
+    pub offset: usize,
+    /// Continue after this entity: the `cursor` of an earlier list.
+    pub after: Option<ListCursor>,
+}
+
+/// Where a list goes on: newest first, by time of creation and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListCursor {
+    /// When the entity was first heard of, ms since 1970.
+    pub created: i64,
+    /// Its id.
+    pub id: String,
+}
+
+/// An entity in a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// When it was first heard of, ms since 1970.
+    pub created: i64,
+    /// Its state.
+    pub state: State,
+}
+
+/// An entity of which nothing was heard for as long as its lease (rule 9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lapsed {
+    /// Which entity.
+    pub entity: Entity,
+    /// For how long nothing was heard, ms.
+    pub lease_ms: i64,
+    /// When its lease ran out, ms since 1970.
+    pub lease_until: i64,
+}
+
+/// An entry that was not accepted.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Its number.
+    pub id: i64,
+    /// Where it came from.
+    pub source: Source,
+    /// The id of its entry.
+    pub entry: String,
+    /// Why.
+    pub reason: String,
+    /// When, ms since 1970.
+    pub at: i64,
+    /// Its fields; bytes that are no UTF-8 were replaced.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// Where one event stands in the record, for `fanfare explain`.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// The source.
+    pub source: Source,
+    /// The number within the source.
+    pub seq: u64,
+    /// The payload, as in [`Publication::payload`].
+    pub payload: bytes::Bytes,
+    /// Channels and offsets.
+    pub offsets: Vec<(Channel, u64)>,
+}

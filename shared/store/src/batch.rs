@@ -1,0 +1,91 @@
+//! What a transaction of the record is given, and what it answers.
+
+use domain::{
+    channel::Channel,
+    entry::{EntryId, Fields},
+    event::Submission,
+    position::Epoch,
+    publication::Publication,
+};
+
+/// One entry with the judgement of its projection.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The entry's id.
+    pub entry: EntryId,
+    /// The fingerprint of its fields.
+    pub digest: i64,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Its fields, kept for the dead-letter store.
+    pub fields: Fields,
+}
+
+/// What becomes of an entry.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It is recorded and published.
+    Accepted(Box<Submission>),
+    /// It goes to the dead letters.
+    Dead(DeadReason),
+}
+
+/// Why an entry is dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadReason {
+    /// A word of few for the metrics: the wrong field, `poison`, `state_bytes` …
+    pub label: &'static str,
+    /// The whole sentence.
+    pub text: String,
+}
+
+/// What one transaction records.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The cursor before it; another one in the row means that somebody else went on.
+    pub before: EntryId,
+    /// The cursor after it: the id of the last entry read.
+    pub cursor: EntryId,
+    /// The entries, in stream order.
+    pub entries: Vec<Judged>,
+    /// How far is certainly published, noted along.
+    pub published: u64,
+}
+
+/// What became of one entry of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was recorded now; its channels and the offsets there.
+    Recorded(Vec<(Channel, u64)>),
+    /// The same `event_id` was applied before: the channels and offsets of that time.
+    Repeated(Vec<(Channel, u64)>),
+    /// The same entry was taken in before: it was read again after a loss at the broker.
+    Known,
+    /// It is a dead letter.
+    Dead(DeadReason),
+}
+
+impl Outcome {
+    /// A word for it, for metrics and traces.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Recorded(_) => "recorded",
+            Self::Repeated(_) => "repeated",
+            Self::Known => "known",
+            Self::Dead(_) => "dead",
+        }
+    }
+}
+
+/// What a batch's transaction did.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The epoch in which the offsets were given.
+    pub epoch: Epoch,
+    /// What is to be published, in the order of recording.
+    pub publications: Vec<Publication>,
+    /// One outcome for each entry of the batch, in its order.
+    pub outcomes: Vec<Outcome>,
+    /// The source's last number now.
+    pub seq: u64,
+}

@@ -1,0 +1,358 @@
+//! The store on an SQL database: each method of the port within its deadline.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{
+    channel::Channel,
+    entry::EntryId,
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    node::NodeId,
+    position::{Epoch, Offsets, Position},
+    publication::Publication,
+    source::Source,
+};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
+    Store, StoreError, Traced, channel, dead_letter, denial,
+    engine::{Engine, SqlSession},
+    entity, event,
+    page::{self, Part},
+    record, retention, source,
+    sql::{SessionKind, Statement, both},
+    worker,
+};
+
+const EPOCH: Statement = both("SELECT value FROM epoch");
+
+/// How long processes that start together try to migrate. SQLite answers "locked" at once, without
+/// waiting, to all but one of those that turn a new file's journal into a write-ahead log.
+const MIGRATION_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A database of either engine.
+pub(super) struct Database {
+    engine: Engine,
+    deadline: Duration,
+    /// The newest epoch that was seen.
+    epoch: AtomicU32,
+}
+
+impl Database {
+    pub(super) fn new(engine: Engine, options: &Options) -> Self {
+        Self { engine, deadline: options.deadline, epoch: AtomicU32::new(0) }
+    }
+
+    /// Awaits something until the deadline; nothing was committed when it passes.
+    async fn within<T>(
+        &self,
+        asked: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let late = |_| {
+            let ms = self.deadline.as_millis();
+            Err(StoreError::Unavailable(format!("no answer within {ms} ms")))
+        };
+        timeout(self.deadline, asked).await.unwrap_or_else(late)
+    }
+
+    /// Awaits a transaction and its commit until the deadline; when it passes amid the commit nobody
+    /// knows whether that happened.
+    async fn committed<T>(
+        &self,
+        asked: impl Future<Output = Result<(SqlSession, T), StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.deadline;
+        let (session, answer) = self.within(asked).await?;
+        let late = |_| {
+            let ms = self.deadline.as_millis();
+            Err(StoreError::Unknown(format!("no answer to the commit within {ms} ms")))
+        };
+        timeout_at(deadline, session.commit()).await.unwrap_or_else(late)?;
+        Ok(answer)
+    }
+
+    async fn session(&self, access: SessionKind) -> Result<SqlSession, StoreError> {
+        self.engine.session(access).await
+    }
+
+    fn seen(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + MIGRATION_PATIENCE;
+        loop {
+            let migrated = match self.engine.migrate().await {
+                Ok(()) => self.check().await,
+                Err(error) => Err(error),
+            };
+            match migrated {
+                Err(StoreError::Conflict(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                done => return done,
+            }
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let asked = async { self.session(SessionKind::Read).await?.row(&EPOCH, &[]).await };
+        let row = self.within(asked).await?;
+        self.seen(row.map_or(Ok(Epoch(0)), |row| row.int(0).map(source::epoch))?);
+        Ok(())
+    }
+
+    async fn sources(&self, wanted: &[Source]) -> Result<Vec<SourceRow>, StoreError> {
+        self.within(source::all(&self.engine, wanted)).await
+    }
+
+    async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError> {
+        let asked = async {
+            worker::beat(&mut self.session(SessionKind::Write).await?, worker, lease).await
+        };
+        self.within(asked).await
+    }
+
+    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError> {
+        let asked = async {
+            worker::deregister(&mut self.session(SessionKind::Write).await?, worker).await
+        };
+        self.within(asked).await
+    }
+
+    async fn claim(
+        &self,
+        source: Source,
+        owner: &NodeId,
+        lease: Duration,
+    ) -> Result<Option<SourceRow>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            source::claim(&mut session, source, owner, lease).await
+        };
+        self.within(asked).await
+    }
+
+    async fn attempt(&self, source: Source, fence: u64) -> Result<u32, StoreError> {
+        let asked = async {
+            source::attempt(&mut self.session(SessionKind::Write).await?, source, fence).await
+        };
+        self.within(asked).await
+    }
+
+    async fn renew(
+        &self,
+        source: Source,
+        fence: u64,
+        published: u64,
+        lease: Duration,
+    ) -> Result<(), StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            source::renew(&mut session, source, fence, published, lease).await
+        };
+        self.within(asked).await
+    }
+
+    async fn release(&self, source: Source, fence: u64, published: u64) -> Result<(), StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            source::release(&mut session, source, fence, published).await
+        };
+        self.within(asked).await
+    }
+
+    async fn regenerate(
+        &self,
+        source: Source,
+        fence: u64,
+        generation: u64,
+        replid: &str,
+        cursor: EntryId,
+    ) -> Result<SourceRow, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let row =
+                source::regenerate(&mut session, source, fence, generation, replid, cursor).await?;
+            Ok((session, row))
+        };
+        let row = self.committed(asked).await?;
+        self.seen(row.epoch);
+        Ok(row)
+    }
+
+    async fn record(
+        &self,
+        source: Source,
+        fence: u64,
+        batch: &Batch,
+        state_bytes_max: usize,
+    ) -> Result<Committed, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let committed =
+                record::record(&mut session, source, fence, batch, state_bytes_max).await?;
+            Ok((session, committed))
+        };
+        let committed = self.committed(asked).await?;
+        self.seen(committed.epoch);
+        Ok(committed)
+    }
+
+    async fn unpublished(
+        &self,
+        source: Source,
+        after_seq: u64,
+        events_max: usize,
+    ) -> Result<Vec<Publication>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            event::after(&mut session, source, after_seq, events_max).await
+        };
+        self.within(asked).await
+    }
+
+    async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, StoreError> {
+        let asked =
+            async { page::snapshot(&mut self.session(SessionKind::Read).await?, channel).await };
+        let snapshot = self.within(asked).await?;
+        self.seen(snapshot.position.epoch);
+        Ok(snapshot)
+    }
+
+    async fn positions(&self, channels: &[Channel]) -> Result<Vec<Position>, StoreError> {
+        let (epoch, positions) = self.within(channel::positions(&self.engine, channels)).await?;
+        self.seen(epoch);
+        Ok(positions)
+    }
+
+    async fn page(
+        &self,
+        channel: &Channel,
+        after: &Offsets,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            page::page(&mut session, channel, Part::After(after), limit, bytes_max).await
+        };
+        let page = self.within(asked).await?;
+        self.seen(page.head.epoch);
+        Ok(page)
+    }
+
+    async fn page_back(
+        &self,
+        channel: &Channel,
+        before: Option<&Offsets>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError> {
+        let part = before.map_or(Part::Newest, Part::UpTo);
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            page::page(&mut session, channel, part, limit, bytes_max).await
+        };
+        let page = self.within(asked).await?;
+        self.seen(page.head.epoch);
+        Ok(page)
+    }
+
+    async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError> {
+        let asked =
+            async { entity::one(&mut self.session(SessionKind::Read).await?, entity).await };
+        self.within(asked).await
+    }
+
+    async fn entities(
+        &self,
+        kind: EntityKind,
+        filter: &EntityFilter,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let asked =
+            async { entity::list(&mut self.session(SessionKind::Read).await?, kind, filter).await };
+        self.within(asked).await
+    }
+
+    async fn lapsed(
+        &self,
+        source: Source,
+        read_to_end: Duration,
+        reachable: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            entity::lapsed(&mut session, source, read_to_end, reachable, limit).await
+        };
+        self.within(asked).await
+    }
+
+    async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError> {
+        let asked =
+            async { event::trace(&mut self.session(SessionKind::Read).await?, entry).await };
+        self.within(asked).await
+    }
+
+    async fn dead_letters(
+        &self,
+        source: Option<Source>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            dead_letter::list(&mut session, source, before, limit).await
+        };
+        self.within(asked).await
+    }
+
+    async fn dead_letter(&self, id: i64) -> Result<Option<DeadLetter>, StoreError> {
+        let asked =
+            async { dead_letter::one(&mut self.session(SessionKind::Read).await?, id).await };
+        self.within(asked).await
+    }
+
+    async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
+        let asked =
+            async { dead_letter::delete(&mut self.session(SessionKind::Write).await?, id).await };
+        self.within(asked).await
+    }
+
+    async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError> {
+        let asked =
+            async { denial::deny(&mut self.session(SessionKind::Write).await?, user, time).await };
+        self.within(asked).await
+    }
+
+    async fn admit(&self, user: &str) -> Result<bool, StoreError> {
+        let asked =
+            async { denial::admit(&mut self.session(SessionKind::Write).await?, user).await };
+        self.within(asked).await
+    }
+
+    async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let asked = async { denial::all(&mut self.session(SessionKind::Read).await?).await };
+        self.within(asked).await
+    }
+
+    async fn retain(&self, archive: Duration, state: Duration) -> Result<bool, StoreError> {
+        self.within(retention::retain(&self.engine, archive, state)).await
+    }
+}

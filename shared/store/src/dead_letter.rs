@@ -1,0 +1,103 @@
+//! Entries that were not accepted.
+
+use std::collections::BTreeMap;
+
+use domain::{entry::Fields, source::Source};
+
+use super::{
+    DeadLetter, DeadReason, Judged, StoreError,
+    engine::{Row, SqlSession},
+    source,
+    sql::{Column, Param, Statement, both, each},
+};
+
+const INSERT: Statement = each(
+    "INSERT INTO dead_letter (source, recorded, entry, label, reason, fields)
+     SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])",
+    "INSERT INTO dead_letter (source, recorded, entry, label, reason, fields)
+     SELECT $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3)",
+);
+
+const LIST: Statement = both(
+    "SELECT id, source, entry, reason, recorded, fields FROM dead_letter
+     WHERE id < $1 AND source BETWEEN $2 AND $3 ORDER BY id DESC LIMIT $4",
+);
+
+const ONE: Statement =
+    both("SELECT id, source, entry, reason, recorded, fields FROM dead_letter WHERE id = $1");
+
+const DELETE: Statement = both("DELETE FROM dead_letter WHERE id = $1");
+
+/// Keeps entries with the reason why they were not accepted.
+pub(super) async fn insert(
+    session: &mut SqlSession,
+    source: Source,
+    recorded: i64,
+    dead: &[(&Judged, DeadReason)],
+) -> Result<(), StoreError> {
+    let entries: Vec<String> = dead.iter().map(|(judged, _)| judged.entry.to_string()).collect();
+    let fields: Vec<String> = dead.iter().map(|(judged, _)| fields_json(&judged.fields)).collect();
+    let reasons: Vec<String> =
+        dead.iter().map(|(_, reason)| reason.text.replace('\0', "\u{fffd}")).collect();
+    let table = [
+        Column::Texts(entries.iter().map(String::as_str).collect()),
+        Column::Texts(dead.iter().map(|(_, reason)| reason.label).collect()),
+        Column::Texts(reasons.iter().map(String::as_str).collect()),
+        Column::Texts(fields.iter().map(String::as_str).collect()),
+    ];
+    let params = [Param::Int(source::number(source)), Param::Int(recorded), Param::Table(&table)];
+    session.run(&INSERT, &params).await.map(drop)
+}
+
+/// The first value of each name counts, as when the entry was read.
+fn fields_json(fields: &Fields) -> String {
+    let mut texts = BTreeMap::new();
+    for (name, value) in &fields.0 {
+        texts.entry(name.as_str()).or_insert_with(|| String::from_utf8_lossy(value));
+    }
+    serde_json::to_string(&texts).unwrap_or_default()
+}
+
+/// Dead letters, newest first.
+pub(super) async fn list(
+    session: &mut SqlSession,
+    source: Option<Source>,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let (from, to) = source.map_or((0, i64::MAX), |source| {
+        let number = source::number(source);
+        (number, number)
+    });
+    let params = [
+        Param::Int(before.unwrap_or(i64::MAX)),
+        Param::Int(from),
+        Param::Int(to),
+        Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
+    ];
+    session.rows(&LIST, &params).await?.iter().map(dead_letter).collect()
+}
+
+/// One dead letter.
+pub(super) async fn one(
+    session: &mut SqlSession,
+    id: i64,
+) -> Result<Option<DeadLetter>, StoreError> {
+    session.row(&ONE, &[Param::Int(id)]).await?.as_ref().map(dead_letter).transpose()
+}
+
+/// Forgets one; whether it was there.
+pub(super) async fn delete(session: &mut SqlSession, id: i64) -> Result<bool, StoreError> {
+    Ok(session.run(&DELETE, &[Param::Int(id)]).await? > 0)
+}
+
+fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
+    Ok(DeadLetter {
+        id: row.int(0)?,
+        source: source::of(row.int(1)?)?,
+        entry: row.text(2)?.to_owned(),
+        reason: row.text(3)?.to_owned(),
+        at: row.int(4)?,
+        fields: serde_json::from_str(row.text(5)?).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,243 @@
+//! The rows of the entities: their states, and lists of them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::{
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    source::Source,
+};
+
+use super::{
+    EntityFilter, Lapsed, Listed, StoreError,
+    engine::{Row, SqlSession},
+    source,
+    sql::{Column, Param, Statement, both, each},
+    states::{Changed, STATUS_CHARS_MAX, States, Stored},
+};
+
+// Rows are locked in one order by everybody, so that two sources that feed the same entities wait
+// for each other instead of blocking each other.
+const LOCK: Statement = each(
+    "SELECT e.kind, e.id, e.state, e.created, e.ended, e.version, e.lease_ms, e.path
+     FROM unnest($1::text[], $2::text[]) AS t (kind, id)
+     JOIN entity e ON e.kind = t.kind AND e.id = t.id
+     ORDER BY e.kind, e.id FOR UPDATE OF e",
+    "SELECT e.kind, e.id, e.state, e.created, e.ended, e.version, e.lease_ms, e.path
+     FROM json_each($1) AS t
+     CROSS JOIN entity e ON e.kind = t.value ->> 0 AND e.id = t.value ->> 1",
+);
+
+const PATHS: Statement = each(
+    "SELECT path, id FROM entity WHERE kind = $1 AND path = ANY ($2::bigint[])",
+    "SELECT path, id FROM entity
+     WHERE kind = $1 AND path IN (SELECT value ->> 0 FROM json_each($2))",
+);
+
+// The version tells a row that was written by nobody since it was read, or was not there then.
+const WRITE: Statement = each(
+    "INSERT INTO entity AS e (source, updated, kind, id, state, status, created, ended, version,
+     lease_ms, lease_until, path)
+     SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+     $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+     ON CONFLICT (kind, id) DO UPDATE SET source = excluded.source, updated = excluded.updated,
+     state = excluded.state, status = excluded.status, ended = excluded.ended,
+     version = excluded.version, lease_ms = excluded.lease_ms, lease_until = excluded.lease_until,
+     path = excluded.path
+     WHERE e.version = excluded.version - 1",
+    "INSERT INTO entity AS e (source, updated, kind, id, state, status, created, ended, version,
+     lease_ms, lease_until, path)
+     SELECT $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+     value ->> 6, value ->> 7, value ->> 8, value ->> 9 FROM json_each($3) WHERE true
+     ON CONFLICT (kind, id) DO UPDATE SET source = excluded.source, updated = excluded.updated,
+     state = excluded.state, status = excluded.status, ended = excluded.ended,
+     version = excluded.version, lease_ms = excluded.lease_ms, lease_until = excluded.lease_until,
+     path = excluded.path
+     WHERE e.version = excluded.version - 1",
+);
+
+const ONE: Statement = both("SELECT state FROM entity WHERE kind = $1 AND id = $2");
+
+/// A list: `$1` kind, `$2` status, `$3` a key, `$4` and `$5` the cursor's time and id, `$6` limit,
+/// `$7` offset; then keys and values. Cursor and status are conditions that an index answers.
+macro_rules! list {
+    ($status:literal) => {
+        each(
+            concat!(
+                "SELECT e.id, e.created, e.state FROM entity e
+                 WHERE e.kind = $1 AND ",
+                $status,
+                " AND (e.created, e.id) < ($4::bigint, $5::text)
+                 AND ($3::text IS NULL OR e.state::json -> $3 IS NOT NULL)
+                 AND NOT EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS m (key, value)
+                                 WHERE (e.state::json -> m.key)::text IS DISTINCT FROM m.value)
+                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+            ),
+            concat!(
+                "SELECT e.id, e.created, e.state FROM entity e
+                 WHERE e.kind = $1 AND ",
+                $status,
+                " AND (e.created, e.id) < ($4, $5)
+                 AND ($3 IS NULL OR e.state -> $3 IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM json_each($8) AS m
+                                 WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
+                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+            ),
+        )
+    };
+}
+
+const LIST: Statement = list!("CAST($2 AS TEXT) IS NULL");
+
+const LIST_OF_STATUS: Statement = list!("e.status = $2");
+
+const LAPSED: Statement = both(
+    "SELECT kind, id, lease_ms, lease_until FROM entity
+     WHERE source = $1 AND lease_until < (SELECT ms FROM clock) - $2 AND lease_ms <= $3
+     ORDER BY lease_until LIMIT $4",
+);
+
+/// Reads the states of entities and locks them until the transaction ends.
+pub(super) async fn lock(
+    session: &mut SqlSession,
+    entities: BTreeSet<Entity>,
+    paths: BTreeSet<i64>,
+) -> Result<States, StoreError> {
+    let mut states = States::default();
+    let table = [
+        Column::Texts(entities.iter().map(|entity| entity.kind.name()).collect()),
+        Column::Texts(entities.iter().map(|entity| &*entity.id).collect()),
+    ];
+    for row in session.rows(&LOCK, &[Param::Table(&table)]).await? {
+        let entity = Entity { kind: kind(row.text(0)?)?, id: row.text(1)?.into() };
+        let stored = Stored {
+            created: row.int(3)?,
+            ended: row.maybe_int(4)?,
+            version: row.int(5)?,
+            lease_ms: row.maybe_int(6)?,
+            path: row.maybe_int(7)?,
+        };
+        let json = row.text(2)?;
+        states.hold(entity, stored, state(json)?, json.len());
+    }
+    let table = [Column::Ints(paths.into_iter().collect())];
+    let params = [Param::Text(EntityKind::Repo.name()), Param::Table(&table)];
+    for row in session.rows(&PATHS, &params).await? {
+        states.hold_path(row.int(0)?, row.text(1)?);
+    }
+    Ok(states)
+}
+
+/// Writes states.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when another source wrote one of them since it was read, which can
+/// only be one that was not there to be locked.
+pub(super) async fn write(
+    session: &mut SqlSession,
+    source: Source,
+    recorded: i64,
+    changed: &[Changed],
+) -> Result<(), StoreError> {
+    let ints = |of: fn(&Changed) -> i64| Column::Ints(changed.iter().map(of).collect());
+    let maybe_ints =
+        |of: fn(&Changed) -> Option<i64>| Column::MaybeInts(changed.iter().map(of).collect());
+    let table = [
+        Column::Texts(changed.iter().map(|row| row.entity.kind.name()).collect()),
+        Column::Texts(changed.iter().map(|row| &*row.entity.id).collect()),
+        Column::Texts(changed.iter().map(|row| row.state.as_str()).collect()),
+        Column::MaybeTexts(changed.iter().map(|row| row.status.as_deref()).collect()),
+        ints(|row| row.row.created),
+        maybe_ints(|row| row.row.ended),
+        ints(|row| row.row.version),
+        maybe_ints(|row| row.row.lease_ms),
+        maybe_ints(|row| row.lease_until),
+        maybe_ints(|row| row.row.path),
+    ];
+    let params = [Param::Int(source::number(source)), Param::Int(recorded), Param::Table(&table)];
+    let written = session.run(&WRITE, &params).await?;
+    if written == changed.len() as u64 {
+        return Ok(());
+    }
+    Err(StoreError::Conflict(String::from("another source wrote a state meanwhile")))
+}
+
+/// The state of an entity.
+pub(super) async fn one(
+    session: &mut SqlSession,
+    entity: &Entity,
+) -> Result<Option<State>, StoreError> {
+    let params = [Param::Text(entity.kind.name()), Param::Text(&entity.id)];
+    let row = session.row(&ONE, &params).await?;
+    row.as_ref().map(|row| state(row.text(0)?)).transpose()
+}
+
+/// Entities of a kind, newest first.
+pub(super) async fn list(
+    session: &mut SqlSession,
+    kind: EntityKind,
+    filter: &EntityFilter,
+) -> Result<Vec<Listed>, StoreError> {
+    let status = filter.status.as_ref();
+    let status: Option<String> =
+        status.map(|status| status.chars().take(STATUS_CHARS_MAX).collect());
+    let count = |count: usize| Param::Int(i64::try_from(count).unwrap_or(i64::MAX));
+    let values: Vec<String> = filter.matching.iter().map(|(_, value)| value.to_string()).collect();
+    let matching = [
+        Column::Texts(filter.matching.iter().map(|(key, _)| *key).collect()),
+        Column::Texts(values.iter().map(String::as_str).collect()),
+    ];
+    let (created, id) =
+        filter.after.as_ref().map_or((i64::MAX, ""), |after| (after.created, after.id.as_str()));
+    let params = [
+        Param::Text(kind.name()),
+        Param::MaybeText(status.as_deref()),
+        Param::MaybeText(filter.having),
+        Param::Int(created),
+        Param::Text(id),
+        count(filter.limit),
+        count(filter.offset),
+        Param::List(&matching),
+    ];
+    let listed = |row: &Row| {
+        let (id, created) = (row.text(0)?.to_owned(), row.int(1)?);
+        Ok(Listed { id, created, state: state(row.text(2)?)? })
+    };
+    let statement = if status.is_some() { &LIST_OF_STATUS } else { &LIST };
+    session.rows(statement, &params).await?.iter().map(listed).collect()
+}
+
+/// Entities of a source whose lease ran out.
+pub(super) async fn lapsed(
+    session: &mut SqlSession,
+    source: Source,
+    read_to_end: Duration,
+    reachable: Duration,
+    limit: usize,
+) -> Result<Vec<Lapsed>, StoreError> {
+    let params = [
+        Param::Int(source::number(source)),
+        Param::Int(source::ms(read_to_end)),
+        Param::Int(source::ms(reachable)),
+        Param::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
+    ];
+    let lapsed = |row: &Row| {
+        let entity = Entity { kind: kind(row.text(0)?)?, id: row.text(1)?.into() };
+        Ok(Lapsed { entity, lease_ms: row.int(2)?, lease_until: row.int(3)? })
+    };
+    session.rows(&LAPSED, &params).await?.iter().map(lapsed).collect()
+}
+
+/// A state as it is kept.
+pub(super) fn state(json: &str) -> Result<State, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Refused(format!("a state: {error}")))
+}
+
+fn kind(name: &str) -> Result<EntityKind, StoreError> {
+    EntityKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| StoreError::Refused(format!("{name:?} is no kind of entity")))
+}

@@ -1,0 +1,40 @@
+//! The port to SQL: the record of what happened. SQLite for one process, PostgreSQL for many.
+//!
+//! The only crate that imports `sqlx`. Never in it: Redis, a client's protocol, a task of its own, or
+//! a time of this machine: the database's clock counts.
+
+mod answers;
+mod batch;
+mod channel;
+mod connect;
+mod database;
+mod dead_letter;
+mod denial;
+mod engine;
+mod entity;
+mod error;
+mod event;
+mod known;
+mod options;
+mod page;
+mod plan;
+mod port;
+mod postgres;
+mod record;
+mod retention;
+mod source;
+mod sql;
+mod sqlite;
+mod states;
+mod worker;
+
+pub use self::{
+    answers::{
+        DeadLetter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
+    },
+    batch::{Batch, Committed, DeadReason, Judged, Outcome, Verdict},
+    connect::connect,
+    error::StoreError,
+    options::Options,
+    port::Store,
+};

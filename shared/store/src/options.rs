@@ -1,0 +1,25 @@
+//! How a database is used.
+
+use std::time::Duration;
+
+/// How a database is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What PostgreSQL shows its operators as the connections' name.
+    pub application: String,
+    /// The most connections (SQLite: the most that read).
+    pub connections_max: u32,
+    /// How long one call may take, its commit included: less than the lease. The server gets shorter
+    /// times for statements, locks and idle transactions.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            application: String::from("fanfare"),
+            connections_max: 8,
+            deadline: Duration::from_millis(2500),
+        }
+    }
+}

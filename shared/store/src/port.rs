@@ -1,0 +1,192 @@
+//! The port to SQL: everything that is asked of the record.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{
+    channel::Channel,
+    entry::EntryId,
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    node::NodeId,
+    position::{Epoch, Offsets, Position},
+    publication::Publication,
+    source::Source,
+};
+
+use crate::{
+    answers::{DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow, Traced},
+    batch::{Batch, Committed},
+    error::StoreError,
+};
+
+/// The store.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Brings the schema to the current version, under a lock.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// The fingerprint of the database that the newest connection leads to.
+    fn epoch(&self) -> Epoch;
+
+    /// Whether the database answers.
+    async fn check(&self) -> Result<(), StoreError>;
+
+    // === Sources: rules 1 and 3 of the record ===
+
+    /// All sources' rows, creating those that are missing.
+    async fn sources(&self, wanted: &[Source]) -> Result<Vec<SourceRow>, StoreError>;
+
+    /// Says that a worker lives, and how many do. The database's clock counts.
+    async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError>;
+
+    /// Takes the worker off the list of the living.
+    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError>;
+
+    /// Takes a source that is free or whose lease ran out; none when another has it. The fence
+    /// rises; the attempts stay.
+    async fn claim(
+        &self,
+        source: Source,
+        owner: &NodeId,
+        lease: Duration,
+    ) -> Result<Option<SourceRow>, StoreError>;
+
+    /// Prolongs the lease and notes how far is published.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another has the source.
+    async fn renew(
+        &self,
+        source: Source,
+        fence: u64,
+        published: u64,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Counts that the owner begins to work on the entries after the cursor; how many owners did so
+    /// since the cursor last moved. An entry that kills workers shows by this number. A recorded
+    /// batch sets it to 0.
+    async fn attempt(&self, source: Source, fence: u64) -> Result<u32, StoreError>;
+
+    /// Gives a source back, noting how far is published.
+    async fn release(&self, source: Source, fence: u64, published: u64) -> Result<(), StoreError>;
+
+    /// Enters a new generation with the broker's replication id and sets the cursor back to
+    /// `cursor` if that is earlier (rules 6 and 7).
+    async fn regenerate(
+        &self,
+        source: Source,
+        fence: u64,
+        generation: u64,
+        replid: &str,
+        cursor: EntryId,
+    ) -> Result<SourceRow, StoreError>;
+
+    // === The record ===
+
+    /// Records a batch in one transaction. `state_bytes_max` is the bound of a folded state.
+    async fn record(
+        &self,
+        source: Source,
+        fence: u64,
+        batch: &Batch,
+        state_bytes_max: usize,
+    ) -> Result<Committed, StoreError>;
+
+    /// Events after `seq`, in order, with all their channels: what a new owner publishes again. At
+    /// most `events_max` and a few megabytes; whoever wants all asks again until none comes.
+    async fn unpublished(
+        &self,
+        source: Source,
+        after_seq: u64,
+        events_max: usize,
+    ) -> Result<Vec<Publication>, StoreError>;
+
+    // === Reading ===
+
+    /// Position and state of a channel, in one step.
+    async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, StoreError>;
+
+    /// The newest positions of channels, in their order.
+    async fn positions(&self, channels: &[Channel]) -> Result<Vec<Position>, StoreError>;
+
+    /// Publications after `after`, at most `limit` and about `bytes_max`.
+    async fn page(
+        &self,
+        channel: &Channel,
+        after: &Offsets,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// The newest publications up to `before` (all, when none), at most `limit`, oldest first.
+    async fn page_back(
+        &self,
+        channel: &Channel,
+        before: Option<&Offsets>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// The state of an entity.
+    async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError>;
+
+    /// Entities of a kind, newest first.
+    async fn entities(
+        &self,
+        kind: EntityKind,
+        filter: &EntityFilter,
+    ) -> Result<Vec<Listed>, StoreError>;
+
+    /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
+    /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
+    /// in time is still unread. A lease longer than `reachable` does not count yet: so long the
+    /// stream could be appended to without a break. Those that ended hold no lease.
+    async fn lapsed(
+        &self,
+        source: Source,
+        read_to_end: Duration,
+        reachable: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>, StoreError>;
+
+    /// The event of an entry, `MS-NUMBER`, or of a position in a channel, `CHANNEL@EPOCH-OFFSET`.
+    async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError>;
+
+    // === Dead letters ===
+
+    /// Dead letters, newest first, before `before`.
+    async fn dead_letters(
+        &self,
+        source: Option<Source>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// One dead letter.
+    async fn dead_letter(&self, id: i64) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// Forgets a dead letter; whether it was there.
+    async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError>;
+
+    // === Denials ===
+
+    /// Keeps a user out for so long from now, instead of what was said before; until when, ms
+    /// since 1970 by the database's clock.
+    async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError>;
+
+    /// Lets a user in again; whether they were kept out.
+    async fn admit(&self, user: &str) -> Result<bool, StoreError>;
+
+    /// Everybody who is kept out, and until when; the longest first.
+    async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError>;
+
+    // === Retention ===
+
+    /// Removes a slice of what is older than the given ages, by the database's clock: events and
+    /// publications (raising the floors), states that ended, known entries. Whether more is left.
+    async fn retain(&self, archive: Duration, state: Duration) -> Result<bool, StoreError>;
+}

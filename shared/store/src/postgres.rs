@@ -1,0 +1,234 @@
+//! PostgreSQL: the pool, its sessions, and what its errors mean.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres as Db,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+};
+
+use super::{
+    Options, StoreError,
+    sql::{Column, Param, SessionKind},
+};
+
+/// How long a server keeps a connection that it was not asked anything on, before we look whether
+/// it still answers.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// A pool of connections to a primary.
+pub(super) struct Postgres {
+    pool: PgPool,
+    target: PgConnectOptions,
+    /// Whether the newest connection led to a standby; the pool keeps such reasons to itself.
+    standby: Arc<AtomicBool>,
+}
+
+impl Postgres {
+    /// Prepares the pool; connections are made when they are needed.
+    ///
+    /// The server ends whatever hangs well before `options.deadline`: a half-open session inside a
+    /// transaction would keep the source's row locked beyond the lease.
+    pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
+        let wrong = |failure: sqlx::Error| StoreError::Refused(failure.to_string());
+        let target: PgConnectOptions = url.parse().map_err(wrong)?;
+        let target = target.application_name(&options.application);
+        let ms = |part: u32| (options.deadline * part / 5).as_millis().to_string();
+        let bounded = target.clone().options([
+            ("statement_timeout", ms(4)),
+            ("idle_in_transaction_session_timeout", ms(4)),
+            ("lock_timeout", ms(2)),
+            // Compiling a query costs more than any of ours takes.
+            ("jit", String::from("off")),
+        ]);
+        let standby = Arc::new(AtomicBool::new(false));
+        let seen = standby.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max)
+            .acquire_timeout(options.deadline * 4 / 5)
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| Box::pin(refuse_standby(connection, seen.clone())))
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > IDLE_TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(bounded);
+        Ok(Self { pool, target, standby })
+    }
+
+    /// Migrates on a connection of its own, without deadlines: another process may be at it, and
+    /// sqlx waits for that one by an advisory lock.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = PgConnection::connect_with(&self.target).await.map_err(error)?;
+        let mut migrations = sqlx::migrate!("migrations/postgres");
+        // A node of the release before may start beside one of the next.
+        migrations.set_ignore_missing(true);
+        let migrated = migrations.run_direct(None, &mut connection, false).await;
+        connection.close().await.map_err(error)?;
+        migrated.map_err(|failure| StoreError::Unavailable(failure.to_string()))
+    }
+
+    /// A connection of the pool.
+    pub(super) async fn session(&self, access: SessionKind) -> Result<PostgresSession, StoreError> {
+        let connection = self.pool.acquire().await.map_err(|failure| {
+            if self.standby.load(Ordering::Relaxed) {
+                return StoreError::Unavailable(String::from("the server is a standby"));
+            }
+            error(failure)
+        })?;
+        let mut session = PostgresSession { connection: Some(connection), sound: true };
+        if access == SessionKind::Transaction {
+            session.simple("BEGIN").await?;
+            session.sound = false;
+        }
+        Ok(session)
+    }
+}
+
+/// A standby's data lie in the past, and its session may outlive its promotion.
+async fn refuse_standby(
+    connection: &mut PgConnection,
+    standby: Arc<AtomicBool>,
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query_scalar("SELECT pg_is_in_recovery()");
+    let recovers = query.fetch_one(connection).await?;
+    standby.store(recovers, Ordering::Relaxed);
+    let refused = || sqlx::Error::Configuration("the server is a standby".into());
+    if recovers { Err(refused()) } else { Ok(()) }
+}
+
+/// A connection, and whether it may go back to the pool.
+///
+/// One that was left in the middle of something is closed instead, which also ends its transaction:
+/// a deadline passed, and to ask a server that does not answer to roll back would only wait again.
+pub(super) struct PostgresSession {
+    connection: Option<PoolConnection<Db>>,
+    sound: bool,
+}
+
+// While a statement is under way, and after an error, the connection is unsound.
+impl PostgresSession {
+    fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
+        let gone = || StoreError::Unavailable(String::from("the session has ended"));
+        self.connection.as_deref_mut().ok_or_else(gone)
+    }
+
+    async fn simple(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        let sound = std::mem::replace(&mut self.sound, false);
+        sqlx::raw_sql(sql).execute(self.connection()?).await.map_err(error)?;
+        self.sound = sound;
+        Ok(())
+    }
+
+    pub(super) async fn rows(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let sound = std::mem::replace(&mut self.sound, false);
+        let arguments = arguments(params)?;
+        let query = sqlx::query_with(sql, arguments);
+        let rows = query.fetch_all(self.connection()?).await.map_err(error)?;
+        self.sound = sound;
+        Ok(rows)
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Result<u64, StoreError> {
+        let sound = std::mem::replace(&mut self.sound, false);
+        let arguments = arguments(params)?;
+        let query = sqlx::query_with(sql, arguments);
+        let done = query.execute(self.connection()?).await.map_err(error)?;
+        self.sound = sound;
+        Ok(done.rows_affected())
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
+        committed.map_err(|failure| {
+            let text = failure.to_string();
+            match error(failure) {
+                // The server says why it rolled back. Other errors may come after the deed: one that
+                // is told to stop while it waits for a standby has committed already.
+                rolled_back @ (StoreError::Conflict(_) | StoreError::Refused(_)) => rolled_back,
+                _ => StoreError::Unknown(text),
+            }
+        })?;
+        self.sound = true;
+        Ok(())
+    }
+}
+
+impl Drop for PostgresSession {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && !self.sound
+        {
+            drop(connection.detach());
+        }
+    }
+}
+
+fn arguments(params: &[Param<'_>]) -> Result<PgArguments, StoreError> {
+    use sqlx::Arguments as _;
+
+    let mut arguments = PgArguments::default();
+    for param in params {
+        match param {
+            Param::Int(value) => arguments.add(*value),
+            Param::Text(value) => arguments.add(*value),
+            Param::MaybeText(value) => arguments.add(*value),
+            Param::Table(columns) | Param::List(columns) => {
+                columns.iter().try_for_each(|column| match column {
+                    Column::Ints(values) => arguments.add(values.as_slice()),
+                    Column::MaybeInts(values) => arguments.add(values.as_slice()),
+                    Column::Texts(values) => arguments.add(values.as_slice()),
+                    Column::MaybeTexts(values) => arguments.add(values.as_slice()),
+                })
+            }
+        }
+        .map_err(|failure| StoreError::Refused(failure.to_string()))?;
+    }
+    Ok(arguments)
+}
+
+/// What an error means for the caller, by its SQLSTATE
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+#[expect(clippy::needless_pass_by_value, reason = "goes straight into map_err")]
+pub(super) fn error(failure: sqlx::Error) -> StoreError {
+    let text = failure.to_string();
+    let Some(state) = failure.as_database_error().and_then(|error| error.code()) else {
+        return match failure {
+            sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. } => StoreError::Refused(text),
+            _ => StoreError::Unavailable(text),
+        };
+    };
+    match &*state {
+        // Serialization failure, deadlock, lock not available; and a row that another session
+        // inserted between our look and our insert.
+        "40001" | "40P01" | "55P03" | "23505" => StoreError::Conflict(text),
+        // Program limits: a value too large for its column or index.
+        state if state.starts_with("54") => StoreError::Refused(text),
+        // Data exceptions and integrity constraints.
+        state if state.starts_with("22") || state.starts_with("23") => StoreError::Refused(text),
+        // Resources, operator intervention, connections, a schema that is not there (yet).
+        _ => StoreError::Unavailable(text),
+    }
+}

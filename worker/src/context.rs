@@ -1,0 +1,33 @@
+//! What every part of a worker is given, and the length of its leases.
+
+use std::{sync::Arc, time::Duration};
+
+use shared::{
+    broker::{Broker, NodeId},
+    config,
+    lifecycle::Lifecycle,
+    store::Store,
+};
+
+use crate::metrics::WorkerMetrics;
+
+/// How long a lease holds without renewal: a crashed owner's sources are taken over after that,
+/// and well within the five seconds that the contract gives.
+pub const LEASE: Duration = Duration::from_secs(3);
+
+/// Holds what every part of a worker needs.
+#[derive(Clone)]
+pub struct Worker {
+    /// Name of this process.
+    pub node: NodeId,
+    /// Broker whose streams are consumed.
+    pub broker: Arc<dyn Broker>,
+    /// Store that holds the record.
+    pub store: Arc<dyn Store>,
+    /// Limits of the record.
+    pub limits: config::Record,
+    /// Lifecycle of the process.
+    pub life: Lifecycle,
+    /// Metrics of this worker.
+    pub metrics: Arc<WorkerMetrics>,
+}
