@@ -1,6 +1,6 @@
 //! The old names of what lies in the crates below this folder. It goes when nothing names it any more.
 
-pub use domain::{channel, control, entry, id, position, publication, source};
+pub use domain::{channel, control, entry, id, json, position, publication, source, time};
 pub use runtime::{config, failpoint, lifecycle, telemetry};
 
 /// Forwards to `auth`.
@@ -21,6 +21,7 @@ pub mod event {
     /// Forwards to the entities, the states and their folds.
     pub mod state {
         pub use domain::event::{entity::*, fold::*, state::*};
+        pub use domain::time::iso;
     }
 
     /// Forwards to submissions and rejections.

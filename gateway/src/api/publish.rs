@@ -58,7 +58,7 @@ pub async fn publish(
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail));
             }
             Ok(entry) => entries.push(entry),
-            Err(Rejection { path, message }) => wrong.push(Wrong { index, path, message }),
+            Err(Rejection { path, message, .. }) => wrong.push(Wrong { index, path, message }),
         }
     }
     if !wrong.is_empty() {
@@ -145,7 +145,7 @@ fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
 }
 
 /// The answer to an event that is wrong.
-pub(super) fn problem(index: usize, Rejection { path, message }: Rejection) -> Problem {
+pub(super) fn problem(index: usize, Rejection { path, message, .. }: Rejection) -> Problem {
     problems(&[Wrong { index, path, message }])
 }
 

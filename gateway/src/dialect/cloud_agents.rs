@@ -155,22 +155,7 @@ pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
             .then(|| frames::event("chat_message", event, None)),
         EventKind::Notification => is_addressed(channel, event.id.as_deref())
             .then(|| frames::event("notification", event, None)),
-        EventKind::DeploymentUpdate
-        | EventKind::DeploymentLog
-        | EventKind::TaskCreated
-        | EventKind::TaskUpdate
-        | EventKind::TaskLog
-        | EventKind::TaskResult
-        | EventKind::AgentUpdate
-        | EventKind::GitStatus
-        | EventKind::Alert
-        | EventKind::AlertAcknowledged
-        | EventKind::ContainerLog
-        | EventKind::ContainerStatus
-        | EventKind::ContainerError
-        | EventKind::ContainerComplete
-        | EventKind::System
-        | EventKind::Free(_) => None,
+        _ => None,
     }
 }
 

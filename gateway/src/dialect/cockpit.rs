@@ -107,24 +107,7 @@ pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
     let event = &outgoing.publication.recorded.event;
     match &event.kind {
         EventKind::TaskCreated => task::frame(event),
-        EventKind::TaskUpdate
-        | EventKind::TaskLog
-        | EventKind::TaskResult
-        | EventKind::DeploymentUpdate
-        | EventKind::DeploymentLog
-        | EventKind::AgentStatus
-        | EventKind::AgentUpdate
-        | EventKind::GitStatus
-        | EventKind::Alert
-        | EventKind::AlertAcknowledged
-        | EventKind::ContainerLog
-        | EventKind::ContainerStatus
-        | EventKind::ContainerError
-        | EventKind::ContainerComplete
-        | EventKind::Notification
-        | EventKind::ChatMessage
-        | EventKind::System
-        | EventKind::Free(_) => None,
+        _ => None,
     }
 }
 

@@ -191,21 +191,7 @@ pub(super) fn encode(outgoing: &Outgoing, case: Case) -> Option<Frame> {
         | EventKind::ContainerStatus
         | EventKind::ContainerError
         | EventKind::ContainerComplete => Some(frames::event(event, case)),
-        EventKind::DeploymentUpdate
-        | EventKind::DeploymentLog
-        | EventKind::TaskCreated
-        | EventKind::TaskUpdate
-        | EventKind::TaskLog
-        | EventKind::TaskResult
-        | EventKind::AgentStatus
-        | EventKind::AgentUpdate
-        | EventKind::GitStatus
-        | EventKind::Alert
-        | EventKind::AlertAcknowledged
-        | EventKind::Notification
-        | EventKind::ChatMessage
-        | EventKind::System
-        | EventKind::Free(_) => None,
+        _ => None,
     }
 }
 

@@ -143,6 +143,7 @@ fn refusal(cause: CredentialError) -> Refusal {
         CredentialError::Expired | CredentialError::Invalid => {
             (close::UNAUTHORIZED, "token invalid or expired")
         }
+        CredentialError::Subject => (close::UNAUTHORIZED, "the token's sub is no user id"),
         CredentialError::Denied => (close::FORBIDDEN, "kept out by an operator"),
     };
     Refusal::Socket { frames: vec![error("token", &cause.to_string(), &[], None)], code, reason }

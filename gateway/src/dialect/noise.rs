@@ -12,7 +12,7 @@ use shared::{
     event::{
         Submission,
         state::{Entity, fold},
-        submission::field,
+        submission::{Origin, field},
     },
     position::{Epoch, Position},
     publication::{Publication, Recorded},
@@ -144,7 +144,7 @@ fn for_each_case(what: &str, cases: u64, case: impl Fn(&mut StdRng)) {
 
 /// What an entry becomes, all the way to every protocol's frames. Whether it was accepted.
 fn follow(stream: Stream, fields: &Fields) -> bool {
-    let Ok(submission) = Submission::parse(stream, EntryId { ms: 5, number: 0 }, fields) else {
+    let Ok(submission) = Submission::parse(stream, EntryId { ms: 5, number: 0 }, fields, Origin::Outside, 5) else {
         return false;
     };
     let event = submission.event;

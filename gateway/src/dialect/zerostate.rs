@@ -163,16 +163,7 @@ pub(super) fn encode(outgoing: &Outgoing, reader: Reader) -> Option<Frame> {
         EventKind::System | EventKind::Free(_) => {
             is_addressed(channel, event.id.as_deref()).then(|| frames::message(channel, event))
         }
-        EventKind::TaskLog
-        | EventKind::DeploymentUpdate
-        | EventKind::DeploymentLog
-        | EventKind::GitStatus
-        | EventKind::Alert
-        | EventKind::AlertAcknowledged
-        | EventKind::ContainerLog
-        | EventKind::ContainerStatus
-        | EventKind::ContainerError
-        | EventKind::ContainerComplete => None,
+        _ => None,
     }
 }
 

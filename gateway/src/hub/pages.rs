@@ -73,17 +73,11 @@ impl Hub {
         let all = (0..self.partitions).map(|partition| Source { stream, partition });
         let mut sources: Vec<Source> = match channel.kind() {
             Kind::User => Source::all(self.partitions).collect(),
-            Kind::Deployment | Kind::Task | Kind::Agent | Kind::Container | Kind::Conversation => {
+            Kind::Broadcast => vec![channel.home()],
+            _ if channel.is_entity() => {
                 vec![Source::of(stream, channel.id(), self.partitions)]
             }
-            Kind::Broadcast => vec![channel.home()],
-            Kind::Deployments
-            | Kind::Tasks
-            | Kind::Agents
-            | Kind::Repos
-            | Kind::Alerts
-            | Kind::Conversations
-            | Kind::Presence => all.collect(),
+            _ => all.collect(),
         };
         for source in room.lock().sources() {
             if !sources.contains(&source) {

@@ -6,7 +6,7 @@ use shared::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{
-        agent::STATUSES,
+        catalog::AGENT_STATUSES as STATUSES,
         state::{Entity, EntityKind, iso},
         submission::field,
     },

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::{
     event::{
         State as Row,
-        agent::SEVERITIES,
+        catalog::SEVERITIES,
         state::{Entity, EntityKind},
     },
     id,
