@@ -9,8 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use broker::Broker;
+use runtime::{lifecycle::Lifecycle, telemetry};
 use serde_json::json;
-use shared::{broker::Broker, lifecycle::Lifecycle, store::Store, telemetry};
+use store::Store;
 
 #[derive(Clone)]
 struct Admin {

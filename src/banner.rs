@@ -3,11 +3,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use shared::{
-    auth::{Authenticator, Claims},
-    channel::Pattern,
-    config::{Config, masked_url},
-};
+use auth::{Authenticator, Claims};
+use domain::channel::Pattern;
+use runtime::config::{Config, masked_url};
 
 use crate::listeners::BoundAddresses;
 

@@ -17,7 +17,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use shared::config::{Config, Layers, Role};
+use runtime::config::{Config, Layers, Role};
 
 use self::failure::Failure;
 

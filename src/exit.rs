@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use shared::config::Problem;
+use runtime::config::SettingProblem;
 
 /// Exit code after wrong usage.
 const USAGE: u8 = 64;
@@ -29,7 +29,7 @@ pub(crate) fn misuse(what: &str) -> ExitCode {
 }
 
 /// Ends after wrong configuration: every problem on a line of its own.
-pub(crate) fn configuration(problems: &[Problem]) -> ExitCode {
+pub(crate) fn configuration(problems: &[SettingProblem]) -> ExitCode {
     for problem in problems {
         eprintln!("fanfare: {problem}");
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use shared::config::{Config, Role};
+use runtime::config::{Config, Role};
 use tokio::net::TcpListener;
 
 /// Where a worker's operator finds it, when nothing else is said.

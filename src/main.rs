@@ -10,7 +10,7 @@ mod process;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
-use shared::config::{Config, Role};
+use runtime::config::{Config, Role};
 
 use self::commands::CliCommand;
 
@@ -28,6 +28,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    crypto::install();
     let arguments = match Arguments::command().try_get_matches() {
         Ok(matches) => match Arguments::from_arg_matches(&matches) {
             Ok(arguments) => arguments,

@@ -3,20 +3,25 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use auth::Authenticator;
+use broker::{Broker, BrokerError, BrokerOptions};
+use domain::node::NodeId;
 use gateway::{
-    accept::{self, HttpLimits},
-    address, api,
-    gateway::{Gateway, GatewayState, Parts},
+    api,
+    http::{
+        accept::{self, HttpLimits},
+        address,
+    },
+    node::{drain::drain, services::Services},
+    start::{self, Foundation},
 };
-use shared::{
-    auth::Authenticator,
-    broker::{self, Broker, BrokerError, BrokerOptions, NodeId},
+use runtime::{
     config::{Config, Role},
     lifecycle::{self, Lifecycle},
-    store::{self, Store, StoreError},
     telemetry,
     trace::{self, export::Exporter},
 };
+use store::{Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
@@ -95,7 +100,7 @@ async fn start(
     config: &Config,
     auth: Authenticator,
     life: &Lifecycle,
-) -> Result<Option<GatewayState>, LaunchError> {
+) -> Result<Option<Services>, LaunchError> {
     let listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
@@ -122,14 +127,21 @@ async fn start(
         tracing::info!(addresses = ?listeners.addresses, "process: worker ready");
         return Ok(None);
     }
-    let parts =
-        Parts { node, config: config.clone(), auth, broker, store, prometheus, life: life.clone() };
-    let gateway = Gateway::start(parts).await.context("the gateway does not start")?;
+    let foundation = Foundation {
+        node,
+        config: config.clone(),
+        auth,
+        broker,
+        store,
+        prometheus,
+        life: life.clone(),
+    };
+    let gateway = start::start(foundation).await.context("the gateway does not start")?;
     if let Some((listener, _)) = listeners.admin {
-        serve(vec![listener], api::admin_router(Arc::clone(&gateway)), config, life);
+        serve(vec![listener], api::admin_router(gateway.clone()), config, life);
     }
-    serve(listeners.public, api::router(Arc::clone(&gateway)), config, life);
-    banner::show(config, &listeners.addresses, &gateway.auth);
+    serve(listeners.public, api::router(gateway.clone()), config, life);
+    banner::show(config, &listeners.addresses, &gateway.context.auth);
     Ok(Some(gateway))
 }
 
@@ -159,7 +171,7 @@ pub(crate) async fn connect_store(
         };
         let final_error = matches!(error, StoreError::Refused(_));
         if final_error || Instant::now() >= deadline {
-            let url = shared::config::masked_url(&config.database_url);
+            let url = runtime::config::masked_url(&config.database_url);
             let what = format!("the database {url} cannot be used: {error}");
             return Err(if final_error {
                 LaunchError::Other(anyhow::anyhow!(what))
@@ -194,7 +206,7 @@ async fn connect_broker(
             Err(error) => error,
         };
         if Instant::now() >= deadline {
-            let url = config.redis_url.as_deref().map(shared::config::masked_url);
+            let url = config.redis_url.as_deref().map(runtime::config::masked_url);
             let what = format!("Redis {} cannot be reached: {error}", url.unwrap_or_default());
             return Err(LaunchError::Unreachable(what));
         }
@@ -227,7 +239,7 @@ async fn fetch_keys(
     let mut logged = false;
     while let Err(error) = auth.fetch_keys().await {
         if Instant::now() >= deadline {
-            let url = config.access.jwks_url.as_deref().map(shared::config::masked_url);
+            let url = config.access.jwks_url.as_deref().map(runtime::config::masked_url);
             let what = format!("JWKS_URL {} cannot be used: {error}", url.unwrap_or_default());
             return Err(LaunchError::Unreachable(what));
         }
@@ -241,7 +253,7 @@ async fn fetch_keys(
 
 /// Waits for a signal, then lets clients go, then ends everything. A second signal ends at once.
 async fn wait_and_drain(
-    gateway: Option<GatewayState>,
+    gateway: Option<Services>,
     exporter: Option<Exporter>,
     config: &Config,
     life: &Lifecycle,
@@ -254,14 +266,14 @@ async fn wait_and_drain(
     life.drain();
     let drain = async {
         if let Some(gateway) = gateway {
-            let _late = tokio::time::timeout(config.limits.drain, gateway.drain()).await;
+            let _late = tokio::time::timeout(config.limits.drain, drain(&gateway)).await;
         }
         if !life.finish(FINISH_MAX).await {
             tracing::warn!("process: tasks did not end in time, the process ends without them");
         }
         if let Some(exporter) = exporter {
             // The spans of the drain itself are among them.
-            let _panicked = tokio::task::spawn_blocking(move || exporter.finish(FLUSH_MAX)).await;
+            exporter.finish(FLUSH_MAX).await;
         }
     };
     tokio::select! {

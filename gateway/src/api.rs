@@ -2,6 +2,7 @@
 //! goes to its dialect, everything else to the routes.
 
 pub mod access;
+pub mod admission;
 pub mod body;
 pub mod channels;
 pub mod connections;
@@ -9,14 +10,16 @@ pub mod console_session;
 pub mod cors;
 pub mod dead;
 pub mod descriptions;
-pub mod doors;
 pub mod events;
 pub mod explain;
 pub mod headers;
 pub mod health;
 pub mod listing;
+pub mod origin;
 pub mod problem;
 pub mod publish;
+pub mod schemas;
+pub mod upgrade;
 
 use axum::{
     Router,
@@ -28,11 +31,11 @@ use axum::{
 };
 use http::{HeaderMap, Method, StatusCode, header};
 
-use self::problem::Problem;
+use self::{problem::Problem, upgrade::upgrade};
 use crate::{
     console, dialect,
-    gateway::GatewayState,
-    upgrade::{Upgrade, upgrade},
+    node::services::{Dialects, Services},
+    protocol::Request as SocketRequest,
 };
 
 /// The largest body of a request, in bytes (contract, "Where the pages meet").
@@ -41,7 +44,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Routes together with what they are, so that the description can be held to them.
 #[derive(Default)]
 struct Routes {
-    router: Router<GatewayState>,
+    router: Router<Services>,
     /// What the description is held to.
     methods: Vec<(Method, &'static str)>,
 }
@@ -49,7 +52,7 @@ struct Routes {
 impl Routes {
     fn on<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
     where
-        H: Handler<T, GatewayState>,
+        H: Handler<T, Services>,
         T: 'static,
     {
         let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
@@ -60,7 +63,7 @@ impl Routes {
 
     fn get<H, T>(self, path: &'static str, handler: H) -> Self
     where
-        H: Handler<T, GatewayState>,
+        H: Handler<T, Services>,
         T: 'static,
     {
         self.on(Method::GET, path, handler)
@@ -75,6 +78,7 @@ fn own_routes() -> Routes {
         .get("/metrics", health::metrics)
         .get("/openapi.json", descriptions::openapi)
         .get("/asyncapi.yaml", descriptions::asyncapi)
+        .get("/schemas/{stream}/{file}", schemas::schema)
         .get("/console/session", console_session::session)
         .on(Method::POST, "/v1/publish", publish::publish)
         .get("/v1/channels/{channel}", channels::channel)
@@ -83,7 +87,7 @@ fn own_routes() -> Routes {
         .get("/v1/deployments", listing::deployments)
         .get("/v1/tasks", listing::tasks)
         .get("/v1/connections", connections::list)
-        .on(Method::DELETE, "/v1/users/{id}/connections", connections::cut_off)
+        .on(Method::DELETE, "/v1/users/{id}/connections", connections::disconnect)
         .get("/v1/denied", connections::denied)
         .on(Method::DELETE, "/v1/denied/{user}", connections::admit)
         .get("/v1/dead", dead::list)
@@ -93,56 +97,49 @@ fn own_routes() -> Routes {
         .get("/v1/explain/{event}", explain::explain)
 }
 
-/// Everything that a gateway serves.
-pub fn router(gateway: GatewayState) -> Router {
-    let mut router = own_routes()
+/// Returns everything that a gateway serves.
+pub fn router(services: Services) -> Router {
+    own_routes()
         .router
         .merge(console::routes())
         .method_not_allowed_fallback(not_allowed)
-        .fallback(unknown);
-    for dialect in dialect::ALL {
-        router = router.merge(dialect.routes());
-    }
-    router
+        .fallback(unknown)
+        .merge(dialect::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(gateway.clone(), doors::open))
-        .layer(middleware::from_fn_with_state(gateway.clone(), cors::cors))
+        .layer(middleware::from_fn_with_state(services.clone(), admission::admit))
+        .layer(middleware::from_fn_with_state(services.clone(), cors::cors))
         .layer(middleware::from_fn(headers::protect))
-        .layer(middleware::from_fn_with_state(gateway.clone(), sockets_first))
-        .with_state(gateway)
+        .layer(middleware::from_fn_with_state(services.clone(), sockets_first))
+        .with_state(services)
 }
 
-/// What an operator's address serves.
-pub fn admin_router(gateway: GatewayState) -> Router {
+/// Returns what an operator's address serves.
+pub fn admin_router(services: Services) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
-        .with_state(gateway)
+        .with_state(services)
 }
 
-async fn sockets_first(
-    State(gateway): State<GatewayState>,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn sockets_first(State(services): State<Services>, request: Request, next: Next) -> Response {
     let wants = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
     if wants.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
-        return upgrade(State(gateway), request).await;
+        return upgrade(State(services), request).await;
     }
     next.run(request).await
 }
 
-/// A path that nobody serves; one that serves sockets asks for an upgrade.
-async fn unknown(request: Request) -> Response {
+/// Answers on a path that nobody serves; one that serves sockets asks for an upgrade.
+async fn unknown(State(dialects): State<Dialects>, request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
     let (path, headers) = (request.uri().path(), request.headers());
-    let upgrade = Upgrade::of(path, request.uri().query(), headers);
+    let asked = SocketRequest::of(path, request.uri().query(), headers);
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let is_socket = dialect::ALL.iter().any(|dialect| dialect.recognizes(&upgrade));
-    let is_deployment = upgrade.query("deploymentId").is_some();
+    let is_socket = dialects.iter().any(|dialect| dialect.recognizes(&asked));
+    let is_deployment = asked.query("deploymentId").is_some();
     if is_get && path == "/" && !is_deployment && accepts_html(headers) {
         return console::page(headers);
     }

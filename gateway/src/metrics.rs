@@ -6,21 +6,23 @@ use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
-use shared::telemetry::LATENCY_BUCKETS_SECONDS;
-
-use crate::dialect::Encoding;
+use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 
 /// What was handed to sockets of one dialect. The label is looked up once, not per publication.
 #[derive(Debug)]
-struct Sent {
+struct SentCounters {
     frames: IntCounter,
     bytes: IntCounter,
     delivery_seconds: Histogram,
 }
 
-impl Sent {
+impl SentCounters {
     /// One for each encoding.
-    fn register(registry: &Registry, delivery: &HistogramVec) -> prometheus::Result<Vec<Self>> {
+    fn register(
+        registry: &Registry,
+        delivery: &HistogramVec,
+        dialects: &[&str],
+    ) -> prometheus::Result<Vec<Self>> {
         let counters = |name: &str, help: &str| {
             let metric = IntCounterVec::new(Opts::new(name, help), &["dialect"])?;
             registry.register(Box::new(metric.clone()))?;
@@ -28,21 +30,21 @@ impl Sent {
         };
         let frames = counters("fanfare_gateway_frames_sent_total", "Frames handed to sockets.")?;
         let bytes = counters("fanfare_gateway_bytes_sent_total", "Bytes handed to sockets.")?;
-        let of = |encoding: &Encoding| {
-            let dialect = [encoding.dialect()];
+        let of = |dialect: &&str| {
+            let dialect = [*dialect];
             Self {
                 frames: frames.with_label_values(&dialect),
                 bytes: bytes.with_label_values(&dialect),
                 delivery_seconds: delivery.with_label_values(&dialect),
             }
         };
-        Ok(Encoding::ALL.iter().map(of).collect())
+        Ok(dialects.iter().map(of).collect())
     }
 }
 
 /// The metrics of a gateway.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct GatewayMetrics {
     /// Open connections by dialect.
     pub connections: IntGaugeVec,
     /// Listeners.
@@ -50,11 +52,11 @@ pub struct Metrics {
     /// Channels with a place in the hub.
     pub channels: IntGauge,
     /// What was handed to sockets, by encoding.
-    sent: Vec<Sent>,
+    sent: Vec<SentCounters>,
     /// Sockets since the start, by encoding.
-    pub opened: [AtomicU64; Encoding::ALL.len()],
+    pub opened: Vec<AtomicU64>,
     /// Frames of publications handed to sockets, by encoding.
-    pub publications_sent: [AtomicU64; Encoding::ALL.len()],
+    pub publications_sent: Vec<AtomicU64>,
     /// Messages of clients, by dialect and outcome.
     pub frames_received: IntCounterVec,
     /// Closed sockets, by dialect and code.
@@ -73,12 +75,13 @@ pub struct Metrics {
     pub canary_seconds: Histogram,
 }
 
-impl Metrics {
-    /// Registers the metrics.
+impl GatewayMetrics {
+    /// Registers the metrics; `dialects` has the label of each encoding, in the order of their numbers.
     ///
     /// # Errors
     /// When a name is taken: a mistake in the program.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub fn new(registry: &Registry, dialects: &[&str]) -> prometheus::Result<Self> {
+        let counts = || dialects.iter().map(|_| AtomicU64::new(0)).collect();
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(metric.clone()))?;
@@ -107,9 +110,9 @@ impl Metrics {
         )?;
         registry.register(Box::new(connections.clone()))?;
         Ok(Self {
-            sent: Sent::register(registry, &delivery_seconds)?,
-            opened: Default::default(),
-            publications_sent: Default::default(),
+            sent: SentCounters::register(registry, &delivery_seconds, dialects)?,
+            opened: counts(),
+            publications_sent: counts(),
             connections,
             subscriptions: count("fanfare_gateway_subscriptions", "Listeners.")?,
             channels: count("fanfare_gateway_channels", "Channels with listeners.")?,
@@ -145,22 +148,22 @@ impl Metrics {
     }
 
     /// Counts frames that were handed to sockets.
-    pub fn sent(&self, encoding: Encoding, frames: u64, bytes: usize) {
-        let sent = &self.sent[encoding as usize];
+    pub fn sent(&self, encoding: usize, frames: u64, bytes: usize) {
+        let sent = &self.sent[encoding];
         sent.frames.inc_by(frames);
         sent.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// Counts frames of publications among those that were handed to sockets.
-    pub fn published(&self, encoding: Encoding, frames: u64) {
-        self.publications_sent[encoding as usize].fetch_add(frames, Ordering::Relaxed);
+    pub fn published(&self, encoding: usize, frames: u64) {
+        self.publications_sent[encoding].fetch_add(frames, Ordering::Relaxed);
     }
 
     /// Counts a publication's way from the event to the sockets of an encoding.
-    pub fn delivered(&self, encoding: Encoding, at_ms: i64) {
+    pub fn delivered(&self, encoding: usize, at_ms: i64) {
         let elapsed_ms = jiff::Timestamp::now().as_millisecond().saturating_sub(at_ms).max(0);
         let seconds = std::time::Duration::from_millis(elapsed_ms.unsigned_abs()).as_secs_f64();
-        self.sent[encoding as usize].delivery_seconds.observe(seconds);
+        self.sent[encoding].delivery_seconds.observe(seconds);
     }
 
     /// Counts a message of a client.

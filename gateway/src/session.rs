@@ -1,153 +1,152 @@
 //! What one client may do, and what it is doing: identity, subscriptions, limits.
 //!
-//! The connection below knows frames, the dialect beside translates; the session carries the
-//! dialect's commands out, in order and one message at a time.
+//! The connection below knows frames, the dialect beside translates; the session executes the
+//! dialect's commands, in order and one message at a time.
 
-mod allowance;
-mod intake;
-mod places;
+pub mod context;
+mod execute;
+pub mod heartbeats;
+mod ingest;
+mod ingest_queue;
+mod membership;
+mod message_rate;
+mod messages;
+pub mod sessions;
 mod subscribe;
+pub mod token_expiry;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
-use futures_util::future::BoxFuture;
-use shared::{
-    auth::Identity,
-    broker::Registration,
-    channel::{Channel, ChannelKind},
-};
+use async_trait::async_trait;
+use auth::Identity;
+use broker::Registration;
 use tokio::sync::Notify;
+use websocket::{Frame, SendOutcome, close};
 
 use self::{
-    allowance::{Allowance, Verdict},
-    intake::Intake,
+    context::SessionContext, ingest_queue::IngestQueue, message_rate::MessageRate,
+    token_expiry::Expiring,
 };
 use crate::{
-    connection::{Handler, Message, Sent, close},
-    dialect::{Command, Dialect, Encoding, Opening, Refusal, View, native},
-    frame::Frame,
-    gateway::{COME_ELSEWHERE_MS, CONNECTIONS, GatewayState},
-    hub::{listener::Listener, room::Room},
-    outlet::Outlet,
+    channel::{channel_state::ChannelState, listener::Listener},
+    cluster::registry::CONNECTIONS,
+    protocol::{Command, Dialect, Encoding, ErrorReport, Recipient, Refusal, Transport},
 };
+
+/// Within how many ms after its `bye` a client is asked to connect elsewhere.
+pub const COME_ELSEWHERE_MS: u64 = 500;
+
+/// How long a wait for a send queue goes on before it looks again.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One client on one connection.
 pub struct Session {
     /// The way to the client.
-    pub connection: Outlet,
-    /// Its number on this node; [`crate::gateway::Gateway::connection_name`] makes a name of it.
+    pub transport: Transport,
+    /// Its number on this node; [`SessionContext::connection_name`] makes a name of it.
     pub number: u64,
     /// When it came, seconds since 1970.
     connected_at: u32,
-    gateway: GatewayState,
-    dialect: &'static dyn Dialect,
+    context: Arc<SessionContext>,
+    dialect: Arc<dyn Dialect>,
+    /// The number of its encoding in the table of all.
     encoding: AtomicU8,
     /// Whether what the dialect does first is done: only then messages are handled.
     opened: AtomicBool,
-    inner: Mutex<Inner>,
-    /// Told when a send queue that was full has drained, and when the opening is done.
+    state: Mutex<SessionState>,
+    /// Notified when a send queue that was full has drained, and when the opening is done.
     drained: Notify,
     /// What it handed in; absent until it does.
-    intake: OnceLock<Box<Intake>>,
+    ingest_queue: OnceLock<Box<IngestQueue>>,
 }
 
-struct Inner {
+struct SessionState {
     identity: Identity,
     memo: Option<Box<str>>,
-    subscriptions: Vec<Subscription>,
-    allowance: Allowance,
+    subscriptions: Vec<ListenedChannel>,
+    message_rate: MessageRate,
     registered: Vec<(&'static str, String)>,
-    /// Whether the session was counted among those of its user.
-    counted: bool,
+    /// Whether the session stands on the list of open ones.
+    admitted: bool,
     /// Whether the socket is gone: nothing is registered any more.
     gone: bool,
 }
 
 /// A channel that the session listens to.
-struct Subscription {
-    /// None for the channel `presence`, which has no room.
-    room: Option<Arc<Room>>,
+struct ListenedChannel {
+    /// None for the channel `presence`, which has no state.
+    channel: Option<Arc<ChannelState>>,
     listener: Arc<Listener>,
 }
 
 impl Session {
-    /// Begins a session: the dialect's first commands run before any message is handled.
-    pub fn open(
-        gateway: GatewayState,
-        dialect: &'static dyn Dialect,
+    fn new(
+        context: Arc<SessionContext>,
+        dialect: Arc<dyn Dialect>,
         number: u64,
-        opening: Result<Opening, Refusal>,
-        connection: Outlet,
+        encoding: Encoding,
+        identity: Identity,
+        transport: Transport,
     ) -> Arc<Self> {
-        let (encoding, identity, outcome) = match opening {
-            Ok(opening) => (opening.encoding, opening.identity, Ok(opening.commands)),
-            Err(refusal) => (Encoding::Native, gateway.auth.anonymous(), Err(refusal)),
-        };
-        let session = Arc::new(Self {
-            connection,
+        let session = Self {
+            transport,
             number,
             connected_at: u32::try_from(jiff::Timestamp::now().as_second()).unwrap_or(u32::MAX),
             dialect,
-            encoding: AtomicU8::new(encoding as u8),
+            encoding: AtomicU8::new(0),
             opened: AtomicBool::new(false),
-            inner: Mutex::new(Inner {
+            state: Mutex::new(SessionState {
                 identity,
                 memo: None,
                 subscriptions: Vec::new(),
-                allowance: Allowance::new(gateway.config.limits.frames_per_second),
+                message_rate: MessageRate::new(context.config.limits.frames_per_second),
                 registered: Vec::new(),
-                counted: false,
+                admitted: false,
                 gone: false,
             }),
             drained: Notify::new(),
-            intake: OnceLock::new(),
-            gateway,
-        });
-        match outcome {
-            Ok(commands) => session.begin(commands),
-            Err(refusal) => session.refuse(refusal),
-        }
-        session
+            ingest_queue: OnceLock::new(),
+            context,
+        };
+        session.encode(encoding);
+        Arc::new(session)
     }
 
     fn refuse(&self, refusal: Refusal) {
         if let Refusal::Socket { frames, code, reason } = refusal {
             for frame in &frames {
-                let _closing = self.connection.send(frame);
+                let _closing = self.transport.send(frame);
             }
             self.close(code, reason);
         }
     }
 
+    /// Executes the dialect's first commands, before any message is handled.
     fn begin(self: &Arc<Self>, commands: Vec<Command>) {
-        if let Err((code, frame)) = self.gateway.admit(self) {
-            return self.refuse(Refusal::Socket {
-                frames: frame.into_iter().collect(),
-                code,
-                reason: "over capacity",
-            });
-        }
-        let rest = self.carry_out_at_once(commands);
-        self.send_on_while_draining();
+        let rest = self.execute_ready(commands);
+        self.announce_drain();
         if rest.is_empty() {
             self.opened.store(true, Ordering::Release);
             return;
         }
         let session = Arc::clone(self);
-        self.gateway.life.spawn_until_stop(async move {
-            session.carry_out(rest).await;
+        self.context.life.spawn_until_stop(async move {
+            session.execute(rest).await;
             session.opened.store(true, Ordering::Release);
             session.drained.notify_waiters();
         });
     }
 
-    /// Who comes during a drain is served until its end, and told to look elsewhere as those are
-    /// who were here before: a balancer may have led it back to this node.
-    fn send_on_while_draining(&self) {
-        if self.gateway.life.is_draining() {
+    /// Tells a client that comes during a drain to look elsewhere, as those were told who were here
+    /// before: a balancer may have led it back to this node. It is served until the drain ends.
+    fn announce_drain(&self) {
+        if self.context.life.is_draining() {
             let after_ms = rand::random_range(0..COME_ELSEWHERE_MS);
             if let (Some(frame), _, _) = self.dialect.drain(after_ms) {
                 let _full = self.send(&frame);
@@ -155,90 +154,40 @@ impl Session {
         }
     }
 
-    /// How its frames are written.
+    /// Returns how its frames are written.
     pub fn encoding(&self) -> Encoding {
-        Encoding::ALL[usize::from(self.encoding.load(Ordering::Relaxed))]
+        self.context.encodings[usize::from(self.encoding.load(Ordering::Relaxed))]
     }
 
-    /// Who it is.
+    fn encode(&self, encoding: Encoding) {
+        let index = u8::try_from(encoding.index()).unwrap_or_default();
+        self.encoding.store(index, Ordering::Relaxed);
+    }
+
+    /// Returns who it is.
     pub fn identity(&self) -> Identity {
         self.lock().identity.clone()
     }
 
-    /// The dialect that it speaks.
-    pub fn dialect(&self) -> &'static dyn Dialect {
-        self.dialect
+    /// Returns the dialect that it speaks.
+    pub fn dialect(&self) -> &dyn Dialect {
+        &*self.dialect
     }
 
-    /// How many channels it listens to.
+    /// Returns how many channels it listens to.
     pub fn subscriptions(&self) -> usize {
         self.lock().subscriptions.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Carries out what needs no waiting; what is left, from the first command that does.
-    fn carry_out_at_once(self: &Arc<Self>, commands: Vec<Command>) -> Vec<Command> {
-        let mut commands = commands.into_iter();
-        while let Some(command) = commands.next() {
-            match command {
-                Command::Send(frame) => {
-                    if self.send(&frame) == Sent::Full {
-                        return std::iter::once(Command::Send(frame)).chain(commands).collect();
-                    }
-                }
-                Command::Alive => self.connection.alive(),
-                Command::Encode(encoding) => self.encode(encoding),
-                Command::Remember(memo) => self.lock().memo = Some(memo),
-                Command::Append(append) => self.take_in(append),
-                Command::Register(registration) => self.register(registration),
-                Command::Watch => self.watch(),
-                Command::Close { code, reason } => self.close(code, reason),
-                other => return std::iter::once(other).chain(commands).collect(),
-            }
-        }
-        Vec::new()
-    }
-
-    async fn carry_out(self: &Arc<Self>, commands: Vec<Command>) {
-        for command in commands {
-            if self.connection.is_closed() && !matches!(command, Command::Append(_)) {
-                continue;
-            }
-            match command {
-                Command::Send(frame) => self.send_all(&[frame]).await,
-                Command::Subscribe(wish) => self.subscribe(wish).await,
-                Command::Unsubscribe(channel) => self.unsubscribe(&channel),
-                Command::Append(append) => self.take_in(append),
-                Command::Prepare(channels) => self.prepare(&channels).await,
-                Command::Token(token) => self.refresh(&token).await,
-                Command::Presence(status) => self.be_present(&status).await,
-                Command::Register(registration) => self.register(registration),
-                Command::Attend(container) => {
-                    if !self.attend(&container).await {
-                        return;
-                    }
-                }
-                Command::Watch => self.watch(),
-                Command::Remember(memo) => self.lock().memo = Some(memo),
-                Command::Encode(encoding) => self.encode(encoding),
-                Command::Alive => self.connection.alive(),
-                Command::Close { code, reason } => self.close(code, reason),
-            }
-        }
-    }
-
-    fn encode(&self, encoding: Encoding) {
-        self.encoding.store(encoding as u8, Ordering::Relaxed);
+    fn lock(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a frame, if there is room for it.
-    pub fn send(&self, frame: &Frame) -> Sent {
-        let sent = self.connection.send(frame);
+    pub fn send(&self, frame: &Frame) -> SendOutcome {
+        let sent = self.transport.send(frame);
         if sent.is_taken() {
-            self.gateway.metrics.sent(self.encoding(), 1, frame.len());
+            self.context.metrics.sent(self.encoding().index(), 1, frame.len());
         }
         sent
     }
@@ -251,8 +200,8 @@ impl Session {
                 tokio::pin!(drained);
                 drained.as_mut().enable();
                 match self.send(frame) {
-                    Sent::Full => drained.await,
-                    Sent::Written | Sent::Queued | Sent::Closed => break,
+                    SendOutcome::Full => drained.await,
+                    SendOutcome::Written | SendOutcome::Queued | SendOutcome::Closed => break,
                 }
             }
         }
@@ -260,175 +209,120 @@ impl Session {
 
     /// Waits until a full send queue has drained, or for a moment when it is not full any more.
     pub async fn drained(&self) {
-        let patience = std::time::Duration::from_millis(100);
-        let _moment = tokio::time::timeout(patience, self.drained.notified()).await;
-        while self.connection.queued_bytes() > 0 && !self.connection.is_closed() {
-            let _moment = tokio::time::timeout(patience, self.drained.notified()).await;
+        let _moment = tokio::time::timeout(PATIENCE, self.drained.notified()).await;
+        while self.transport.queued_bytes() > 0 && !self.transport.is_closed() {
+            let _moment = tokio::time::timeout(PATIENCE, self.drained.notified()).await;
         }
     }
 
-    /// From now on its silence is judged as that of a client that said who it is.
-    fn watch(&self) {
-        self.connection.set_heartbeat(self.gateway.heartbeat(self.dialect, true));
-    }
-
-    /// A new token on the open socket: a bad one leaves the old one in force.
-    async fn refresh(self: &Arc<Self>, token: &str) {
-        self.gateway.auth.prepare(token).await;
-        let frame = match self.gateway.auth.credential(token) {
-            Ok(identity) if identity.user == self.identity().user => {
-                let frame = native::token(identity.expires_at);
-                self.gateway.expiries.forget(self);
-                self.lock().identity = identity;
-                self.gateway.expiries.watch(self);
-                frame
-            }
-            Ok(_) => native::error("forbidden", "the token is another user's", &[], None),
-            Err(error) => native::error("token", &error.to_string(), &[], None),
-        };
-        self.send_all(&[frame]).await;
-    }
-
-    /// Closes; a client of our own protocol hears first whether it may come back.
+    /// Closes; first the client is told whether it may come back, if its protocol has a word for it.
     pub fn close(&self, code: u16, reason: &str) {
-        if self.encoding() == Encoding::Native {
-            let _full = self.connection.send(&native::farewell(code, reason));
+        if let Some(frame) = self.encoding().close_frame(code, reason) {
+            let _full = self.transport.send(&frame);
         }
-        self.connection.close(code, reason);
+        self.transport.close(code, reason);
     }
 
-    fn unsubscribe(&self, channel: &Channel) {
-        let taken = {
-            let mut inner = self.lock();
-            let at = inner.subscriptions.iter().position(|subscription| match &subscription.room {
-                Some(room) => room.channel == *channel,
-                None => channel.kind() == ChannelKind::Presence,
-            });
-            at.map(|at| inner.subscriptions.swap_remove(at))
-        };
-        if let Some(subscription) = taken {
-            self.leave(&subscription);
-            self.announce();
+    /// Closes for good, by order of an operator.
+    pub fn disconnect(&self) {
+        self.close(close::FORBIDDEN, "disconnected by an operator");
+    }
+
+    /// Whether an operator keeps its user out.
+    pub fn is_denied(&self) -> bool {
+        let now = jiff::Timestamp::now().as_millisecond();
+        let user = self.identity().user;
+        user.is_some_and(|user| self.context.auth.denials().hold(&user, now))
+    }
+
+    /// Does what follows from standing on the list.
+    fn admitted(self: &Arc<Self>) {
+        let expiring: Arc<dyn Expiring> = Arc::clone(self) as _;
+        self.context.token_expiry.watch(&expiring);
+        self.announce();
+        // Who was denied after their token was looked at is found by one of the two.
+        if self.is_denied() {
+            self.disconnect();
         }
     }
 
-    fn leave(&self, subscription: &Subscription) {
-        match &subscription.room {
-            Some(room) => self.gateway.hub.leave(room, &subscription.listener),
-            None => self.gateway.presence.leave(&subscription.listener),
-        }
-    }
-
-    fn view<R>(&self, look: impl FnOnce(&View<'_>) -> R) -> R {
-        let (identity, memo) = {
-            let inner = self.lock();
-            (inner.identity.clone(), inner.memo.clone())
-        };
-        look(&View {
-            connection: &self.gateway.connection_name(self.number),
-            identity: &identity,
-            encoding: self.encoding(),
-            memo: memo.as_deref(),
-            production: self.gateway.config.production(),
-            now: jiff::Timestamp::now().as_millisecond(),
-            config: &self.gateway.config,
-        })
-    }
-
-    /// Whether the message may be handled; a client that sends too much is told, slowed or closed.
-    fn allows(&self) -> bool {
-        let verdict = self.lock().allowance.take();
-        if verdict == Verdict::Good {
-            return true;
-        }
-        match (verdict, self.dialect.too_fast()) {
-            (Verdict::Good, _) => true,
-            (Verdict::Over(pause), None) | (Verdict::Abuse(pause), None) => {
-                self.connection.pause_for(pause);
-                true
-            }
-            (Verdict::Over(_), Some(frame)) => {
-                let _slow = self.connection.send(&frame);
-                false
-            }
-            (Verdict::Abuse(_), Some(_)) => {
-                self.close(close::POLICY, "too many messages");
-                false
-            }
-        }
-    }
-}
-
-impl Handler for Session {
-    fn message(self: Arc<Self>, message: Message<'_>) -> Option<BoxFuture<'static, ()>> {
-        if !self.allows() {
-            self.gateway.metrics.received(self.dialect.name(), "refused");
-            return None;
-        }
-        self.gateway.metrics.received(self.dialect.name(), "handled");
-        let commands = self.view(|view| self.dialect.decode(message, view));
-        // First what must not be lost: a future ends with the socket.
-        let (appends, commands): (Vec<_>, Vec<_>) =
-            commands.into_iter().partition(|command| matches!(command, Command::Append(_)));
-        let _none_waits = self.carry_out_at_once(appends);
-        let is_open = self.opened.load(Ordering::Acquire);
-        let rest = if is_open { self.carry_out_at_once(commands) } else { commands };
-        let is_full = self.intake.get().is_some_and(|intake| intake.is_full());
-        if is_open && rest.is_empty() && !is_full {
-            return None;
-        }
-        Some(Box::pin(async move {
-            while !self.opened.load(Ordering::Acquire) && !self.connection.is_closed() {
-                let patience = std::time::Duration::from_millis(100);
-                let _opened = tokio::time::timeout(patience, self.drained.notified()).await;
-            }
-            self.carry_out(rest).await;
-            if let Some(intake) = self.intake.get() {
-                intake.room().await;
-            }
-        }))
-    }
-
-    fn drained(&self) {
-        self.drained.notify_waiters();
-    }
-
-    fn closed(&self, code: u16) {
-        self.drained.notify_waiters();
-        self.gateway.metrics.closed(self.dialect.name(), code);
-        let subscriptions = std::mem::take(&mut self.lock().subscriptions);
-        for subscription in &subscriptions {
-            self.leave(subscription);
-        }
-        self.give_up_places();
-        self.gateway.dismiss(self);
-    }
-}
-
-impl Session {
-    /// Says in the registry who is here; again when the number of channels has changed.
-    pub(crate) fn announce(&self) {
-        let inner = self.lock();
-        // Under the lock: nobody is announced again after the farewell.
-        if !inner.counted {
+    /// Announces in the registry who is here; again when the number of channels has changed.
+    fn announce(&self) {
+        let state = self.lock();
+        // Under the lock: nobody is announced again after the end.
+        if !state.admitted {
             return;
         }
-        let connection = self.gateway.connection_name(self.number);
+        let connection = self.context.connection_name(self.number);
         let value = serde_json::json!({
             "connection": connection,
-            "node": &*self.gateway.node.0,
+            "node": &*self.context.node.0,
             "dialect": self.dialect.name(),
-            "user": inner.identity.user.as_deref(),
-            "channels": inner.subscriptions.len(),
+            "user": state.identity.user.as_deref(),
+            "channels": state.subscriptions.len(),
             "connected_at": u64::from(self.connected_at) * 1000,
         });
         let value = Some(value.to_string());
-        self.gateway.registry.register(Registration { topic: CONNECTIONS, key: connection, value });
+        self.context.registry.register(Registration { topic: CONNECTIONS, key: connection, value });
     }
 
-    /// Marks the session as counted among its user's; whether it was before.
-    pub(crate) fn count(&self, counted: bool) -> bool {
-        std::mem::replace(&mut self.lock().counted, counted)
+    /// Notes whether the session stands on the list; returns whether it did before.
+    fn set_admitted(&self, admitted: bool) -> bool {
+        std::mem::replace(&mut self.lock().admitted, admitted)
+    }
+
+    /// Leaves the list, the registry and the watch over tokens, once.
+    fn leave_node(&self) {
+        if !self.set_admitted(false) {
+            return;
+        }
+        let user = self.identity().user;
+        self.context.list.ended(self.number, self.dialect.name(), user.as_deref());
+        let key = self.context.connection_name(self.number);
+        self.context.registry.register(Registration { topic: CONNECTIONS, key, value: None });
+        self.context.token_expiry.forget(self);
+    }
+}
+
+#[async_trait]
+impl Recipient for Session {
+    fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    fn encoding(&self) -> Encoding {
+        Self::encoding(self)
+    }
+
+    fn send(&self, frame: &Frame) -> SendOutcome {
+        Self::send(self, frame)
+    }
+
+    async fn send_all(&self, frames: &[Frame]) {
+        Self::send_all(self, frames).await;
+    }
+
+    async fn drained(&self) {
+        Self::drained(self).await;
+    }
+}
+
+impl Expiring for Session {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn expires_at(&self) -> Option<i64> {
+        self.identity().expires_at
+    }
+
+    fn expire(&self) {
+        let message = "the token has expired";
+        let error = ErrorReport { code: "token_expired", message, path: None, channel: None };
+        if let Some(frame) = self.encoding().error(&error) {
+            let _full = self.transport.send(&frame);
+        }
+        self.close(close::UNAUTHORIZED, "token expired");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `fanfare config`: every setting, its value with secrets masked, and where it came from.
 
-use shared::config::Layers;
+use runtime::config::Layers;
 
 use super::{failure::Failure, output};
 

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
+use runtime::config::Config;
 use serde_json::{Map, Value, json};
-use shared::config::Config;
 
 use super::{failure::Failure, output, server_client::ServerClient};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use rand::seq::IndexedRandom as _;
 use reqwest::{Method, StatusCode};
+use runtime::config::Config;
 use serde_json::Value;
-use shared::config::Config;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::scenarios::{Event, SCENARIOS, Scenario};
@@ -47,7 +47,7 @@ impl Demo {
         let playing = self.play(&mut server);
         tokio::select! {
             ended = playing => ended,
-            _signal = shared::lifecycle::signal() => Ok(()),
+            _signal = runtime::lifecycle::signal() => Ok(()),
         }
     }
 
@@ -128,7 +128,7 @@ impl Interleaving {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
+    use domain::{
         entry::{EntryId, Fields},
         event::{Submission, submission::Origin},
         source::Stream,

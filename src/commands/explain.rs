@@ -1,8 +1,8 @@
 //! `fanfare explain`: the hops of one event, from its entry to those who listen.
 
 use clap::Args;
+use runtime::config::Config;
 use serde_json::Value;
-use shared::config::Config;
 
 use super::{failure::Failure, output, server_client::ServerClient};
 

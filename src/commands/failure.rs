@@ -12,7 +12,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// A setting is wrong or missing.
     #[error(transparent)]
-    Setting(#[from] shared::config::Problem),
+    Setting(#[from] runtime::config::SettingProblem),
     /// The server, or a service, is not there.
     #[error("{0}")]
     Unreachable(String),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::config::{Config, Layers};
+use runtime::config::{Config, Layers};
 
 use super::{failure::Failure, output};
 use crate::listeners::WORKER_ADMIN;

@@ -1,6 +1,6 @@
 //! `fanfare migrate`: brings the database to the current schema.
 
-use shared::config::{Config, masked_url};
+use runtime::config::{Config, masked_url};
 use tokio::time::Instant;
 
 use super::{failure::Failure, output};

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use reqwest::Method;
+use runtime::config::Config;
 use serde_json::{Map, Value};
-use shared::config::Config;
 
 use super::{duration, failure::Failure, output, server_client::ServerClient};
 
@@ -77,7 +77,7 @@ fn object(text: &str) -> Result<Value, Failure> {
         "-" => std::io::read_to_string(std::io::stdin())?,
         given => given.to_owned(),
     };
-    match shared::json::value(text.as_bytes()) {
+    match domain::json::value(text.as_bytes()) {
         Ok(object @ Value::Object(_)) => Ok(object),
         Ok(_) => Err(Failure::Usage("JSON must be an object: '{\"progress\":50}'".into())),
         Err(error) => Err(Failure::Usage(format!("JSON cannot be read: {error}"))),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode, Url};
+use runtime::config::{Config, SettingProblem, masked_url};
 use serde_json::Value;
-use shared::config::{Config, Problem, masked_url};
 
 use super::failure::Failure;
 
@@ -27,7 +27,7 @@ impl ServerClient {
         let http = http.map_err(|error| Failure::Refused(error.to_string()))?;
         let url = Url::parse(&config.url).ok().filter(|url| url.scheme().starts_with("http"));
         let url =
-            url.ok_or_else(|| Problem::new("fanfare_url", "is no http:// or https:// URL"))?;
+            url.ok_or_else(|| SettingProblem::new("fanfare_url", "is no http:// or https:// URL"))?;
         let given = config.token.clone();
         let mut server = Self { http, url, token: given.clone(), given };
         server.refresh().await?;
@@ -105,7 +105,7 @@ impl ServerClient {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
-        Ok((status, shared::json::value(text.as_bytes()).unwrap_or(Value::String(text))))
+        Ok((status, domain::json::value(text.as_bytes()).unwrap_or(Value::String(text))))
     }
 
     /// The failure of a server that is not there.

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use auth::{Authenticator, Claims};
 use clap::Args;
-use shared::{
-    auth::{Authenticator, Claims},
-    channel::Pattern,
-    config::{Config, Problem},
-};
+use domain::channel::Pattern;
+use runtime::config::{Config, SettingProblem};
 
 use super::{duration, failure::Failure, output};
 
@@ -46,7 +44,7 @@ impl Token {
             role: self.role,
             ..Claims::default()
         };
-        let missing = || Problem::new("jwt_secret", "is needed to sign a token");
+        let missing = || SettingProblem::new("jwt_secret", "is needed to sign a token");
         output::data(&auth.sign(&claims).ok_or_else(missing)?)?;
         Ok(())
     }

@@ -5,8 +5,9 @@ mod reducer;
 mod renderer;
 
 use clap::Args;
+use domain::channel::Channel;
+use runtime::config::Config;
 use serde_json::Value;
-use shared::{channel::Channel, config::Config};
 
 use self::{
     follower::{Follower, News},

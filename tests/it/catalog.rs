@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shared::event::catalog::{CATALOG, Kept, Writer};
-use shared::source::Stream;
+use domain::event::catalog::{CATALOG, Kept, Writer};
+use domain::source::Stream;
 
 use crate::cluster::Cluster;
 

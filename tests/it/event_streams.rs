@@ -97,6 +97,7 @@ struct EventStream {
 
 impl EventStream {
     async fn open(url: &str, last_event_id: Option<&str>) -> Self {
+        crypto::install();
         let mut request = reqwest::Client::new().get(url);
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);

@@ -1,10 +1,11 @@
 //! The odd documents of `tests/documents/odd.json` through every door: what the watchers of every
 //! kind, the archive and the state hold of each (contract §3, `data`).
 
+use std::collections::BTreeMap;
+
+use domain::json as tolerant;
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use shared::json as tolerant;
 use tokio::time::timeout;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
@@ -25,34 +26,33 @@ struct Odd {
     levels: usize,
 }
 
-#[derive(Deserialize)]
-struct Row<'a> {
-    name: String,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    text: Option<String>,
-    raw: Option<String>,
-    nested: Option<usize>,
-    state: Option<Value>,
-    dead: Option<String>,
-}
-
 fn documents() -> Vec<Odd> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/documents/odd.json");
     let file = std::fs::read(path).unwrap();
     let document = tolerant::Document::read(&file).unwrap();
-    let rows: Vec<Row<'_>> = document.parse().unwrap();
+    let rows: Vec<BTreeMap<String, &RawValue>> = document.parse().unwrap();
     assert!(rows.len() >= 20);
-    let odd = |row: Row<'_>| {
-        let nested = row.nested.map(|levels| {
+    let odd = |row: BTreeMap<String, &RawValue>| {
+        let value = |key: &str| -> Option<Value> {
+            row.get(key).map(|raw| serde_json::from_str(raw.get()).unwrap())
+        };
+        let string = |key: &str| value(key).map(|value| value.as_str().unwrap().to_owned());
+        let levels = value("nested").map(|levels| usize::try_from(levels.as_u64().unwrap()).unwrap());
+        let nested = levels.map(|levels| {
             let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
             format!("{{\"title\":\"t\",\"x\":{open}{close}}}")
         });
-        let data = row.data.map(|data| document.given(data).to_owned());
-        let text = data.or(row.text).or(nested).unwrap();
-        let raw = row.raw.unwrap_or_else(|| text.clone());
-        let levels = row.nested.unwrap_or(1);
-        Odd { name: row.name, text, raw, state: row.state, dead: row.dead, levels }
+        let data = row.get("data").map(|data| document.given(data).to_owned());
+        let text = data.or(string("text")).or(nested).unwrap();
+        let raw = string("raw").unwrap_or_else(|| text.clone());
+        Odd {
+            name: string("name").unwrap(),
+            text,
+            raw,
+            state: value("state"),
+            dead: string("dead"),
+            levels: levels.unwrap_or(1),
+        }
     };
     rows.into_iter().map(odd).collect()
 }

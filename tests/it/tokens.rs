@@ -45,6 +45,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
 
 /// A fresh key of the issuer, and the set that publishes it alone.
 fn key(id: &str) -> (EncodingKey, Value) {
+    crypto::install();
     let scratch = Scratch::new("key");
     let pem = openssl(scratch.path(), &["genpkey", "-algorithm", "ed25519"]);
     let key = EncodingKey::from_ed_pem(&pem).unwrap();

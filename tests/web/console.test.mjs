@@ -13,7 +13,12 @@ const EVENTS = [
   { stream: "tasks", type: "task_created", id: "t1", data: { title: "Review", executor: "codex" } },
   { stream: "tasks", type: "task_result", id: "t1", data: { status: "completed", result: { success: true } } },
   { stream: "agents", type: "agent_status", id: "a1", data: { agentName: "Assistant", state: "working", currentTask: "Review", progress: 30 } },
-  { stream: "agents", type: "git_status", id: "a1", data: { repos: [{ id: "r1", path: "/srv/r1", name: "r1", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a.rs"] }] } },
+  {
+    stream: "agents",
+    type: "git_status",
+    id: "a1",
+    data: { repos: [{ id: "r1", path: "/srv/r1", name: "r1", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a.rs"] }] },
+  },
   { stream: "agents", type: "alert", id: "w1", data: { severity: "warning", title: "Disk is 84 % full", source: "runner" } },
 ];
 
@@ -38,10 +43,10 @@ test("an event published by hand is on the screen, in the list and on its own pa
   const { url } = await start(t);
   const page = await open(t, `${url}/console/inspector`);
   await page.getByRole("button", { name: "deployments", exact: true }).click();
-  await page.locator(".heard-bar svg.live").waitFor();
+  await page.locator(".received-bar svg.live").waitFor();
   await page.getByRole("button", { name: "Publish" }).click();
   await page.locator(".outcome.good").first().waitFor();
-  await page.locator(".heard summary", { hasText: "deploy-123" }).waitFor();
+  await page.locator(".received summary", { hasText: "deploy-123" }).waitFor();
   await page.getByRole("link", { name: /^Deployments/ }).click();
   await page.getByRole("link", { name: "deploy-123" }).click();
   await page.locator("h1", { hasText: "deploy-123" }).waitFor();

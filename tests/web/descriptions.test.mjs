@@ -16,7 +16,10 @@ test("openapi.json is valid OpenAPI 3.1", async (t) => {
 test("asyncapi.yaml is valid AsyncAPI 3", async (t) => {
   const { url } = await start(t);
   const { document, diagnostics } = await new Parser().parse(await (await fetch(`${url}/asyncapi.yaml`)).text());
-  assert.deepEqual(diagnostics.filter(({ severity }) => severity === 0).map(({ message, path }) => `${path.join(".")}: ${message}`), []);
+  assert.deepEqual(
+    diagnostics.filter(({ severity }) => severity === 0).map(({ message, path }) => `${path.join(".")}: ${message}`),
+    [],
+  );
   assert.equal(document.version(), "3.0.0");
 });
 

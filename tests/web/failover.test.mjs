@@ -14,13 +14,25 @@ async function two(t) {
   const home = folder(t);
   const env = { REDIS_URL: redis.url, DRAIN_MS: "10000" };
   const nodes = [await start(t, { home, env }), await start(t, { home, env })];
-  const { url } = await balancer(t, nodes.map(({ port }) => port));
+  const { url } = await balancer(
+    t,
+    nodes.map(({ port }) => port),
+  );
   const again = async (index) => (nodes[index] = await start(t, { home, env, port: nodes[index].port }));
   return { url, nodes, again };
 }
 
 /** Publishes at whichever node answers; the event's own id makes a repeat harmless. */
-const send = (url, event) => until(() => publish(url, event).then(() => true, () => false), "an event is taken", 30_000);
+const send = (url, event) =>
+  until(
+    () =>
+      publish(url, event).then(
+        () => true,
+        () => false,
+      ),
+    "an event is taken",
+    30_000,
+  );
 
 /** Every line of the log, from top to bottom of what is scrolled through. */
 async function logLines(page) {
@@ -30,7 +42,8 @@ async function logLines(page) {
     for (let top = 0; ; top += box.clientHeight / 2) {
       box.scrollTop = top;
       await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-      for (const row of box.querySelectorAll("li")) seen.set(row.querySelector(".number")?.textContent ?? row.textContent, row.querySelector(".text")?.textContent);
+      for (const row of box.querySelectorAll("li"))
+        seen.set(row.querySelector(".number")?.textContent ?? row.textContent, row.querySelector(".text")?.textContent);
       if (top + box.clientHeight >= box.scrollHeight) return [...seen.values()];
     }
   });
@@ -52,7 +65,10 @@ test("both nodes are killed in turn during a deployment; every line is there onc
   await send(house.url, update({ status: "success", progress: 100, stage: "Complete" }));
   await page.locator(".facts", { hasText: "success" }).waitFor();
   await page.locator(".log-rows", { hasText: "line 60" }).waitFor();
-  assert.deepEqual(await logLines(page), Array.from({ length: 60 }, (_, n) => `line ${n + 1}`));
+  assert.deepEqual(
+    await logLines(page),
+    Array.from({ length: 60 }, (_, n) => `line ${n + 1}`),
+  );
   assert.deepEqual(page.complaints, []);
 });
 
@@ -64,7 +80,11 @@ test("a node that is drained is left for the other one, and the page says so cal
   await page.locator(".own-state", { hasText: "Connected" }).waitFor();
   await page.evaluate(() => {
     globalThis.states = [];
-    new MutationObserver(() => globalThis.states.push(document.querySelector(".own-state").textContent)).observe(document.querySelector(".own"), { subtree: true, characterData: true, childList: true });
+    new MutationObserver(() => globalThis.states.push(document.querySelector(".own-state").textContent)).observe(document.querySelector(".own"), {
+      subtree: true,
+      characterData: true,
+      childList: true,
+    });
   });
   await house.nodes[0].drain();
   await house.again(0);
@@ -108,7 +128,10 @@ test("where WebSockets are blocked, a page follows by server-sent events, also p
   for (let n = 4; n <= 6; n++) await publish(again.url, line(n));
   await publish(again.url, update({ status: "success", progress: 100, stage: "Complete" }));
   await page.locator(".facts", { hasText: "success" }).waitFor();
-  assert.deepEqual(await logLines(page), Array.from({ length: 6 }, (_, n) => `line ${n + 1}`));
+  assert.deepEqual(
+    await logLines(page),
+    Array.from({ length: 6 }, (_, n) => `line ${n + 1}`),
+  );
 });
 
 test("in Node, where there is no WebSocket, the client follows by server-sent events, also past a kill", async (t) => {
@@ -128,5 +151,8 @@ test("in Node, where there is no WebSocket, the client follows by server-sent ev
   const again = await start(t, { port: server.port, home: server.home });
   for (let n = 4; n <= 6; n++) await publish(again.url, line(n));
   await until(() => seen.length >= 6);
-  assert.deepEqual(seen, Array.from({ length: 6 }, (_, n) => `line ${n + 1}`));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 6 }, (_, n) => `line ${n + 1}`),
+  );
 });

@@ -51,7 +51,10 @@ export async function start(t, { port, home = folder(t), role = [], env = {} } =
   const url = `http://127.0.0.1:${port}`;
   const ready = async () => {
     if (child.exitCode !== null) throw new Error(`fanfare ended with ${child.exitCode}: ${said}`);
-    return fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+    return fetch(`${url}/readyz`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
   };
   await until(ready, `fanfare is ready at ${url}`, 60_000);
   return { url, port, home, kill: () => end("SIGKILL"), drain: () => end("SIGTERM") };
@@ -82,7 +85,14 @@ export async function startRedis(t, port = null) {
       socket.once("data", (data) => done(String(data)) ?? socket.end());
       socket.once("error", fail);
     });
-  await until(() => command("PING").then((answer) => answer.startsWith("+PONG"), () => false), "redis answers");
+  await until(
+    () =>
+      command("PING").then(
+        (answer) => answer.startsWith("+PONG"),
+        () => false,
+      ),
+    "redis answers",
+  );
   const over = new Promise((done) => child.on("exit", done));
   const stop = async () => {
     child.kill("SIGKILL");

@@ -26,8 +26,19 @@ const LOOKS = {
   "phone-dark": { colorScheme: "dark", viewport: PHONE },
 };
 const PAGES = {
-  overview: "", deployments: "/deployments", deployment: "/deployments/storefront-482", tasks: "/tasks", task: "/tasks/review-17", agents: "/agents",
-  repos: "/repos", alerts: "/alerts", connections: "/connections", streams: "/streams", inspector: "/inspector", api: "/api", nowhere: "/nowhere",
+  overview: "",
+  deployments: "/deployments",
+  deployment: "/deployments/storefront-482",
+  tasks: "/tasks",
+  task: "/tasks/review-17",
+  agents: "/agents",
+  repos: "/repos",
+  alerts: "/alerts",
+  connections: "/connections",
+  streams: "/streams",
+  inspector: "/inspector",
+  api: "/api",
+  nowhere: "/nowhere",
 };
 const chosen = (table, names) => Object.entries(table).filter(([name]) => !names || names.split(",").includes(name));
 const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
@@ -36,8 +47,16 @@ const pause = (ms) => new Promise((wake) => setTimeout(wake, ms));
 const STORY = [
   [8, "Cloning repository", ["Cloning git@example.com:shop/storefront.git", "HEAD is now at \x1b[33m9f31c20\x1b[0m Cart: totals are kept in cents"]],
   [22, "Installing dependencies", ["\x1b[2mlockfile is up to date\x1b[0m", "\x1b[32m✓\x1b[0m 412 packages in 1.9 s"]],
-  [41, "Building project", ["\x1b[36mvite\x1b[0m building for production", "\x1b[32m✓\x1b[0m 318 modules transformed", "\x1b[33mwarn\x1b[0m chunk \x1b[1mvendor.js\x1b[0m is 142 kB"]],
-  [58, "Running tests", ["\x1b[32mPASS\x1b[0m cart/totals.test.ts (31 tests)", "\x1b[32mPASS\x1b[0m checkout/address.test.ts (18 tests)", "147 passed, 3 skipped"]],
+  [
+    41,
+    "Building project",
+    ["\x1b[36mvite\x1b[0m building for production", "\x1b[32m✓\x1b[0m 318 modules transformed", "\x1b[33mwarn\x1b[0m chunk \x1b[1mvendor.js\x1b[0m is 142 kB"],
+  ],
+  [
+    58,
+    "Running tests",
+    ["\x1b[32mPASS\x1b[0m cart/totals.test.ts (31 tests)", "\x1b[32mPASS\x1b[0m checkout/address.test.ts (18 tests)", "147 passed, 3 skipped"],
+  ],
   [72, "Uploading assets", ["96 files to the edge, 3.1 MB", "cache hit for 81 of them"]],
 ];
 
@@ -59,14 +78,33 @@ async function entities(url) {
   await publish(url, [
     { stream: "tasks", type: "task_created", id: "review-17", data: { title: "Review pull request 482", executor: "claude-code" } },
     { stream: "tasks", type: "task_update", id: "review-17", data: { status: "running", progress: 60 } },
-    { stream: "tasks", type: "task_log", id: "review-17", data: { lines: ["reading 14 changed files", "\x1b[33mnote\x1b[0m totals are rounded twice in cart/totals.ts:41"] } },
-    { stream: "tasks", type: "task_result", id: "review-17", data: { status: "completed", progress: 100, result: { approved: true, comments: 2, files: ["cart/totals.ts", "cart/totals.test.ts"] } } },
+    {
+      stream: "tasks",
+      type: "task_log",
+      id: "review-17",
+      data: { lines: ["reading 14 changed files", "\x1b[33mnote\x1b[0m totals are rounded twice in cart/totals.ts:41"] },
+    },
+    {
+      stream: "tasks",
+      type: "task_result",
+      id: "review-17",
+      data: { status: "completed", progress: 100, result: { approved: true, comments: 2, files: ["cart/totals.ts", "cart/totals.test.ts"] } },
+    },
   ]);
 }
 
 /** Clients of all protocols. */
 function clients(t, url) {
-  const sockets = ["/ws?token=alice-01", "/ws?token=alice-01", "/ws?token=bruno-02", "/api/v1/ws/connect", "/?deploymentId=storefront-482", "/?deploymentId=storefront-482", "/?token=default-token&containerID=build-7", "/?token=default-token&containerID=build-7"];
+  const sockets = [
+    "/ws?token=alice-01",
+    "/ws?token=alice-01",
+    "/ws?token=bruno-02",
+    "/api/v1/ws/connect",
+    "/?deploymentId=storefront-482",
+    "/?deploymentId=storefront-482",
+    "/?token=default-token&containerID=build-7",
+    "/?token=default-token&containerID=build-7",
+  ];
   for (const path of sockets) {
     const socket = new WebSocket(url.replace("http", "ws") + path);
     socket.on("error", () => {});
@@ -74,7 +112,9 @@ function clients(t, url) {
   }
   const agent = new WebSocket(`${url.replace("http", "ws")}/api/ws`, { headers: { "X-Agent-Id": "mac-agent-1" } });
   agent.on("error", () => {});
-  agent.on("open", () => agent.send(JSON.stringify({ type: "agent-status", agentId: "mac-agent-1", status: "online", capabilities: ["git", "npm", "docker"] })));
+  agent.on("open", () =>
+    agent.send(JSON.stringify({ type: "agent-status", agentId: "mac-agent-1", status: "online", capabilities: ["git", "npm", "docker"] })),
+  );
   t.after(() => agent.terminate());
 }
 
@@ -143,7 +183,9 @@ async function album(t, url, mood, look, options, before) {
 async function sheet(t, name, files, [width, columns]) {
   const images = files.map((file) => `<img width="${width}" src="data:image/png;base64,${readFileSync(file).toString("base64")}">`);
   const page = await open(t, "about:blank", { viewport: { width: columns * (width + 12) + 12, height: 600 } });
-  await page.setContent(`<body style="margin:12px;background:#888;display:grid;grid-template-columns:repeat(${columns},${width}px);gap:12px;align-items:start">${images.join("")}`);
+  await page.setContent(
+    `<body style="margin:12px;background:#888;display:grid;grid-template-columns:repeat(${columns},${width}px);gap:12px;align-items:start">${images.join("")}`,
+  );
   await page.screenshot({ path: join(OUT, `sheet-${name}.png`), fullPage: true });
   await page.context().close();
 }
@@ -172,7 +214,10 @@ async function picture(page, name, clip) {
 /** What `fanfare watch` writes to a terminal until it is through three quarters of its story. */
 async function recording(t, url, [columns, rows]) {
   const watch = `stty cols ${columns} rows ${rows}; exec '${binary}' watch deployment:storefront-482`;
-  const child = spawn("script", ["-qfc", watch, "/dev/null"], { env: { ...process.env, FANFARE_URL: url, TERM: "xterm-256color" }, stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn("script", ["-qfc", watch, "/dev/null"], {
+    env: { ...process.env, FANFARE_URL: url, TERM: "xterm-256color" },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   t.after(() => child.kill("SIGKILL"));
   let written = "";
   child.stdout.on("data", (part) => (written += part));
@@ -190,18 +235,42 @@ async function terminal(t, url) {
   const { resolve } = createRequire(import.meta.url);
   await page.addStyleTag({ path: resolve("@xterm/xterm/css/xterm.css") });
   await page.addScriptTag({ path: resolve("@xterm/xterm/lib/xterm.js") });
-  const clip = await page.evaluate(async ([written, [cols, rows]]) => {
-    document.body.style.cssText = "margin:0;background:#11171a";
-    const box = document.body.appendChild(document.createElement("div"));
-    box.style.cssText = "display:inline-block;padding:18px 22px";
-    const theme = { background: "#11171a", foreground: "#e6e8e6", cursor: "#11171a", black: "#333b3f", red: "#ef8a80", green: "#84cfa3", yellow: "#e3c07a", blue: "#86b6e8", magenta: "#d29ddb", cyan: "#6fcfc9", white: "#e6e8e6", brightBlack: "#8a9599" };
-    const terminal = new globalThis.Terminal({ cols, rows, fontSize: 14, lineHeight: 1.25, fontFamily: "DejaVu Sans Mono, monospace", theme, cursorBlink: false });
-    terminal.open(box);
-    await new Promise((done) => terminal.write(`\u001b[2m$\u001b[0m fanfare watch deployment:storefront-482\r\n${written}`, done));
-    await new Promise((done) => setTimeout(done, 500));
-    const { width, height } = box.getBoundingClientRect();
-    return { x: 0, y: 0, width, height };
-  }, [written, size]);
+  const clip = await page.evaluate(
+    async ([written, [cols, rows]]) => {
+      document.body.style.cssText = "margin:0;background:#11171a";
+      const box = document.body.appendChild(document.createElement("div"));
+      box.style.cssText = "display:inline-block;padding:18px 22px";
+      const theme = {
+        background: "#11171a",
+        foreground: "#e6e8e6",
+        cursor: "#11171a",
+        black: "#333b3f",
+        red: "#ef8a80",
+        green: "#84cfa3",
+        yellow: "#e3c07a",
+        blue: "#86b6e8",
+        magenta: "#d29ddb",
+        cyan: "#6fcfc9",
+        white: "#e6e8e6",
+        brightBlack: "#8a9599",
+      };
+      const terminal = new globalThis.Terminal({
+        cols,
+        rows,
+        fontSize: 14,
+        lineHeight: 1.25,
+        fontFamily: "DejaVu Sans Mono, monospace",
+        theme,
+        cursorBlink: false,
+      });
+      terminal.open(box);
+      await new Promise((done) => terminal.write(`\u001b[2m$\u001b[0m fanfare watch deployment:storefront-482\r\n${written}`, done));
+      await new Promise((done) => setTimeout(done, 500));
+      const { width, height } = box.getBoundingClientRect();
+      return { x: 0, y: 0, width, height };
+    },
+    [written, size],
+  );
   return picture(page, "watch", clip);
 }
 

@@ -18,7 +18,11 @@ function blocks(section) {
 }
 
 /** A block as its commands: a line that ends in a backslash goes on. */
-const commands = (text) => text.replace(/\\\n\s*/g, "").split("\n").filter((line) => line && !line.startsWith("#"));
+const commands = (text) =>
+  text
+    .replace(/\\\n\s*/g, "")
+    .split("\n")
+    .filter((line) => line && !line.startsWith("#"));
 
 /** Starts a command in a group of its own, so that all of it can be ended. */
 function begin(line, env = {}) {
@@ -40,11 +44,17 @@ async function run(line, env) {
   return job;
 }
 
-const answers = (path = "/readyz") => fetch(`http://127.0.0.1:8080${path}`).then((answer) => answer.ok, () => false);
+const answers = (path = "/readyz") =>
+  fetch(`http://127.0.0.1:8080${path}`).then(
+    (answer) => answer.ok,
+    () => false,
+  );
 
 /** From nothing to one's own event on the screen. */
 async function firstMinutes() {
-  const lines = blocks("Start").filter(([language]) => language === "sh").flatMap(([, text]) => commands(text));
+  const lines = blocks("Start")
+    .filter(([language]) => language === "sh")
+    .flatMap(([, text]) => commands(text));
   const [server, ...rest] = lines;
   assert.ok(lines.length <= 5, `${lines.length} commands until the first event: ${lines.join(" ; ")}`);
   const gateway = begin(`exec ${server}`); // So that the signal of the end is its own.

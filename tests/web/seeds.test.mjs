@@ -89,7 +89,10 @@ async function zerostate(t, url, script) {
   });
   const says = async (part) => {
     for (let n = 0; n < 400 && !said.some((line) => line.includes(part)); n++) await page.waitForTimeout(50);
-    assert.ok(said.some((line) => line.includes(part)), `never said "${part}", but:\n${said.join("\n")}`);
+    assert.ok(
+      said.some((line) => line.includes(part)),
+      `never said "${part}", but:\n${said.join("\n")}`,
+    );
   };
   return { page, says };
 }

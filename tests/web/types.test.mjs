@@ -1,8 +1,8 @@
 // The client's types and its fold against what a real server says.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { test } from "node:test";
 import { join } from "node:path";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import ts from "typescript";
@@ -16,14 +16,24 @@ const ASYNCAPI = parse(readFileSync(new URL("../../gateway/src/api/asyncapi.yaml
 const TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 const EVENTS = [
-  { stream: "deployments", type: "deployment_update", id: "d1", data: { status: "building", progress: 40, stage: "Build", message: "compiling", deploymentUrl: "https://x.example" } },
+  {
+    stream: "deployments",
+    type: "deployment_update",
+    id: "d1",
+    data: { status: "building", progress: 40, stage: "Build", message: "compiling", deploymentUrl: "https://x.example" },
+  },
   { stream: "deployments", type: "deployment_log", id: "d1", data: { lines: ["one", "two"] } },
   { stream: "tasks", type: "task_created", id: "t1", data: { title: "Review", executor: "codex" } },
   { stream: "tasks", type: "task_update", id: "t1", data: { status: "running", progress: 10 } },
   { stream: "tasks", type: "task_log", id: "t1", data: { message: "line" } },
   { stream: "tasks", type: "task_result", id: "t1", data: { status: "completed", result: { files: 3 } } },
   { stream: "agents", type: "agent_status", id: "a1", data: { status: "busy", state: "working", currentTask: "t1", progress: 30 } },
-  { stream: "agents", type: "git_status", id: "a1", data: { repos: [{ id: "r1", path: "/r", name: "r", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a"] }] } },
+  {
+    stream: "agents",
+    type: "git_status",
+    id: "a1",
+    data: { repos: [{ id: "r1", path: "/r", name: "r", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a"] }] },
+  },
   { stream: "agents", type: "alert", id: "w1", data: { severity: "warning", title: "Disk", source: "runner" } },
   { stream: "containers", type: "status", id: "c1", data: { status: "running", message: "go" } },
   { stream: "containers", type: "log", id: "c1", data: { level: "info", message: "hello" } },
@@ -32,7 +42,15 @@ const EVENTS = [
 ];
 
 /** Which type of the client each channel's events and state must have. */
-const CHANNELS = { "deployment:d1": "DeploymentState", "task:t1": "TaskState", "agent:a1": "AgentState", "container:c1": "ContainerState", repos: "", alerts: "", "conversation:room": "" };
+const CHANNELS = {
+  "deployment:d1": "DeploymentState",
+  "task:t1": "TaskState",
+  "agent:a1": "AgentState",
+  "container:c1": "ContainerState",
+  repos: "",
+  alerts: "",
+  "conversation:room": "",
+};
 
 /** A socket of our own protocol that keeps every frame. */
 async function listener(url) {
@@ -81,7 +99,16 @@ function complaints(t, source) {
   const file = join(folder(t), "frames.ts");
   writeFileSync(file, source);
   const { ESNext, ES2022 } = { ESNext: ts.ModuleKind.ESNext, ES2022: ts.ScriptTarget.ES2022 };
-  const options = { strict: true, noEmit: true, target: ES2022, module: ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, allowImportingTsExtensions: true, types: [], lib: ["lib.es2023.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts", "lib.dom.asynciterable.d.ts"] };
+  const options = {
+    strict: true,
+    noEmit: true,
+    target: ES2022,
+    module: ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    allowImportingTsExtensions: true,
+    types: [],
+    lib: ["lib.es2023.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts", "lib.dom.asynciterable.d.ts"],
+  };
   return ts.getPreEmitDiagnostics(ts.createProgram([file], options)).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
 }
 
@@ -94,7 +121,9 @@ function literals(frames) {
     "type Known<S> = { [K in keyof S as string extends K ? never : K]: S[K] };",
     ...frames.map((frame, n) => `export const frame${n} = ${JSON.stringify(frame)} satisfies ServerFrame;`),
     ...known.map(([channel, name]) => `export const ${name.toLowerCase()} = ${JSON.stringify(state(channel))} satisfies Known<${name}>;`),
-    ...frames.flatMap((frame, n) => (frame.type === "event" ? `export const event${n} = ${JSON.stringify(frame)} satisfies EventOf<${JSON.stringify(frame.channel)}>;` : [])),
+    ...frames.flatMap((frame, n) =>
+      frame.type === "event" ? `export const event${n} = ${JSON.stringify(frame)} satisfies EventOf<${JSON.stringify(frame.channel)}>;` : [],
+    ),
   ].join("\n");
 }
 

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    broker::Reader,
+use broker::StreamReader;
+use domain::{
     entry::{Entry, EntryId},
     source::Stream,
-    store::{Batch, Committed, SourceRow, StoreError},
 };
+use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
 use self::error::Error;
@@ -38,7 +38,7 @@ const SUSPECT_ATTEMPTS: u32 = 3;
 struct Consumer {
     worker: Worker,
     row: SourceRow,
-    reader: Box<dyn Reader>,
+    reader: Box<dyn StreamReader>,
     /// Up to this entry the stream is being read again: nothing may be trimmed.
     reread_until: EntryId,
     /// Whether this owner has counted its attempt at the current cursor.
@@ -104,7 +104,7 @@ impl Consumer {
 
     /// Brings entries from validation to publication: one batch, or several where one is too small.
     async fn process(&mut self, entries: Vec<Entry>, started: Instant) -> Result<(), Error> {
-        shared::failpoint::hit("after_read");
+        runtime::failpoint::hit("after_read");
         let entries_max = self.entries_max().await?;
         let mut parts = self.parts(entries, entries_max);
         let mut refusals = 0;
@@ -151,7 +151,7 @@ impl Consumer {
         }
         let (before, published) = (self.row.cursor, self.row.published);
         let entries = lapsed.iter().map(|lapsed| lease_expiry::ending(source, lapsed)).collect();
-        let batch = Batch { before, cursor: before, entries, published };
+        let batch = EntryBatch { before, cursor: before, entries, published };
         match self.record(&batch).await {
             Ok(committed) => {
                 self.publish(&committed).await?;
@@ -262,7 +262,7 @@ impl Consumer {
         parts
     }
 
-    fn batch(&self, part: Vec<Entry>, entries_max: usize) -> Batch {
+    fn batch(&self, part: Vec<Entry>, entries_max: usize) -> EntryBatch {
         let cursor = part.last().map_or(self.row.cursor, |entry| entry.id);
         let now = jiff::Timestamp::now().as_millisecond();
         let mut entries: Vec<_> =
@@ -271,14 +271,14 @@ impl Consumer {
         if let Some(first) = entries.first_mut().filter(|_| killed) {
             validation::reject(first, "workers died while they worked on this entry");
         }
-        Batch { before: self.row.cursor, cursor, entries, published: self.row.published }
+        EntryBatch { before: self.row.cursor, cursor, entries, published: self.row.published }
     }
 
-    async fn record(&mut self, batch: &Batch) -> Result<Committed, StoreError> {
+    async fn record(&mut self, batch: &EntryBatch) -> Result<Committed, StoreError> {
         let row = &self.row;
         let bytes_max = self.worker.limits.state_bytes;
         let committed = self.worker.store.record(row.source, row.fence, batch, bytes_max).await?;
-        shared::failpoint::hit("after_commit");
+        runtime::failpoint::hit("after_commit");
         if batch.cursor > self.row.cursor {
             self.lag.recorded(batch.entries.len());
         }
@@ -311,7 +311,7 @@ impl Consumer {
                 }
             }
         }
-        shared::failpoint::hit("before_published");
+        runtime::failpoint::hit("before_published");
         self.row.published = committed.seq;
         Ok(())
     }
@@ -320,7 +320,7 @@ impl Consumer {
     /// tried `MAX_DELIVERIES` times and then becomes a dead letter.
     async fn bisect(
         &mut self,
-        mut batch: Batch,
+        mut batch: EntryBatch,
         parts: &mut VecDeque<Vec<Entry>>,
         refusals: &mut u32,
         cause: &str,
@@ -372,7 +372,7 @@ impl Consumer {
         }
     }
 
-    fn count(&self, batch: &Batch, committed: &Committed, started: Instant) {
+    fn count(&self, batch: &EntryBatch, committed: &Committed, started: Instant) {
         let metrics = &self.worker.metrics;
         let stream = self.row.source.to_string();
         metrics.outcomes(&stream, batch, committed);

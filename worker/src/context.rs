@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{
-    broker::{Broker, NodeId},
-    config,
-    lifecycle::Lifecycle,
-    store::Store,
-};
+use broker::Broker;
+use domain::node::NodeId;
+use runtime::{config, lifecycle::Lifecycle};
+use store::Store;
 
 use crate::metrics::WorkerMetrics;
 

@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use shared::{
-    broker::{BrokerError, StreamInfo},
-    entry::EntryId,
-    store::{SourceRow, StoreError},
-};
+use broker::{BrokerError, StreamInfo};
+use domain::entry::EntryId;
+use store::{SourceRow, StoreError};
 
 use crate::Worker;
 

@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use shared::{broker::StreamInfo, store::SourceRow};
+use broker::StreamInfo;
+use store::SourceRow;
 
 use crate::metrics::WorkerMetrics;
 

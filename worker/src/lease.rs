@@ -12,10 +12,8 @@ use std::{
     time::Duration,
 };
 
-use shared::{
-    source::Source,
-    store::{SourceRow, StoreError},
-};
+use domain::source::Source;
+use store::{SourceRow, StoreError};
 use tokio::task::JoinSet;
 
 use crate::{LEASE, Worker, consumer};
@@ -119,7 +117,7 @@ impl Owned {
                 self.forget(source);
             }
         }
-        if let Err(error) = self.worker.store.farewell(&self.worker.node).await {
+        if let Err(error) = self.worker.store.deregister_worker(&self.worker.node).await {
             tracing::debug!(%error, "lease: worker not deregistered, its heartbeat runs out by itself");
         }
     }

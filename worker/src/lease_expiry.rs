@@ -6,13 +6,13 @@
 //! read to its end past the end of the lease, and was open to producers for at least as long as the
 //! lease: an outage of the database or the broker expires no lease.
 
-use serde_json::json;
-use shared::{
+use domain::{
     entry::{Entry, EntryId, Fields},
-    event::state::EntityKind,
+    event::entity::EntityKind,
     source::Source,
-    store::{Judged, Lapsed},
 };
+use serde_json::json;
+use store::{Judged, Lapsed};
 use tokio::time::{Duration, Instant};
 
 use crate::validation;
@@ -82,11 +82,11 @@ pub fn ending(source: Source, lapsed: &Lapsed) -> Judged {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        event::{EventKind, state::Entity},
+    use domain::{
+        event::{EventKind, entity::Entity},
         source::Stream,
-        store::Verdict,
     };
+    use store::EntryVerdict;
 
     use super::*;
 
@@ -116,7 +116,7 @@ mod tests {
             let entity = Entity { kind, id: "x".into() };
             let lapsed = Lapsed { entity, lease_ms: 1000, lease_until: 5000 };
             let judged = ending(Source::first(stream), &lapsed);
-            let Verdict::Accepted(submission) = judged.verdict else { panic!("{judged:?}") };
+            let EntryVerdict::Accepted(submission) = judged.verdict else { panic!("{judged:?}") };
             assert_eq!((submission.event.kind, submission.event.at), (event, 5000));
             assert!(submission.event.data.get().contains("\"status\":\"abandoned\""));
         }

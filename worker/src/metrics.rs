@@ -1,15 +1,11 @@
 //! Metrics of a worker (contract §7).
 
+use domain::{event::EventKind, source::Source, trace_context::TraceContext};
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
-use shared::{
-    event::EventKind,
-    source::Source,
-    store::{Batch, Committed, Outcome, Verdict},
-    telemetry::LATENCY_BUCKETS_SECONDS,
-    trace::Context,
-};
+use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
+use store::{Committed, EntryBatch, EntryVerdict, Outcome};
 
 use crate::traces;
 
@@ -101,17 +97,17 @@ impl WorkerMetrics {
     }
 
     /// Counts the outcomes of a batch's entries, and logs those that are dead letters.
-    pub fn outcomes(&self, stream: &str, batch: &Batch, committed: &Committed) {
+    pub fn outcomes(&self, stream: &str, batch: &EntryBatch, committed: &Committed) {
         for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
             let kind = match &judged.verdict {
                 // A free type is the publisher's own word: as a label it would be unbounded.
-                Verdict::Accepted(submission) => match &submission.event.kind {
+                EntryVerdict::Accepted(submission) => match &submission.event.kind {
                     EventKind::Free(_) | EventKind::Topic(_) => "free",
                     kind => kind.name(),
                 },
-                Verdict::Dead(_) => "none",
+                EntryVerdict::Dead(_) => "none",
             };
-            if let (Verdict::Accepted(submission), Outcome::Recorded(_)) = (&judged.verdict, outcome)
+            if let (EntryVerdict::Accepted(submission), Outcome::Recorded(_)) = (&judged.verdict, outcome)
             {
                 for field in &submission.ignored {
                     self.ignored_fields.with_label_values(&[field]).inc();
@@ -119,7 +115,7 @@ impl WorkerMetrics {
             }
             if let Outcome::Dead(reason) = outcome {
                 self.dead_letters.with_label_values(&[stream, reason.label]).inc();
-                let trace_id = traces::context(judged).map(Context::trace_id);
+                let trace_id = traces::context(judged).map(TraceContext::trace_id);
                 let (entry, reason) = (judged.entry, &reason.text);
                 tracing::warn!(stream, %entry, reason, trace_id, "validation: dead letter, kept to redrive");
             }

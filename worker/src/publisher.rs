@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use shared::{
-    broker::{BrokerError, NodeId, Topic},
+use broker::{BrokerError, Topic};
+use domain::{
     channel::Channel,
     control::{Control, EntryResult},
+    node::NodeId,
     position::{Epoch, Position},
     publication::Publication,
     source::Source,
-    store::{Batch, Committed, Outcome, SourceRow, StoreError, Verdict},
 };
+use store::{Committed, EntryBatch, EntryVerdict, Outcome, SourceRow, StoreError};
 
 use crate::Worker;
 
@@ -54,17 +55,17 @@ pub async fn publish(
     generation: u64,
     publications: &[Publication],
 ) -> Result<(), BrokerError> {
-    shared::failpoint::hit("amid_publishing");
+    runtime::failpoint::hit("amid_publishing");
     worker.broker.publish(generation, publications).await
 }
 
 /// Sends the outcomes of a batch's entries to the nodes that wait for them. Best effort: a publisher
 /// without an answer asks again with the same `event_id`.
-pub async fn reply(worker: &Worker, source: Source, batch: &Batch, committed: &Committed) {
+pub async fn reply(worker: &Worker, source: Source, batch: &EntryBatch, committed: &Committed) {
     for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
         let reply = match &judged.verdict {
-            Verdict::Accepted(submission) => submission.reply.clone(),
-            Verdict::Dead(_) => {
+            EntryVerdict::Accepted(submission) => submission.reply.clone(),
+            EntryVerdict::Dead(_) => {
                 let given = judged.fields.get("reply").map(<[u8]>::to_vec);
                 given.and_then(|bytes| String::from_utf8(bytes).ok())
             }

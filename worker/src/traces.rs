@@ -6,13 +6,9 @@
 
 use std::time::SystemTime;
 
-use shared::{
-    broker::NodeId,
-    event::submission::field,
-    source::Source,
-    store::{Batch, Committed, Judged, Outcome},
-    trace::{self, Context, Span, SpanKind, Step},
-};
+use domain::{event::submission::field, node::NodeId, source::Source, trace_context::TraceContext};
+use runtime::trace::{self, Span, SpanKind, Step};
+use store::{Committed, EntryBatch, Judged, Outcome};
 use tracing::Instrument as _;
 
 /// How many links a batch has at most: the limit of the OpenTelemetry specification.
@@ -27,21 +23,21 @@ pub struct BatchTrace {
 }
 
 /// Returns the trace context that the publisher gave an entry, whatever became of the entry.
-pub fn context(judged: &Judged) -> Option<Context> {
-    Context::parse(std::str::from_utf8(judged.fields.get(field::TRACEPARENT)?).ok()?)
+pub fn context(judged: &Judged) -> Option<TraceContext> {
+    TraceContext::parse(std::str::from_utf8(judged.fields.get(field::TRACEPARENT)?).ok()?)
 }
 
-fn sampled(judged: &Judged) -> Option<Context> {
+fn sampled(judged: &Judged) -> Option<TraceContext> {
     context(judged).filter(|context| context.is_sampled())
 }
 
 impl BatchTrace {
     /// Begins with a batch; none when traces are off or no entry of the batch is sampled.
-    pub fn begin(source: Source, batch: &Batch) -> Option<Self> {
+    pub fn begin(source: Source, batch: &EntryBatch) -> Option<Self> {
         if !trace::is_on() {
             return None;
         }
-        let links: Vec<Context> =
+        let links: Vec<TraceContext> =
             batch.entries.iter().filter_map(sampled).take(LINKS_MAX).collect();
         if links.is_empty() {
             return None;
@@ -62,7 +58,7 @@ impl BatchTrace {
     pub fn recorded(&mut self) {
         self.recorded = SystemTime::now();
         let step = Step::new("record", SpanKind::Client).below(Some(self.span.context()));
-        step.since(self.began).told(self.recorded);
+        step.since(self.began).finish_at(self.recorded);
     }
 
     /// Marks the batch as not recorded; it will be read again.
@@ -71,13 +67,13 @@ impl BatchTrace {
     }
 
     /// Ends the trace with the publication: a span for the batch, and one for each of its events.
-    pub fn published(self, node: &NodeId, batch: &Batch, committed: &Committed) {
+    pub fn published(self, node: &NodeId, batch: &EntryBatch, committed: &Committed) {
         let now = SystemTime::now();
         Step::new(format!("publish {}", self.source.stream), SpanKind::Producer)
             .below(Some(self.span.context()))
             .with("messaging.batch.message_count", count(committed.publications.len()))
             .since(self.recorded)
-            .told(now);
+            .finish_at(now);
         for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
             let Some(parent) = sampled(judged) else { continue };
             let channels = match outcome {
@@ -95,7 +91,7 @@ impl BatchTrace {
                 .with("fanfare.outcome", outcome.name())
                 .with("fanfare.channels", count(channels))
                 .since(self.began)
-                .told(now);
+                .finish_at(now);
         }
     }
 }

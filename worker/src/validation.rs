@@ -1,22 +1,22 @@
 //! Validates entries: each becomes an event for the record, or a dead letter. Pure functions.
 
-use shared::{
+use domain::{
     entry::Entry,
     event::{
         Rejection, Submission,
         submission::{Origin, field},
     },
     source::Source,
-    store::{DeadReason, Judged, Verdict},
 };
+use store::{DeadReason, EntryVerdict, Judged};
 
 /// Decides what an entry of a source becomes, with its digest. `now`, ms since 1970, is what the
 /// producer's times are measured against.
 pub fn validate(source: Source, entry: Entry, now: i64) -> Judged {
     let digest = entry.fields.digest();
     let verdict = match submission(source, &entry, now) {
-        Ok(submission) => Verdict::Accepted(Box::new(submission)),
-        Err(rejection) => Verdict::Dead(reason(&rejection)),
+        Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
+        Err(rejection) => EntryVerdict::Dead(reason(&rejection)),
     };
     Judged { entry: entry.id, digest, verdict, fields: entry.fields }
 }
@@ -37,12 +37,12 @@ fn reason(rejection: &Rejection) -> DeadReason {
 
 /// Turns an entry that validates, but that cannot be recorded, into a dead letter for `cause`.
 pub fn reject(judged: &mut Judged, cause: &str) {
-    judged.verdict = Verdict::Dead(DeadReason { label: "poison", text: cause.to_owned() });
+    judged.verdict = EntryVerdict::Dead(DeadReason { label: "poison", text: cause.to_owned() });
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::{
+    use domain::{
         entry::{EntryId, Fields},
         source::Stream,
     };
@@ -55,7 +55,7 @@ mod tests {
         fields.push("type", "deployment_update");
         let entry = Entry { id: EntryId::ZERO, fields };
         let judged = validate(Source::first(Stream::Deployments), entry, 0);
-        let Verdict::Dead(reason) = judged.verdict else { panic!("accepted") };
+        let EntryVerdict::Dead(reason) = judged.verdict else { panic!("accepted") };
         assert_eq!(reason.label, "id");
         assert_eq!(reason.text, "id is required for deployment_update");
     }
@@ -68,7 +68,7 @@ mod tests {
             fields.push("id", "t");
             let judged =
                 validate(Source::first(Stream::Tasks), Entry { id: EntryId::ZERO, fields }, 0);
-            let Verdict::Dead(reason) = judged.verdict else { panic!("{kind} was accepted") };
+            let EntryVerdict::Dead(reason) = judged.verdict else { panic!("{kind} was accepted") };
             assert_eq!(reason.label, label);
         }
     }

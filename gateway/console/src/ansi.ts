@@ -50,8 +50,7 @@ function apply(pen: Pen, codes: number[]): void {
     else if (code === 39) pen.fg = "";
     else if (code === 49) pen.bg = "";
     else {
-      const [base, kind, bright] =
-        code >= 100 ? [100, "bg", 8] : code >= 90 ? [90, "fg", 8] : code >= 40 ? [40, "bg", 0] : [30, "fg", 0];
+      const [base, kind, bright] = code >= 100 ? [100, "bg", 8] : code >= 90 ? [90, "fg", 8] : code >= 40 ? [40, "bg", 0] : [30, "fg", 0];
       if (code >= base && code <= base + 7) pen[kind as "fg" | "bg"] = `${kind}-${code - base + bright}`;
     }
   }

@@ -143,7 +143,7 @@ function Foot(): JSX.Element {
           <span>development</span>
         ) : (
           <button type="button" class="link" onClick={logout}>
-            Leave
+            Log out
           </button>
         )}
       </p>
@@ -154,7 +154,7 @@ function Foot(): JSX.Element {
 function ownState(): [Tone, string, string] {
   const open = connection.value;
   if (connectionState.value === "connected" && open) {
-    const way = open.transport === "sse" ? "server-sent events" : lag.value === null ? "measuring" : `${duration(lag.value)} there and back`;
+    const way = open.transport === "sse" ? "server-sent events" : lag.value === null ? "measuring" : `${duration(lag.value)} round trip`;
     return degraded.value ? ["warn", "Degraded", degraded.value] : ["good", "Connected", way];
   }
   if (connectionState.value === "connecting") {

@@ -256,15 +256,15 @@ export const runningTasks = computed(() => tasks.rows.value.filter(({ status }) 
 export const openAlerts = computed(() => alerts.rows.value.filter(({ acknowledged }) => acknowledged !== 1));
 
 /** The last events of all feeds, newest first. */
-export const lately = signal<readonly EventFrame[]>([]);
+export const recent = signal<readonly EventFrame[]>([]);
 
-const LATELY_MAX = 40;
+const RECENT_MAX = 40;
 
 export function startCollections(): void {
   for (const one of [deployments, tasks, agents, repos, alerts]) one.start();
   let buffer: EventFrame[] = [];
   const flush = oncePerFrame(() => {
-    lately.value = [...buffer.reverse(), ...lately.value].slice(0, LATELY_MAX);
+    recent.value = [...buffer.reverse(), ...recent.value].slice(0, RECENT_MAX);
     buffer = [];
   }, CALM_MS);
   for (const channel of ["deployments", "tasks", "agents", "repos", "alerts", "broadcast"]) {
@@ -272,7 +272,7 @@ export function startCollections(): void {
     feed.on("error", () => {}); // Said by the collection of the same feed.
     feed.on("event", (event) => {
       buffer.push(event);
-      if (buffer.length > LATELY_MAX) buffer.shift();
+      if (buffer.length > RECENT_MAX) buffer.shift();
       flush();
     });
   }

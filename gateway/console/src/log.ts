@@ -163,7 +163,9 @@ export class Log {
 
 /** How many columns a line takes at most: wide letters take two, a tab up to eight. */
 function columns(text: string): number {
-  return plain(text).replace(/\t/g, "        ").replace(/[^\0-\u10ff]/gu, "  ").length;
+  return plain(text)
+    .replace(/\t/g, "        ")
+    .replace(/[^\0-\u10ff]/gu, "  ").length;
 }
 
 /** Which rows contain the words, as indices. */

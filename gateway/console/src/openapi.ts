@@ -96,7 +96,9 @@ export function operations(from: Document): Map<string, Operation[]> {
 
 /** The messages that a server sends or receives, by the type that they say. */
 export function messages(from: Frames, action: "send" | "receive"): [string, Message][] {
-  const all = Object.values(from.operations).filter((one) => one.action === action).flatMap((one) => one.messages);
+  const all = Object.values(from.operations)
+    .filter((one) => one.action === action)
+    .flatMap((one) => one.messages);
   return all.map(({ $ref }) => {
     const message = from.components?.messages?.[$ref.split("/").at(-1) ?? ""] as Message;
     return [String(message.payload.properties?.type?.const), message];

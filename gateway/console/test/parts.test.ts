@@ -30,7 +30,14 @@ describe("terminal colours", () => {
 describe("words for numbers", () => {
   it("are short and exact where that matters", () => {
     expect([0.4, 12, 999, 1000, 1234, 61_000, 3_725_000, 90_000_000].map(duration)).toEqual([
-      "400 µs", "12 ms", "999 ms", "1.0 s", "1.2 s", "1 min 1 s", "1 h 2 min", "1 d 1 h",
+      "400 µs",
+      "12 ms",
+      "999 ms",
+      "1.0 s",
+      "1.2 s",
+      "1 min 1 s",
+      "1 h 2 min",
+      "1 d 1 h",
     ]);
     expect([0, 999, 9999, 12_345, 1_200_000].map(count)).toEqual(["0", "999", "9,999", "12.3K", "1.2M"]);
     expect([0, 0.04, 3.14, 42].map(decimal)).toEqual(["0", "0.0", "3.1", "42"]);

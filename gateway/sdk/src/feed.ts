@@ -83,8 +83,7 @@ export class Feed {
     const { position } = frame;
     const first = !this.#joined;
     const resumed = this.#since !== null;
-    const recovered =
-      resumed && position !== null && covers(channel, this.#since, position) && covers(channel, position, this.#since as Position);
+    const recovered = resumed && position !== null && covers(channel, this.#since, position) && covers(channel, position, this.#since as Position);
     this.#joined = this.active = true;
     this.head = frame.head;
     if (!resumed) {

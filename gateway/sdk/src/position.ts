@@ -9,10 +9,15 @@ function offsets(channel: string, position: Position): [epoch: string, offsets: 
   const dash = position.indexOf("-");
   const home = HOMES[channel.replace(/s?(:.*)?$/, "")] ?? "m";
   const parts = position.slice(dash + 1).split(",");
-  return [position.slice(0, dash), new Map(parts.map((part) => {
-    const [source, offset] = part.includes(".") ? part.split(".") : [home, part];
-    return [source as string, Number(offset)];
-  }))];
+  return [
+    position.slice(0, dash),
+    new Map(
+      parts.map((part) => {
+        const [source, offset] = part.includes(".") ? part.split(".") : [home, part];
+        return [source as string, Number(offset)];
+      }),
+    ),
+  ];
 }
 
 /** Whether whoever saw `seen` saw `position` of the same channel too. */

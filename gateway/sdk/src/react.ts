@@ -1,23 +1,13 @@
 /** React hooks. Wrap the tree in `FanfareProvider`, or give each hook its `client`. */
 
-import {
-  createContext,
-  createElement,
-  type FunctionComponent,
-  type ReactNode,
-  useContext,
-  useEffect,
-  useRef,
-  useState,
-  useSyncExternalStore,
-} from "react";
+import { createContext, createElement, type FunctionComponent, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { Fanfare } from "./client.ts";
 import type { FanfareError } from "./codes.ts";
 import { logLines } from "./fold.ts";
 import type { EventFrame, EventOf, GapFrame, PresenceFrame, PresenceStatus, StateOf } from "./frames.ts";
 import type { ConnectionState } from "./link.ts";
 import { distance } from "./position.ts";
-import type { SubscribeOptions, Subscribed } from "./subscription.ts";
+import type { Subscribed, SubscribeOptions } from "./subscription.ts";
 
 const Context = createContext<Fanfare | null>(null);
 
@@ -120,6 +110,7 @@ export function useLogs(channel: string | null, options: { tail?: number; limit?
   const add = (more: LogRow[]): void => {
     if (more.length > 0) setRows((before) => [...before, ...more].slice(-limit));
   };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another channel begins with no rows
   useEffect(() => setRows([]), [channel]);
   const { status, error } = useChannel<string>(channel, {
     ...(options.client && { client: options.client }),
@@ -128,8 +119,7 @@ export function useLogs(channel: string | null, options: { tail?: number; limit?
       const level = typeof event.data.level === "string" ? { level: event.data.level } : {};
       add(linesOf(event).map((text, at) => ({ kind: "line", key: `${event.position}/${at}`, text, at: event.at, ...level })));
     },
-    onGap: ({ from, to, cause }) =>
-      add([{ kind: "gap", key: `gap/${to}`, missing: distance(channel ?? "", from, to), cause }]),
+    onGap: ({ from, to, cause }) => add([{ kind: "gap", key: `gap/${to}`, missing: distance(channel ?? "", from, to), cause }]),
   });
   return { rows, status, error };
 }

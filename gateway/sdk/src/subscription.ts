@@ -47,10 +47,7 @@ export interface SubscriptionEvents<S, E = EventFrame> {
 export type Item<S, E = EventFrame> = E | GapFrame | StateFrame<S> | PresenceFrame;
 
 /** Made by `Fanfare.subscribe`. */
-export class Subscription<S = Json, E extends EventFrame = EventFrame>
-  extends Emitter<SubscriptionEvents<S, E>>
-  implements AsyncIterable<Item<S, E>>
-{
+export class Subscription<S = Json, E extends EventFrame = EventFrame> extends Emitter<SubscriptionEvents<S, E>> implements AsyncIterable<Item<S, E>> {
   /** The folded state; null while unknown, and on channels that have none. */
   state: S | null = null;
   /** The last position seen. Keep it to resume later: `subscribe(channel, { since })`. */
@@ -145,7 +142,5 @@ function lost(channel: string, queue: Item<unknown>[]): GapFrame {
     from ||= item.type === "gap" ? item.from : at;
     if (!covers(channel, to || null, at)) to = at;
   }
-  return first?.type === "gap" && first.cause === "buffer"
-    ? { ...first, to }
-    : { type: "gap", channel, from, to, cause: "buffer" };
+  return first?.type === "gap" && first.cause === "buffer" ? { ...first, to } : { type: "gap", channel, from, to, cause: "buffer" };
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
-import { Fanfare, type EventFrame, type FanfareOptions, type GapFrame, type Subscribed } from "../src/index.ts";
+import { type EventFrame, Fanfare, type FanfareOptions, type GapFrame, type Subscribed } from "../src/index.ts";
 import { BYE, Gateway } from "./gateway.ts";
 
 const running: { stop(): Promise<void> }[] = [];
@@ -72,7 +72,11 @@ describe("subscribing", () => {
     const seen: EventFrame[] = [];
     subscription.on("event", (event) => void seen.push(event));
     await until(() => seen.length === 3);
-    expect(seen.map(({ data, tail }) => [data.n, tail])).toEqual([[3, true], [4, true], [5, true]]);
+    expect(seen.map(({ data, tail }) => [data.n, tail])).toEqual([
+      [3, true],
+      [4, true],
+      [5, true],
+    ]);
     expect(subscription.state?.lines).toBe(5);
   });
 

@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
+
+import type { AddressInfo } from "node:net";
 import { afterEach, expect, it, vi } from "vitest";
-import { type AddressInfo } from "node:net";
 import { WebSocket, WebSocketServer } from "ws";
 import { CloudAgentsWebSocket } from "../src/compat/cloud-agents.ts";
 import { statusBadge, ZeroStateWebSocket } from "../src/compat/zerostate.ts";

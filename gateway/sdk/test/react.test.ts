@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { act, createElement as h, type FunctionComponent } from "react";
+import { act, type FunctionComponent, createElement as h } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { WebSocket } from "ws";

@@ -1,17 +1,15 @@
 //! Who asks over HTTP, and whether they may.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use auth::{Authenticator, CredentialError, Identity};
+use axum::extract::{FromRef, FromRequestParts};
+use domain::channel::Channel;
 use http::{HeaderMap, StatusCode, request::Parts};
-use shared::{
-    auth::{CredentialError, Identity},
-    channel::Channel,
-};
+use runtime::config::Config;
 
 use super::problem::Problem;
-use crate::{
-    gateway::{Gateway, GatewayState},
-    upgrade::Upgrade,
-};
+use crate::protocol::Request;
 
 /// Who asks: `Authorization: Bearer`, `X-API-Key` or `?token=`. A credential that is given is always
 /// checked.
@@ -19,19 +17,18 @@ use crate::{
 /// # Errors
 /// 401 when it is wrong, 403 when an operator keeps its user out.
 pub fn identify(
-    gateway: &Gateway,
+    auth: &Authenticator,
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Identity, Problem> {
-    let asked = Upgrade::of("", query, headers);
+    let asked = Request::of("", query, headers);
     let given = asked.bearer().or(asked.api_key.as_deref()).or(asked.query("token"));
     match given.filter(|credential| !credential.is_empty()) {
         None if asked.authorization.is_some() => {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "expected Authorization: Bearer TOKEN"))
         }
-        None => Ok(gateway.auth.anonymous()),
-        Some(credential) => gateway
-            .auth
+        None => Ok(auth.anonymous()),
+        Some(credential) => auth
             .credential(credential)
             .map_err(|error| Problem::new(status(error), error.to_string())),
     }
@@ -51,19 +48,23 @@ fn status(error: CredentialError) -> StatusCode {
 /// credential. Refuses with 401 without a credential, with 403 when it does not suffice.
 pub struct Operator;
 
-impl FromRequestParts<GatewayState> for Operator {
+impl<S> FromRequestParts<S> for Operator
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        gateway: &GatewayState,
-    ) -> Result<Self, Problem> {
-        operator(gateway, &identify(gateway, &parts.headers, parts.uri.query())?)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let auth = Arc::<Authenticator>::from_ref(state);
+        let config = Arc::<Config>::from_ref(state);
+        operator(&config, &identify(&auth, &parts.headers, parts.uri.query())?)
     }
 }
 
-fn operator(gateway: &Gateway, identity: &Identity) -> Result<Operator, Problem> {
-    if identity.is_admin() || (!gateway.config.production() && !identity.is_known()) {
+fn operator(config: &Config, identity: &Identity) -> Result<Operator, Problem> {
+    if identity.is_admin() || (!config.production() && !identity.is_known()) {
         Ok(Operator)
     } else if identity.is_known() {
         Err(Problem::new(
@@ -80,12 +81,12 @@ fn operator(gateway: &Gateway, identity: &Identity) -> Result<Operator, Problem>
 /// # Errors
 /// 401 without a credential, 403 when it does not suffice.
 pub fn reader(
-    gateway: &Gateway,
+    auth: &Authenticator,
     headers: &HeaderMap,
     query: Option<&str>,
     channel: &Channel,
 ) -> Result<(), Problem> {
-    let identity = identify(gateway, headers, query)?;
+    let identity = identify(auth, headers, query)?;
     if identity.may_read(channel) {
         return Ok(());
     }

@@ -1,21 +1,21 @@
-//! Who is connected, over all nodes; and cutting a user off.
+//! Who is connected, over all nodes; and disconnecting a user.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{Path, State},
 };
+use broker::{Broker, BrokerError, Topic};
+use domain::control::Control;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{
-    broker::{BrokerError, Topic},
-    control::Control,
-};
+use store::Store;
 
 use super::{access::Operator, body::Params, problem::Problem};
-use crate::gateway::{CONNECTIONS, Gateway, GatewayState};
+use crate::cluster::registry::{CONNECTIONS, ClusterRegistry};
 
 /// Connections of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 100;
@@ -23,7 +23,7 @@ const LIMIT_MAX: usize = 1000;
 
 /// What may be asked of the list.
 #[derive(Debug, Deserialize)]
-pub struct Wanted {
+pub struct ConnectionsQuery {
     user: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
@@ -35,19 +35,19 @@ const DENY_MS: RangeInclusive<u64> = 1..=315_360_000_000;
 /// The longest name of a user that can be kept out.
 const USER_BYTES_MAX: usize = 1024;
 
-/// How a user is cut off.
+/// How a user is disconnected.
 #[derive(Debug, Deserialize)]
-pub struct CutOff {
+pub struct DisconnectQuery {
     deny_ms: Option<u64>,
 }
 
 /// `GET /v1/connections`
 pub async fn list(
-    State(gateway): State<GatewayState>,
+    State(registry): State<Arc<ClusterRegistry>>,
     _operator: Operator,
-    Params(wanted): Params<Wanted>,
+    Params(wanted): Params<ConnectionsQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let open = open(&gateway, wanted.user.as_deref()).await?;
+    let open = open(&registry, wanted.user.as_deref()).await?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let after = wanted.cursor.unwrap_or_default();
     let count = open.len();
@@ -60,18 +60,21 @@ pub async fn list(
 
 /// `DELETE /v1/users/{id}/connections`: every node closes them with 4003. With `deny_ms` the user
 /// is kept out for so long, whatever token they bring; that is in the record before it is answered.
-pub async fn cut_off(
-    State(gateway): State<GatewayState>,
+pub async fn disconnect(
+    State(registry): State<Arc<ClusterRegistry>>,
+    State(store): State<Arc<dyn Store>>,
+    State(auth): State<Arc<Authenticator>>,
+    State(broker): State<Arc<dyn Broker>>,
     _operator: Operator,
     Path(user): Path<String>,
-    Params(wanted): Params<CutOff>,
+    Params(wanted): Params<DisconnectQuery>,
 ) -> Result<Json<Value>, Problem> {
     let until = match wanted.deny_ms {
-        Some(ms) => Some(deny(&gateway, &user, ms).await?),
+        Some(ms) => Some(deny(&*store, &auth, &user, ms).await?),
         None => None,
     };
-    let closed = open(&gateway, Some(&user)).await?.len();
-    tell(&gateway, Control::Disconnect { user, until }).await?;
+    let closed = open(&registry, Some(&user)).await?.len();
+    order(&*broker, Control::Disconnect { user, until }).await?;
     let mut answer = json!({ "closed": closed });
     if let Some(until) = until {
         answer["denied_until"] = until.into();
@@ -79,49 +82,59 @@ pub async fn cut_off(
     Ok(Json(answer))
 }
 
-async fn deny(gateway: &Gateway, user: &str, ms: u64) -> Result<i64, Problem> {
+async fn deny(
+    store: &dyn Store,
+    auth: &Authenticator,
+    user: &str,
+    ms: u64,
+) -> Result<i64, Problem> {
     if !DENY_MS.contains(&ms) || user.len() > USER_BYTES_MAX || user.contains('\0') {
         let detail = "deny_ms is from 1 to ten years, and the user has at most 1024 bytes, none of \
                       them zero";
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     }
-    let until = gateway.store.deny(user, Duration::from_millis(ms)).await;
+    let until = store.deny(user, Duration::from_millis(ms)).await;
     let until = until.map_err(|error| Problem::store(&error))?;
-    gateway.auth.denials().deny(user, until);
+    auth.denials().deny(user, until);
     Ok(until)
 }
 
 /// `GET /v1/denied`: everybody who is kept out.
 pub async fn denied(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
     _operator: Operator,
 ) -> Result<Json<Value>, Problem> {
-    let all = gateway.store.denied().await.map_err(|error| Problem::store(&error))?;
+    let all = store.denied().await.map_err(|error| Problem::store(&error))?;
     let shown = all.into_iter().map(|(user, until)| json!({ "user": user, "until": until }));
     Ok(Json(json!({ "denied": shown.collect::<Vec<_>>() })))
 }
 
 /// `DELETE /v1/denied/{user}`: lets somebody in again.
 pub async fn admit(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
+    State(auth): State<Arc<Authenticator>>,
+    State(broker): State<Arc<dyn Broker>>,
     _operator: Operator,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let was = gateway.store.admit(&user).await.map_err(|error| Problem::store(&error))?;
-    gateway.auth.denials().admit(&user);
-    tell(&gateway, Control::Admit { user }).await?;
+    let was = store.admit(&user).await.map_err(|error| Problem::store(&error))?;
+    auth.denials().admit(&user);
+    order(&*broker, Control::Admit { user }).await?;
     Ok(Json(json!({ "admitted": was })))
 }
 
-/// Tells every node.
-async fn tell(gateway: &Gateway, order: Control) -> Result<(), Problem> {
-    let sent = gateway.broker.send(&Topic::Nodes, order.encode()).await;
+/// Sends an order to every node.
+async fn order(broker: &dyn Broker, order: Control) -> Result<(), Problem> {
+    let sent = broker.send(&Topic::Nodes, order.encode()).await;
     sent.map(drop).map_err(|error| unavailable(&error))
 }
 
-/// The connections of a user, or all, with their names, sorted by these.
-async fn open(gateway: &Gateway, user: Option<&str>) -> Result<Vec<(String, Value)>, Problem> {
-    let members = gateway.registry.members(CONNECTIONS).await;
+/// Returns the connections of a user, or all, with their names, sorted by these.
+async fn open(
+    registry: &ClusterRegistry,
+    user: Option<&str>,
+) -> Result<Vec<(String, Value)>, Problem> {
+    let members = registry.members(CONNECTIONS).await;
     let members = members.map_err(|error| unavailable(&error))?;
     let mut open: Vec<(String, Value)> = members
         .into_iter()
@@ -133,6 +146,6 @@ async fn open(gateway: &Gateway, user: Option<&str>) -> Result<Vec<(String, Valu
 }
 
 fn unavailable(error: &BrokerError) -> Problem {
-    tracing::warn!(%error, "the registry could not be asked");
+    tracing::warn!(%error, "connections: the registry was not read, the client is asked to try again");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer").retry_after(1)
 }

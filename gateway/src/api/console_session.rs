@@ -1,29 +1,34 @@
 //! `GET /console/session`: in development the console is logged in by itself.
 
+use std::sync::Arc;
+
+use auth::{Authenticator, Claims};
 use axum::{
     Json,
     extract::State,
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
+use domain::channel::Pattern;
 use http::{HeaderValue, header};
+use runtime::config::Config;
 use serde_json::json;
-use shared::{auth::Claims, channel::Pattern};
 
-use crate::{
-    gateway::{Gateway, GatewayState},
-    upgrade::same_origin,
-};
+use super::origin::same_origin;
 
 /// How long the console's token is good; the page fetches a fresh one before.
 const TOKEN_LIFE_SECONDS: u64 = 3600;
 
 /// A token of the role `admin` in development, null in production: there somebody types one.
-pub async fn session(State(gateway): State<GatewayState>, headers: HeaderMap) -> Response {
-    let production = gateway.config.production();
+pub async fn session(
+    State(config): State<Arc<Config>>,
+    State(auth): State<Arc<Authenticator>>,
+    headers: HeaderMap,
+) -> Response {
+    let production = config.production();
     // Development lets every origin read answers, but a token is for our own page alone: any web
     // page that this machine's browser has open could ask.
-    let token = (!production && same_origin(&headers)).then(|| token(&gateway)).flatten();
+    let token = (!production && same_origin(&headers)).then(|| token(&auth)).flatten();
     let environment = if production { "production" } else { "development" };
     let mut response = Json(json!({ "token": token, "environment": environment })).into_response();
     let never = HeaderValue::from_static("no-store");
@@ -31,9 +36,9 @@ pub async fn session(State(gateway): State<GatewayState>, headers: HeaderMap) ->
     response
 }
 
-fn token(gateway: &Gateway) -> Option<String> {
+fn token(auth: &Authenticator) -> Option<String> {
     let now = u64::try_from(jiff::Timestamp::now().as_second()).ok()?;
-    gateway.auth.sign(&Claims {
+    auth.sign(&Claims {
         sub: Some("console".into()),
         exp: now + TOKEN_LIFE_SECONDS,
         iat: Some(now),

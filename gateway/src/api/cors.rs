@@ -1,13 +1,14 @@
 //! Which origins may read answers (contract, "Where the pages meet").
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-
-use crate::gateway::{Gateway, GatewayState};
+use runtime::config::Config;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
@@ -15,7 +16,7 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 
 /// Adds the headers of an allowed origin, and answers preflight requests.
-pub async fn cors(State(gateway): State<GatewayState>, request: Request, next: Next) -> Response {
+pub async fn cors(State(config): State<Arc<Config>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // Seed 003's pages send credentials; seed 000's internal replies bear no such header.
     let credentials = path.starts_with("/api/v1/ws/");
@@ -25,18 +26,18 @@ pub async fn cors(State(gateway): State<GatewayState>, request: Request, next: N
     let mut response =
         if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     if !internal || preflight {
-        allow(&gateway, response.headers_mut(), origin.as_ref(), credentials);
+        allow(&config, response.headers_mut(), origin.as_ref(), credentials);
     }
     response
 }
 
 fn allow(
-    gateway: &Gateway,
+    config: &Config,
     headers: &mut HeaderMap,
     origin: Option<&HeaderValue>,
     credentials: bool,
 ) {
-    let allowed = &gateway.config.access.allowed_origins;
+    let allowed = &config.access.allowed_origins;
     let all = allowed.iter().any(|pattern| pattern == "*");
     let value = match origin {
         _ if all && !credentials => HeaderValue::from_static("*"),

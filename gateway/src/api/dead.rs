@@ -1,21 +1,22 @@
 //! Dead letters: what was not accepted, with the reason; seen, corrected and redriven, forgotten.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     extract::{Path, State},
     response::Response,
 };
-use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use shared::{
+use domain::{
     entry::Fields,
     event::submission::field,
     source::{Source, Stream},
-    store::DeadLetter,
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::{DeadLetter, Store};
 use tokio::time::Instant;
 
 use super::{
@@ -24,10 +25,7 @@ use super::{
     problem::Problem,
     publish,
 };
-use crate::{
-    appender::{Appender, Taken},
-    gateway::{Gateway, GatewayState},
-};
+use crate::ingest::publisher::{EventPublisher, PublishOutcome};
 
 /// Dead letters of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 50;
@@ -38,7 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What may be asked of the list.
 #[derive(Debug, Deserialize)]
-pub struct Wanted {
+pub struct DeadQuery {
     stream: Option<String>,
     limit: Option<usize>,
     cursor: Option<i64>,
@@ -46,16 +44,17 @@ pub struct Wanted {
 
 /// `GET /v1/dead`
 pub async fn list(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
+    State(config): State<Arc<Config>>,
     _operator: Operator,
-    Params(wanted): Params<Wanted>,
+    Params(wanted): Params<DeadQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let sources = sources(&gateway, wanted.stream.as_deref())?;
+    let sources = sources(&config, wanted.stream.as_deref())?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let mut letters = Vec::new();
     for source in sources {
         // One more tells whether there is a next page.
-        let read = gateway.store.dead_letters(source, wanted.cursor, limit + 1).await;
+        let read = store.dead_letters(source, wanted.cursor, limit + 1).await;
         letters.extend(read.map_err(|error| Problem::store(&error))?);
     }
     letters.sort_unstable_by_key(|letter| std::cmp::Reverse(letter.id));
@@ -67,10 +66,10 @@ pub async fn list(
 }
 
 /// The sources to look through: a stream's partitions, or one partition `NAME:K`, or everything.
-fn sources(gateway: &Gateway, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
+fn sources(config: &Config, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
     let Some(name) = stream.filter(|name| !name.is_empty()) else { return Ok(vec![None]) };
     if let Ok(stream) = name.parse::<Stream>() {
-        let partitions = 0..gateway.config.record.partitions;
+        let partitions = 0..config.record.partitions;
         return Ok(partitions.map(|partition| Some(Source { stream, partition })).collect());
     }
     let source = name.parse::<Source>().map_err(|error| {
@@ -81,21 +80,21 @@ fn sources(gateway: &Gateway, stream: Option<&str>) -> Result<Vec<Option<Source>
 
 /// `GET /v1/dead/{id}`
 pub async fn one(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
     _operator: Operator,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&find(&gateway, &id).await?)))
+    Ok(Json(shown(&find(&*store, &id).await?)))
 }
 
 /// `DELETE /v1/dead/{id}`
 pub async fn forget(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
     _operator: Operator,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let number = id.parse().map_err(|_| unknown(&id))?;
-    let dropped = gateway.store.drop_dead_letter(number).await;
+    let dropped = store.drop_dead_letter(number).await;
     if dropped.map_err(|error| Problem::store(&error))? {
         Ok(Json(json!({ "dropped": id })))
     } else {
@@ -107,23 +106,24 @@ pub async fn forget(
 ///
 /// A repetition, after an answer that came too late, is recognized by its `event_id`.
 pub async fn redrive(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
+    State(publisher): State<Arc<EventPublisher>>,
     _operator: Operator,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let letter = find(&gateway, &id).await?;
+    let letter = find(&*store, &id).await?;
     let (number, stream) = (letter.id, letter.source.stream);
     let fields = corrected(letter, &corrections(&body)?)?;
-    Appender::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
+    EventPublisher::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
     let deadline = Instant::now() + DEADLINE;
-    let taken = gateway.appender.append(vec![(stream, fields)], deadline).await;
-    if matches!(taken.as_slice(), [Taken::Published(_)])
-        && let Err(error) = gateway.store.drop_dead_letter(number).await
+    let outcomes = publisher.publish(vec![(stream, fields)], deadline).await;
+    if matches!(outcomes.as_slice(), [PublishOutcome::Published(_)])
+        && let Err(error) = store.drop_dead_letter(number).await
     {
-        tracing::warn!(%error, letter = number, "redriven, but not forgotten yet");
+        tracing::warn!(%error, letter = number, "dead letters: redriven but not forgotten, the next redrive does that");
     }
-    publish::answer(&taken)
+    publish::answer(&outcomes)
 }
 
 /// The `fields` of a request: new values by name, null removes.
@@ -157,7 +157,7 @@ fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields,
                 drop(fields.insert(name.clone(), value.to_string()));
             }
             Value::Bool(_) | Value::Array(_) => {
-                let wrong = shared::event::Rejection::new(name, "must be a text");
+                let wrong = domain::event::Rejection::new(name, "must be a text");
                 return Err(publish::problem(0, wrong));
             }
         }
@@ -167,9 +167,9 @@ fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields,
     Ok(Fields(fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()))
 }
 
-async fn find(gateway: &Gateway, id: &str) -> Result<DeadLetter, Problem> {
+async fn find(store: &dyn Store, id: &str) -> Result<DeadLetter, Problem> {
     let number = id.parse().map_err(|_| unknown(id))?;
-    let found = gateway.store.dead_letter(number).await;
+    let found = store.dead_letter(number).await;
     found.map_err(|error| Problem::store(&error))?.ok_or_else(|| unknown(id))
 }
 
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(text("data").unwrap(), r#"{"title":"again"}"#);
         assert_eq!(text("at").unwrap(), "5");
         assert!(text("x").is_none() && text("reply").is_none());
-        assert!(Appender::check(Stream::Tasks, &fields).is_ok());
+        assert!(EventPublisher::check(Stream::Tasks, &fields).is_ok());
     }
 
     #[test]

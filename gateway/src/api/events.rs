@@ -13,24 +13,20 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-use super::{access, problem::Problem};
+use super::{access, origin::origin_allowed, problem::Problem};
 use crate::{
-    connection::close,
-    dialect::{
-        Command, Encoding, Opening, Subscribe,
-        native::{self, sse::Sse},
+    dialect::native::{self, encoder::ENCODING, sse::Sse},
+    protocol::{
+        Command, Dialect, Mode, Opening, Subscribe, Transport,
+        event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
     },
-    event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
-    gateway::{Gateway, GatewayState},
-    hub::listener::Mode,
-    outlet::Outlet,
-    session::Session,
-    upgrade,
+    session::{context::SessionContext, sessions::Sessions},
 };
+use websocket::close;
 
 /// What is asked for.
 #[derive(Debug, Default)]
-struct Wanted {
+struct StreamRequest {
     channels: Vec<String>,
     since: Option<String>,
     mode: Mode,
@@ -39,33 +35,35 @@ struct Wanted {
 
 /// Opens a stream.
 pub async fn events(
-    State(gateway): State<GatewayState>,
+    State(context): State<Arc<SessionContext>>,
+    State(sessions): State<Arc<Sessions>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !upgrade::origin_allowed(&gateway, &headers) {
+    if !origin_allowed(&context.config, &headers) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this origin is not allowed"));
     }
-    let identity = access::identify(&gateway, &headers, query.as_deref())?;
-    if gateway.config.production() && !identity.may_read_anything() {
+    let identity = access::identify(&context.auth, &headers, query.as_deref())?;
+    if context.config.production() && !identity.may_read_anything() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "a token is required"));
     }
-    let mut wanted = Wanted::read(query.as_deref().unwrap_or_default())?;
+    let mut wanted = StreamRequest::read(query.as_deref().unwrap_or_default())?;
     // A browser that reconnects sends the header, and the address as it was at first.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     if let Some(last) = last.filter(|last| !last.is_empty()) {
         wanted.since = Some(last.to_owned());
     }
-    let id = wanted.positions(&gateway)?;
-    let number = gateway.next_connection();
-    let name = gateway.connection_name(number);
-    let ping = gateway.config.rhythm.ping;
+    let id = wanted.positions(context.config.limits.subscriptions)?;
+    let number = sessions.next_number();
+    let name = context.connection_name(number);
+    let ping = context.config.rhythm.ping;
     let mut commands = vec![Command::Send(native::welcome(&name, identity.user.as_deref(), ping))];
     commands.extend(wanted.subscriptions(&id));
-    let opening = Opening { encoding: Encoding::Native, identity, protocol: None, commands };
-    let stream = Arc::new(EventStream::new(gateway.config.limits.send_queue_bytes));
-    let outlet = Outlet::Stream(Arc::clone(&stream));
-    let session = Session::open(Arc::clone(&gateway), &Sse, number, Ok(opening), outlet);
+    let opening = Opening { encoding: ENCODING, identity, protocol: None, commands };
+    let stream = Arc::new(EventStream::new(context.config.limits.send_queue_bytes));
+    let dialect: Arc<dyn Dialect> = Arc::new(Sse);
+    let transport = Transport::Stream(Arc::clone(&stream));
+    let session = sessions.open(&context, &dialect, number, Ok(opening), transport);
     let lines = EventLines::new(Arc::clone(&stream), session, id, ping);
     match stream.code() {
         None => Ok(answer(lines)),
@@ -91,7 +89,7 @@ fn answer(lines: EventLines) -> Response {
     response
 }
 
-impl Wanted {
+impl StreamRequest {
     fn read(query: &str) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
         let mut wanted = Self::default();
@@ -115,8 +113,7 @@ impl Wanted {
     }
 
     /// The positions to go on from.
-    fn positions(&self, gateway: &Gateway) -> Result<LastEventId, Problem> {
-        let subscriptions_max = gateway.config.limits.subscriptions;
+    fn positions(&self, subscriptions_max: usize) -> Result<LastEventId, Problem> {
         if self.channels.len() > subscriptions_max {
             let detail = format!("at most {subscriptions_max} channels per stream");
             return Err(bad("channel", &detail));
@@ -151,10 +148,11 @@ mod tests {
 
     #[test]
     fn channels_are_repeated_and_each_counts_once() {
-        let wanted = Wanted::read("channel=tasks&channel=task%3At&channel=tasks&tail=5").unwrap();
+        let wanted =
+            StreamRequest::read("channel=tasks&channel=task%3At&channel=tasks&tail=5").unwrap();
         assert_eq!(wanted.channels, ["tasks", "task:t"]);
         assert_eq!((wanted.tail, wanted.mode), (5, Mode::All));
-        assert!(Wanted::read("tail=5").is_err());
-        assert!(Wanted::read("channel=tasks&mode=some").is_err());
+        assert!(StreamRequest::read("tail=5").is_err());
+        assert!(StreamRequest::read("channel=tasks&mode=some").is_err());
     }
 }

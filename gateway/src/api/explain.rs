@@ -1,31 +1,35 @@
 //! `GET /v1/explain/{entry or channel@position}`: the hops of one event, for `fanfare explain`.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, State},
 };
+use broker::{Broker, Head};
+use domain::{
+    channel::Channel,
+    control::ChannelStatus,
+    entry::EntryId,
+    position::{Epoch, Position},
+    publication::Recorded,
+};
 use http::StatusCode;
 use serde_json::{Value, json};
-use shared::{
-    broker::Head,
-    channel::Channel,
-    control::Standing,
-    entry::EntryId,
-    position::Position,
-    publication::Recorded,
-    store::{SourceRow, Traced},
-};
+use store::{SourceRow, Store, Traced};
 
 use super::{access::Operator, problem::Problem};
-use crate::gateway::{Gateway, GatewayState};
+use crate::cluster::cluster_query::ClusterQuery;
 
 /// Where an event came from, what was made of it, and how far it has come.
 pub async fn explain(
-    State(gateway): State<GatewayState>,
+    State(store): State<Arc<dyn Store>>,
+    State(broker): State<Arc<dyn Broker>>,
+    State(cluster): State<Arc<ClusterQuery>>,
     _operator: Operator,
     Path(what): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let traced = gateway.store.trace(&what).await.map_err(|error| Problem::store(&error))?;
+    let traced = store.trace(&what).await.map_err(|error| Problem::store(&error))?;
     let Some(traced) = traced else {
         let detail = format!(
             "nothing is recorded as {what}: expected an entry (1700000000000-0) or \
@@ -33,23 +37,23 @@ pub async fn explain(
         );
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    let rows = gateway.store.sources(&[traced.source]).await;
+    let rows = store.sources(&[traced.source]).await;
     let row = rows.map_err(|error| Problem::store(&error))?.into_iter().next();
     let wanted: Vec<_> =
         traced.offsets.iter().map(|(channel, _)| (channel.clone(), traced.source)).collect();
     // Without the broker the record is still worth showing.
-    let heads = gateway.broker.heads(&wanted).await.unwrap_or_default();
+    let heads = broker.heads(&wanted).await.unwrap_or_default();
     let channels: Vec<Channel> = wanted.into_iter().map(|(channel, _)| channel).collect();
-    let standings = gateway.standings(&channels).await;
-    Ok(Json(shown(&gateway, &traced, row.as_ref(), &heads, &standings)))
+    let statuses = cluster.statuses(&channels).await;
+    Ok(Json(shown(store.epoch(), &traced, row.as_ref(), &heads, &statuses)))
 }
 
 fn shown(
-    gateway: &Gateway,
+    epoch: Epoch,
     traced: &Traced,
     row: Option<&SourceRow>,
     heads: &[Option<Head>],
-    standings: &[Standing],
+    statuses: &[ChannelStatus],
 ) -> Value {
     let channels: Vec<Value> = traced
         .offsets
@@ -59,9 +63,9 @@ fn shown(
             let head = heads.get(index).copied().flatten();
             json!({
                 "channel": channel.as_str(),
-                "position": position(gateway, channel, traced, *offset),
+                "position": position(epoch, channel, traced, *offset),
                 "broker_head": head.map(|head| head.offset),
-                "nodes": nodes(standings, channel),
+                "nodes": nodes(statuses, channel),
             })
         })
         .collect();
@@ -95,20 +99,20 @@ fn is_published(traced: &Traced, row: Option<&SourceRow>, heads: &[Option<Head>]
         || traced.offsets.iter().enumerate().all(reached)
 }
 
-fn position(gateway: &Gateway, channel: &Channel, traced: &Traced, offset: u64) -> String {
+fn position(epoch: Epoch, channel: &Channel, traced: &Traced, offset: u64) -> String {
     let offsets = [(traced.source, offset)].into_iter().collect();
-    Position { epoch: gateway.store.epoch(), offsets }.show(channel)
+    Position { epoch, offsets }.show(channel)
 }
 
 /// How far every node is that has the channel, and who listens there.
-fn nodes(standings: &[Standing], channel: &Channel) -> Vec<Value> {
-    let here = standings.iter().filter(|standing| standing.channel == channel.as_str());
-    here.map(|standing| {
+fn nodes(statuses: &[ChannelStatus], channel: &Channel) -> Vec<Value> {
+    let here = statuses.iter().filter(|status| status.channel == channel.as_str());
+    here.map(|status| {
         json!({
-            "node": standing.node,
-            "position": standing.position,
-            "live": standing.live,
-            "behind": standing.behind,
+            "node": status.node,
+            "position": status.position,
+            "live": status.live,
+            "behind": status.behind,
         })
     })
     .collect()

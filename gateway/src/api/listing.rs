@@ -1,22 +1,24 @@
 //! `GET /v1/deployments` and `GET /v1/tasks`: states, newest first, page by page.
 
+use std::sync::Arc;
+
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::HeaderMap,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    channel::{Channel, ChannelKind},
+    event::entity::EntityKind,
+};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::{
-    channel::{Channel, ChannelKind},
-    event::state::EntityKind,
-    store::{EntityFilter, ListCursor, Listed},
-};
+use store::{EntityFilter, ListCursor, Listed, Store};
 
 use super::{access, body::Params, problem::Problem};
-use crate::gateway::{Gateway, GatewayState};
 
 /// Entities of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 50;
@@ -24,7 +26,7 @@ const LIMIT_MAX: usize = 200;
 
 /// What may be asked of a list.
 #[derive(Debug, Deserialize)]
-pub struct Wanted {
+pub struct ListQuery {
     status: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
@@ -32,32 +34,34 @@ pub struct Wanted {
 
 /// `GET /v1/deployments`
 pub async fn deployments(
-    State(gateway): State<GatewayState>,
+    State(auth): State<Arc<Authenticator>>,
+    State(store): State<Arc<dyn Store>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Params(wanted): Params<Wanted>,
+    Params(wanted): Params<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
     let feed = Channel::feed(ChannelKind::Deployments);
-    access::reader(&gateway, &headers, query.as_deref(), &feed)?;
-    page(&gateway, "deployments", EntityKind::Deployment, wanted).await
+    access::reader(&auth, &headers, query.as_deref(), &feed)?;
+    page(&*store, "deployments", EntityKind::Deployment, wanted).await
 }
 
 /// `GET /v1/tasks`
 pub async fn tasks(
-    State(gateway): State<GatewayState>,
+    State(auth): State<Arc<Authenticator>>,
+    State(store): State<Arc<dyn Store>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Params(wanted): Params<Wanted>,
+    Params(wanted): Params<ListQuery>,
 ) -> Result<Json<Value>, Problem> {
-    access::reader(&gateway, &headers, query.as_deref(), &Channel::feed(ChannelKind::Tasks))?;
-    page(&gateway, "tasks", EntityKind::Task, wanted).await
+    access::reader(&auth, &headers, query.as_deref(), &Channel::feed(ChannelKind::Tasks))?;
+    page(&*store, "tasks", EntityKind::Task, wanted).await
 }
 
 async fn page(
-    gateway: &Gateway,
+    store: &dyn Store,
     name: &str,
     kind: EntityKind,
-    wanted: Wanted,
+    wanted: ListQuery,
 ) -> Result<Json<Value>, Problem> {
     let after = wanted.cursor.as_deref().map(|cursor| {
         read_cursor(cursor).ok_or_else(|| {
@@ -73,7 +77,7 @@ async fn page(
         after: after.transpose()?,
         ..EntityFilter::default()
     };
-    let listed = gateway.store.entities(kind, &filter).await;
+    let listed = store.entities(kind, &filter).await;
     let mut listed = listed.map_err(|error| Problem::store(&error))?;
     let more = listed.len() > limit;
     listed.truncate(limit);

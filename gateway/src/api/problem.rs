@@ -40,7 +40,7 @@ impl Problem {
     }
 
     /// The store does not answer.
-    pub fn store(error: &shared::store::StoreError) -> Self {
+    pub fn store(error: &store::StoreError) -> Self {
         tracing::warn!(%error, "a request could not be answered");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").retry_after(1)
     }

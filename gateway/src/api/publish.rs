@@ -1,26 +1,29 @@
 //! `POST /v1/publish`: events over HTTP, answered when they are recorded and published.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt::Display, sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::{
     Json,
     extract::{RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
-use serde_json::{Map, Value, json};
-use shared::{
+use domain::{
     entry::Fields,
     event::{Rejection, submission::field},
+    json::Document,
     source::Stream,
 };
+use http::StatusCode;
+use runtime::config::Config;
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
-use crate::{
-    appender::{Appender, Taken},
-    gateway::GatewayState,
+use crate::ingest::{
+    publish_limits::PublishLimits,
+    publisher::{EventPublisher, PublishOutcome},
 };
 
 /// How long a publisher waits for the outcome (contract §3).
@@ -30,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const EVENTS_MAX: usize = 1000;
 
 /// What is wrong with an event of a request.
-struct Wrong {
+struct EventProblem {
     index: usize,
     path: String,
     message: String,
@@ -38,118 +41,118 @@ struct Wrong {
 
 /// Publishes one event or an array of them.
 pub async fn publish(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(auth): State<Arc<Authenticator>>,
+    State(limits): State<Arc<PublishLimits>>,
+    State(publisher): State<Arc<EventPublisher>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let identity = access::identify(&gateway, &headers, query.as_deref())?;
-    let open = !gateway.config.production() && !identity.is_known();
+    let identity = access::identify(&auth, &headers, query.as_deref())?;
+    let open = !config.production() && !identity.is_known();
     if !open && !identity.is_known() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"));
     }
-    let events = read(&body)?;
+    let bad = |error: &dyn Display| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))
+    };
+    let document = Document::read(&body).map_err(|error| bad(&error))?;
+    let events = read(document.parse().map_err(|error| bad(&error))?)?;
     let mut entries = Vec::with_capacity(events.len());
     let mut wrong = Vec::new();
     for (index, event) in events.iter().enumerate() {
-        match entry(event) {
+        match entry(&document, event) {
             Ok((stream, _)) if !open && !identity.may_publish(stream) => {
                 let detail = format!("you may not publish to {stream}");
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail));
             }
             Ok(entry) => entries.push(entry),
-            Err(Rejection { path, message, .. }) => wrong.push(Wrong { index, path, message }),
+            Err(Rejection { path, message, .. }) => wrong.push(EventProblem { index, path, message }),
         }
     }
     if !wrong.is_empty() {
         return Err(problems(&wrong));
     }
-    if let Err(wait) = gateway.publish_limits.take(identity.name(), entries.len()) {
+    if let Err(wait) = limits.take(identity.name(), entries.len()) {
         let detail = "more events per second than PUBLISH_PER_SECOND allows";
         return Err(
             Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(wait.as_secs().max(1))
         );
     }
-    let taken = gateway.appender.append(entries, Instant::now() + DEADLINE).await;
-    answer(&taken)
+    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    answer(&outcomes)
 }
 
-fn read(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {
+/// An event of a request: its fields, not looked at yet. Of equal names the last counts.
+type EventFields<'a> = BTreeMap<String, &'a RawValue>;
+
+fn read(body: &RawValue) -> Result<Vec<EventFields<'_>>, Problem> {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body is no JSON: {error}")))?;
-    let items = match body {
-        Value::Array(items) => items,
-        event => vec![event],
+    let items: Vec<&RawValue> = if body.get().starts_with('[') {
+        serde_json::from_str(body.get())
+            .map_err(|error| bad(format!("the body is no JSON: {error}")))?
+    } else {
+        vec![body]
     };
     if items.is_empty() || items.len() > EVENTS_MAX {
         return Err(bad(format!("1 to {EVENTS_MAX} events are expected")));
     }
-    let wrong: Vec<Wrong> = items
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| !item.is_object())
-        .map(|(index, _)| Wrong {
-            index,
-            path: String::new(),
-            message: "an event is a JSON object".into(),
-        })
-        .collect();
-    if !wrong.is_empty() {
-        return Err(problems(&wrong));
+    let mut events = Vec::with_capacity(items.len());
+    let mut wrong = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        match serde_json::from_str(item.get()) {
+            Ok(event) => events.push(event),
+            Err(_) => wrong.push(EventProblem {
+                index,
+                path: String::new(),
+                message: "an event is a JSON object".into(),
+            }),
+        }
     }
-    let object = |item| match item {
-        Value::Object(event) => Some(event),
-        _ => None,
-    };
-    Ok(items.into_iter().filter_map(object).collect())
+    if wrong.is_empty() { Ok(events) } else { Err(problems(&wrong)) }
 }
 
-/// The stream entry of an event: the same fields as in an XADD, with `data` as JSON.
-fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
-    let stream = match event.get("stream").and_then(Value::as_str) {
+/// The stream entry of an event: the same fields as in an XADD, with `data` as it was given.
+fn entry(
+    document: &Document<'_>,
+    event: &EventFields<'_>,
+) -> Result<(Stream, Fields), Rejection> {
+    // As it was given: half a surrogate pair in a string is an error, not another string.
+    let string = |name: &str, given: &str| {
+        serde_json::from_str::<String>(given).map_err(|_| Rejection::new(name, "must be a text"))
+    };
+    let stream = event.get("stream").map(|given| string("stream", document.given(given)));
+    let stream = match stream.transpose()? {
         Some(name) => name.parse::<Stream>(),
         None => return Err(Rejection::new("stream", "is required: the bare name of a stream")),
     };
     let stream = stream.map_err(|error| Rejection::new("stream", error.to_string()))?;
     let mut fields = Fields::default();
     for (name, value) in event {
-        match (name.as_str(), value) {
-            ("stream", _) | (_, Value::Null) => {}
-            (field::DATA, data @ Value::Object(_)) => fields.push(field::DATA, data.to_string()),
-            (field::DATA, _) => return Err(Rejection::new("data", "must be a JSON object")),
-            (field::LEASE_MS | field::AT, Value::Number(number)) => {
-                fields.push(name, number.to_string());
-            }
-            (
-                field::TYPE
-                | field::ID
-                | field::USER
-                | field::EVENT_ID
-                | field::TRACEPARENT
-                | field::LEASE_MS
-                | field::AT,
-                Value::String(text),
-            ) => fields.push(name, text.as_str()),
-            (field::TYPE | field::ID | field::USER | field::EVENT_ID | field::TRACEPARENT, _) => {
-                return Err(Rejection::new(name, "must be a text"));
-            }
-            (field::LEASE_MS | field::AT, _) => {
-                return Err(Rejection::new(name, "must be a number of milliseconds"));
+        let given = document.given(value);
+        match name.as_str() {
+            _ if given == "null" => {}
+            "stream" => {}
+            field::DATA => fields.push(field::DATA, given),
+            field::TYPE | field::ID | field::EVENT_ID => fields.push(name, string(name, given)?),
+            // What is wrong with these costs nothing, and is counted where the event is recorded.
+            name if field::DECORATIONS.contains(&name) => {
+                fields.push(name, string(name, given).unwrap_or_else(|_| given.to_owned()));
             }
             _ => return Err(Rejection::new(name, "is no field of an event")),
         }
     }
-    Appender::check(stream, &fields)?;
+    EventPublisher::check(stream, &fields)?;
     Ok((stream, fields))
 }
 
 /// The answer to an event that is wrong.
 pub(super) fn problem(index: usize, Rejection { path, message, .. }: Rejection) -> Problem {
-    problems(&[Wrong { index, path, message }])
+    problems(&[EventProblem { index, path, message }])
 }
 
-fn problems(wrong: &[Wrong]) -> Problem {
+fn problems(wrong: &[EventProblem]) -> Problem {
     let list: Vec<Value> = wrong
         .iter()
         .map(|wrong| json!({ "index": wrong.index, "path": wrong.path, "message": wrong.message }))
@@ -159,42 +162,40 @@ fn problems(wrong: &[Wrong]) -> Problem {
 }
 
 /// The answer to a publisher whose events became this.
-pub(super) fn answer(taken: &[Taken]) -> Result<Response, Problem> {
-    let all = |wanted: fn(&Taken) -> bool| taken.iter().all(wanted);
-    if all(|taken| matches!(taken, Taken::Published(_))) {
-        return Ok(Json(json!({ "published": published(taken) })).into_response());
+pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
+    let all = |wanted: fn(&PublishOutcome) -> bool| outcomes.iter().all(wanted);
+    if all(|outcome| matches!(outcome, PublishOutcome::Published(_))) {
+        return Ok(Json(json!({ "published": published(outcomes) })).into_response());
     }
-    if all(|taken| matches!(taken, Taken::Published(_) | Taken::Accepted)) {
-        let body = json!({ "accepted": taken.len(), "published": published(taken) });
+    if all(|outcome| matches!(outcome, PublishOutcome::Published(_) | PublishOutcome::Accepted)) {
+        let body = json!({ "accepted": outcomes.len(), "published": published(outcomes) });
         return Ok((StatusCode::ACCEPTED, Json(body)).into_response());
     }
-    if all(|taken| matches!(taken, Taken::Rejected(_))) {
-        let wrong: Vec<Wrong> = (0..)
-            .zip(taken)
-            .filter_map(|(index, taken)| match taken {
-                Taken::Rejected(reason) => {
-                    // A reason is a sentence that begins with its field.
-                    let (path, message) = reason.split_once(' ').unwrap_or(("", reason));
-                    Some(Wrong { index, path: path.to_owned(), message: message.to_owned() })
+    if all(|outcome| matches!(outcome, PublishOutcome::Rejected(_))) {
+        let wrong: Vec<EventProblem> = (0..)
+            .zip(outcomes)
+            .filter_map(|(index, outcome)| match outcome {
+                PublishOutcome::Rejected(Rejection { path, message, .. }) => {
+                    Some(EventProblem { index, path: path.clone(), message: message.clone() })
                 }
                 _ => None,
             })
             .collect();
         return Err(problems(&wrong));
     }
-    if all(|taken| matches!(taken, Taken::Unavailable(_))) {
+    if all(|outcome| matches!(outcome, PublishOutcome::Unavailable(_))) {
         let detail = "the broker does not answer: nothing was taken in";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
     }
-    let states: Vec<Value> = taken.iter().enumerate().map(state).collect();
+    let states: Vec<Value> = outcomes.iter().enumerate().map(state).collect();
     let detail = "the outcome is not known for all: repeat with the same event_id";
     Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).with("items", states.into()))
 }
 
-fn published(taken: &[Taken]) -> Vec<Value> {
+fn published(outcomes: &[PublishOutcome]) -> Vec<Value> {
     let mut list = Vec::new();
-    for (index, taken) in taken.iter().enumerate() {
-        if let Taken::Published(positions) = taken {
+    for (index, outcome) in outcomes.iter().enumerate() {
+        if let PublishOutcome::Published(positions) = outcome {
             list.extend(positions.iter().map(|(channel, position)| {
                 json!({ "index": index, "channel": channel, "position": position })
             }));
@@ -203,13 +204,13 @@ fn published(taken: &[Taken]) -> Vec<Value> {
     list
 }
 
-fn state((index, taken): (usize, &Taken)) -> Value {
-    let (state, message) = match taken {
-        Taken::Published(_) => ("published", None),
-        Taken::Accepted => ("accepted", None),
-        Taken::Rejected(reason) => ("rejected", Some(reason)),
-        Taken::Unavailable(reason) => ("refused", Some(reason)),
-        Taken::Unknown(reason) => ("unknown", Some(reason)),
+fn state((index, outcome): (usize, &PublishOutcome)) -> Value {
+    let (state, message) = match outcome {
+        PublishOutcome::Published(_) => ("published", None),
+        PublishOutcome::Accepted => ("accepted", None),
+        PublishOutcome::Rejected(rejection) => ("rejected", Some(rejection.to_string())),
+        PublishOutcome::Unavailable(reason) => ("refused", Some(reason.clone())),
+        PublishOutcome::Unknown(reason) => ("unknown", Some(reason.clone())),
     };
     json!({ "index": index, "state": state, "message": message })
 }

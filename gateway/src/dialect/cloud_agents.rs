@@ -1,30 +1,26 @@
 //! Seed 002, cloud agents: clients who see agents, chat, notifications and each other
 //! (`protocols.md` §3).
 
+pub mod encoder;
 mod frames;
 
-use serde_json::Value;
-use shared::{
-    auth::Identity,
-    broker::Registration,
+use auth::Identity;
+use broker::Registration;
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
-    event::EventKind,
-    id,
+    id, json,
 };
+use runtime::config::HeartbeatSettings;
+use serde_json::Value;
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
-pub(super) use self::frames::presence;
-use super::{
-    Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, View, is_addressed, json_text,
-};
+use self::encoder::ENCODING;
 use crate::{
-    connection::Message,
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    hub::listener::Mode,
-    publication::Outgoing,
-    registry::{self, USERS},
-    upgrade::Upgrade,
+    cluster::registry::{self, USERS},
+    protocol::{
+        Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe, View,
+        dialect::json_text,
+    },
 };
 
 /// How a user may be there.
@@ -41,24 +37,29 @@ impl Dialect for CloudAgents {
         "cloud_agents"
     }
 
-    fn recognizes(&self, upgrade: &Upgrade) -> bool {
-        upgrade.path == "/ws"
+    fn encodings(&self) -> &'static [Encoding] {
+        &[ENCODING]
+    }
+
+    fn recognizes(&self, request: &Request) -> bool {
+        request.path == "/ws"
     }
 
     /// Nobody is refused: who is not authenticated stays, and sees nobody but who is present.
-    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
-        let (identity, error) = match identify(upgrade.query("token").unwrap_or_default(), doors) {
+    fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
+        let (identity, error) = match identify(request.query("token").unwrap_or_default(), context)
+        {
             Ok(identity) => (identity, None),
-            Err(error) => (doors.auth.anonymous(), Some(error)),
+            Err(error) => (context.auth.anonymous(), Some(error)),
         };
         let channels = channels(identity.user.as_deref());
         let mut commands = vec![
             Command::Prepare(channels.clone()),
-            Command::Send(frames::auth(identity.user.as_deref(), error.as_deref(), doors.now)),
-            Command::Send(frames::welcome(doors.now)),
+            Command::Send(frames::auth(identity.user.as_deref(), error.as_deref(), context.now)),
+            Command::Send(frames::welcome(context.now)),
         ];
         if let Some(user) = &identity.user {
-            let key = registry::key(user, doors.connection);
+            let key = registry::key(user, context.connection);
             let value = Some(String::from("null"));
             commands.push(Command::Register(Registration { topic: USERS, key, value }));
         }
@@ -69,25 +70,25 @@ impl Dialect for CloudAgents {
                 .chain([&presence])
                 .map(|channel| Command::Subscribe(Subscribe::granted(channel, Mode::All))),
         );
-        Ok(Opening { encoding: Encoding::CloudAgents, identity, protocol: None, commands })
+        Ok(Opening { encoding: ENCODING, identity, protocol: None, commands })
     }
 
     /// Liveness is the application's own: control pongs come from the client's library, not from
     /// the client, and who is silent ends without a close frame.
-    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
-            ping_ms: ms(rhythms.cloud_agents_ping),
-            timeout_ms: ms(rhythms.cloud_agents_timeout),
+            ping_ms: ms(settings.cloud_agents_ping),
+            timeout_ms: ms(settings.cloud_agents_timeout),
             ping: Ping::Message(frames::ping),
-            rhythm: Rhythm::Own,
-            life: Life::Reported,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::Reported,
+            on_timeout: OnTimeout::Abort,
         }
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
-        let value = json_text(message).and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value = json_text(message).and_then(|text| json::value(text.as_bytes()).ok());
         let Some(value) = value.filter(|value| !value.is_null()) else {
             return vec![Command::Send(frames::error("Invalid message format", view.now))];
         };
@@ -117,16 +118,19 @@ impl Dialect for CloudAgents {
 
 /// Who a token says that somebody is. One that verifies counts in both modes; in development the
 /// first characters of an opaque one are the user's name.
-fn identify(token: &str, doors: &Doors<'_>) -> Result<Identity, String> {
+fn identify(token: &str, context: &OpenContext<'_>) -> Result<Identity, String> {
     if token.is_empty() {
         return Err(String::from("No token provided"));
     }
     let is_opaque = token.split('.').count() != 3;
-    match doors.auth.token(token) {
+    match context.auth.token(token) {
         Ok(identity) => Ok(identity),
-        Err(_) if is_opaque && !doors.config.production() => {
+        Err(_) if is_opaque && !context.config.production() => {
             let name: String = token.chars().take(NAME_CHARS).collect();
-            Ok(doors.auth.anonymous().named(&format!("user_{name}")))
+            // What no id may hold reads `_`.
+            let name: String =
+                name.chars().map(|c| if c.is_control() || c == '*' { '_' } else { c }).collect();
+            Ok(context.auth.anonymous().named(&format!("user_{name}")))
         }
         Err(error) => Err(error.to_string()),
     }
@@ -142,21 +146,6 @@ fn channels(user: Option<&str>) -> Vec<Channel> {
         channels.push(Channel::entity(ChannelKind::User, user));
     }
     channels
-}
-
-/// The frame of an event.
-pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
-    let channel = &outgoing.publication.channel;
-    let event = &outgoing.publication.recorded.event;
-    match &event.kind {
-        EventKind::AgentStatus => (channel.kind() == ChannelKind::Agents)
-            .then(|| frames::event("agent_status", event, Some("agentName"))),
-        EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
-            .then(|| frames::event("chat_message", event, None)),
-        EventKind::Notification => is_addressed(channel, event.id.as_deref())
-            .then(|| frames::event("notification", event, None)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,24 +1,28 @@
 //! Seed 001, the cockpit: agents that get tasks and give results (`protocols.md` §2).
 
+pub mod dashboard;
+pub mod encoder;
 mod incoming;
-mod routes;
+pub mod routes;
 mod shapes;
 mod task;
 mod zod;
 
-use axum::Router;
+use auth::same_secret;
+use domain::{
+    entry::Fields,
+    event::submission::field,
+    json::{DEPTH_MAX, Document, JsonError},
+    source::Stream,
+};
 use http::StatusCode;
+use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
-use shared::{auth::same_secret, config::Config, config::Rhythms, event::EventKind};
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
-use super::{Command, Dialect, Doors, Encoding, Opening, Refusal, View};
-use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    gateway::GatewayState,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    publication::Outgoing,
-    upgrade::Upgrade,
+use self::{dashboard::DASHBOARD, encoder::ENCODING};
+use crate::protocol::{
+    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
 };
 
 /// The dialect of seed 001.
@@ -29,58 +33,68 @@ impl Dialect for Cockpit {
         "cockpit"
     }
 
-    /// The documents' path, and the one that real agents dial: with a header that says who they are.
-    fn recognizes(&self, upgrade: &Upgrade) -> bool {
-        upgrade.path == "/api/ws" || (upgrade.path == "/ws" && upgrade.has_agent_header())
+    fn encodings(&self) -> &'static [Encoding] {
+        &[ENCODING, DASHBOARD]
     }
 
-    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
+    /// The documents' path, and the one that real agents dial: with a header that says who they are.
+    fn recognizes(&self, request: &Request) -> bool {
+        request.path == "/api/ws" || (request.path == "/ws" && request.has_agent_header())
+    }
+
+    fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
         // On /ws a token in the query is seed 002's.
-        let token = upgrade.query("token").filter(|_| upgrade.path == "/api/ws");
-        let given = [upgrade.bearer(), upgrade.api_key.as_deref(), token];
-        if !is_open_to(doors.config, given) {
+        let token = request.query("token").filter(|_| request.path == "/api/ws");
+        let given = [request.bearer(), request.api_key.as_deref(), token];
+        if !is_open_to(context.config, given) {
             return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body: "Unauthorized" });
         }
         Ok(Opening {
-            encoding: Encoding::Cockpit,
-            identity: doors.auth.anonymous(),
+            encoding: ENCODING,
+            identity: context.auth.anonymous(),
             protocol: None,
             commands: Vec::new(),
         })
     }
 
     /// Sockets that never said which agent they are: only the end of the wire is noticed.
-    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
-            ping_ms: ms(rhythms.ping),
-            timeout_ms: ms(rhythms.timeout),
+            ping_ms: ms(settings.ping),
+            timeout_ms: ms(settings.timeout),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Abort,
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Abort,
         }
     }
 
     /// Agents answer the protocol's own ping; staleness is judged on the same clock.
-    fn heartbeat_of_known(&self, rhythms: &Rhythms) -> Option<Heartbeat> {
+    fn heartbeat_of_known(&self, settings: &HeartbeatSettings) -> Option<Heartbeat> {
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Some(Heartbeat {
-            ping_ms: ms(rhythms.cockpit_ping),
-            timeout_ms: ms(rhythms.cockpit_stale),
+            ping_ms: ms(settings.cockpit_ping),
+            timeout_ms: ms(settings.cockpit_stale),
             ping: Ping::Message(|now| {
                 Frame::text(&format!(r#"{{"type":"ping","timestamp":{now}}}"#))
             }),
-            rhythm: Rhythm::Clock,
-            life: Life::Reported,
-            death: Death::Close { code: close::DONE, reason: "Stale connection", last: None },
+            schedule: PingSchedule::Aligned,
+            alive_when: AliveWhen::Reported,
+            on_timeout: OnTimeout::Close {
+                code: close::DONE,
+                reason: "Stale connection",
+                last: None,
+            },
         })
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         // Binary frames were never looked at.
         let Message::Text(text) = message else { return Vec::new() };
-        let value = serde_json::from_str::<Value>(text);
+        // As deep as the event that it becomes.
+        let document = Document::within(text.as_bytes(), DEPTH_MAX);
+        let value = document.and_then(|document| document.parse::<Value>().map_err(JsonError::from));
         let read = value.map_err(|_| vec![zod::no_json()]);
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,
@@ -88,8 +102,9 @@ impl Dialect for Cockpit {
         }
     }
 
-    fn routes(&self) -> Router<GatewayState> {
-        routes::routes()
+    /// An agent whose last connection is gone is offline.
+    fn topics(&self) -> &'static [WatchedTopic] {
+        &[WatchedTopic { topic: incoming::AGENTS, gone: offline }]
     }
 }
 
@@ -102,13 +117,13 @@ fn is_open_to<'a>(config: &Config, given: impl IntoIterator<Item = Option<&'a st
     given.into_iter().flatten().any(|given| keys.iter().any(|key| same_secret(given, key)))
 }
 
-/// The frame of an event: agents hear of new tasks and of nothing else.
-pub(super) fn encode(outgoing: &Outgoing) -> Option<Frame> {
-    let event = &outgoing.publication.recorded.event;
-    match &event.kind {
-        EventKind::TaskCreated => task::frame(event),
-        _ => None,
-    }
+/// Returns the entry that says that an agent has gone.
+fn offline(agent: &str) -> (Stream, Fields) {
+    let mut fields = Fields::default();
+    fields.push(field::TYPE, "agent_status");
+    fields.push(field::ID, agent);
+    fields.push(field::DATA, r#"{"status":"offline"}"#);
+    (Stream::Agents, fields)
 }
 
 #[cfg(test)]

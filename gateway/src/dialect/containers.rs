@@ -3,99 +3,121 @@
 //! Whatever a container program does not expect ends it: so it is never sent anything but JSON, never
 //! refused over HTTP for anything but its token, and never closed for its rate.
 
+pub mod attendance;
+pub mod encoder;
 mod envelope;
 mod frames;
-pub mod sessions;
 
-use http::StatusCode;
-use serde_json::value::RawValue;
-use shared::{
-    auth::same_secret,
+use std::sync::Arc;
+
+use auth::same_secret;
+use domain::{
     channel::{Channel, ChannelKind},
-    config::Rhythms,
     entry::Fields,
-    event::{DATA_BYTES_MAX, EventKind, submission::field},
+    event::{DATA_BYTES_MAX, submission::field},
     id,
+    json::Document,
     source::Stream,
 };
+use http::StatusCode;
+use runtime::config::HeartbeatSettings;
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
-use self::envelope::{Envelope, Kind};
-pub(crate) use self::frames::{Case, greeting, heartbeat, too_many};
-use super::{
-    Append, Command, Condition, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, TurnedAway,
-    View, json_text,
+use self::{
+    attendance::ContainerSessions,
+    encoder::{LOWER, UPPER},
+    envelope::{Envelope, EnvelopeKind},
+    frames::Case,
 };
 use crate::{
-    appender::Appender,
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    hub::listener::Mode,
-    publication::Outgoing,
-    upgrade::Upgrade,
+    ingest::publisher::EventPublisher,
+    protocol::{
+        Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
+        Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
+    },
 };
 
 /// The dialect of seed 004.
-pub struct Containers;
+pub struct Containers {
+    sessions: Arc<ContainerSessions>,
+}
+
+impl Containers {
+    /// Returns the dialect; `sessions` keeps the containers that its sockets attend.
+    pub fn new(sessions: Arc<ContainerSessions>) -> Self {
+        Self { sessions }
+    }
+}
 
 impl Dialect for Containers {
     fn name(&self) -> &'static str {
         "containers"
     }
 
-    /// Any path that nobody else owns; below `/v1/` everything is ours.
-    fn recognizes(&self, upgrade: &Upgrade) -> bool {
-        upgrade.query("token").is_some() && !upgrade.path.starts_with("/v1/")
+    fn encodings(&self) -> &'static [Encoding] {
+        &[UPPER, LOWER]
     }
 
-    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
-        let given = upgrade.query("token").unwrap_or_default();
-        let expected = doors.config.access.auth_token.as_deref();
+    /// Any path that nobody else owns; below `/v1/` everything is ours.
+    fn recognizes(&self, request: &Request) -> bool {
+        request.query("token").is_some() && !request.path.starts_with("/v1/")
+    }
+
+    fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
+        let given = request.query("token").unwrap_or_default();
+        let expected = context.config.access.auth_token.as_deref();
         if !expected.is_some_and(|token| same_secret(given, token)) {
             return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body: "Unauthorized" });
         }
-        let container = upgrade.query("containerID").filter(|id| !id.is_empty());
+        let container = request.query("containerID").filter(|id| !id.is_empty());
         let commands = match container {
             None => Vec::new(),
-            Some(container) => watch(container, Case::Upper, doors.now),
+            Some(container) => watch(container, Case::Upper, context.now),
         };
         Ok(Opening {
-            encoding: Encoding::ContainersUpper,
-            identity: doors.auth.anonymous(),
+            encoding: UPPER,
+            identity: context.auth.anonymous(),
             protocol: None,
             commands,
         })
     }
 
     /// Any frame or pong is life: a watcher may listen in silence for as long as it likes. The
-    /// protocol's own HEARTBEAT comes from [`sessions`].
-    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
-        let interval = rhythms.container_heartbeat;
+    /// protocol's own HEARTBEAT comes from [`attendance`].
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
+        let interval = settings.container_heartbeat;
         let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
             ping_ms: ms(interval),
-            timeout_ms: ms(rhythms.timeout.max(interval * 2)),
+            timeout_ms: ms(settings.timeout.max(interval * 2)),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Close { code: close::GOING_AWAY, reason: "no sign of life", last: None },
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Close {
+                code: close::GOING_AWAY,
+                reason: "no sign of life",
+                last: None,
+            },
         }
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
-        let case = Case::of(view.encoding);
-        let text = json_text(message);
-        let envelope = text.ok_or("a frame is a JSON object").and_then(Envelope::read);
+        let case = encoder::case(view.encoding);
+        let text = json_text(message).unwrap_or_default();
+        let document = Document::read(text.as_bytes()).map_err(|_| "a frame is a JSON object");
+        let envelope = document.as_ref().map_err(|why| *why).and_then(Envelope::read);
         let envelope = match envelope {
             Ok(envelope) => envelope,
             Err(reason) => return invalid(case, "", reason, view.now),
         };
         let mut commands = Vec::with_capacity(2);
         let case = if envelope.is_lower() { Case::Lower } else { case };
-        if case.encoding() != view.encoding {
-            commands.push(Command::Encode(case.encoding()));
+        if encoder::of(case) != view.encoding {
+            commands.push(Command::Encode(encoder::of(case)));
         }
-        commands.extend(answer(text.unwrap_or_default(), &envelope, case, view));
+        if let Ok(document) = &document {
+            commands.extend(answer(document, &envelope, case, view));
+        }
         commands
     }
 
@@ -107,12 +129,31 @@ impl Dialect for Containers {
         let now = jiff::Timestamp::now().as_millisecond();
         Some(frames::error(Case::Upper, "", message, code, now))
     }
+
+    /// A container ends for good when it is turned away.
+    fn capacity_reserve(&self, connections_max: usize) -> usize {
+        connections_max.div_ceil(20)
+    }
+
+    /// A container ends for good when it is turned away.
+    fn is_limited_by_address(&self) -> bool {
+        false
+    }
+
+    fn attendance(&self) -> Option<Arc<dyn Attendance>> {
+        Some(Arc::clone(&self.sessions) as _)
+    }
 }
 
-fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> Vec<Command> {
+fn answer(
+    document: &Document<'_>,
+    envelope: &Envelope<'_>,
+    case: Case,
+    view: &View<'_>,
+) -> Vec<Command> {
     let container = envelope.container.as_ref();
-    if let Kind::Ping | Kind::Pong = envelope.kind {
-        let pong = envelope.kind == Kind::Ping;
+    if let EnvelopeKind::Ping | EnvelopeKind::Pong = envelope.kind {
+        let pong = envelope.kind == EnvelopeKind::Ping;
         return pong
             .then(|| Command::Send(frames::pong(container, view.now)))
             .into_iter()
@@ -121,8 +162,11 @@ fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> V
     if let Err(error) = id::check(container) {
         return invalid(case, container, &format!("containerID {error}"), view.now);
     }
+    if document.is_mended() && container.contains('\u{fffd}') {
+        return invalid(case, container, "containerID must be whole characters", view.now);
+    }
     match &envelope.kind {
-        Kind::Subscribe => {
+        EnvelopeKind::Subscribe => {
             let token = envelope.auth_token();
             let expected = view.config.access.auth_token.as_deref().unwrap_or_default();
             match token {
@@ -134,19 +178,19 @@ fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> V
                 _ => watch(container, case, view.now),
             }
         }
-        Kind::Unsubscribe => {
+        EnvelopeKind::Unsubscribe => {
             vec![Command::Unsubscribe(Channel::entity(ChannelKind::Container, container))]
         }
-        Kind::Heartbeat => vec![
+        EnvelopeKind::Heartbeat => vec![
             Command::Attend(container.into()),
-            Command::Send(heartbeat(case, container, view.now)),
+            Command::Send(frames::heartbeat(case, container, view.now)),
         ],
-        Kind::Event(name) => match event(text, envelope, name) {
+        EnvelopeKind::Event(name) => match event(document, envelope, name) {
             Ok(append) => vec![Command::Append(append)],
             Err(reason) => invalid(case, container, &reason, view.now),
         },
-        Kind::Unknown => invalid(case, container, "type is unknown", view.now),
-        Kind::Ping | Kind::Pong => Vec::new(),
+        EnvelopeKind::Unknown => invalid(case, container, "type is unknown", view.now),
+        EnvelopeKind::Ping | EnvelopeKind::Pong => Vec::new(),
     }
 }
 
@@ -167,8 +211,13 @@ fn invalid(case: Case, container: &str, reason: &str, now: i64) -> Vec<Command> 
 }
 
 /// The event of a container's own frame, which goes along byte for byte.
-fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, String> {
-    let data = envelope.data.filter(|_| envelope.has_timestamp()).map(RawValue::get);
+fn event(
+    document: &Document<'_>,
+    envelope: &Envelope<'_>,
+    name: &str,
+) -> Result<Append, String> {
+    let data = envelope.data.filter(|_| envelope.has_timestamp());
+    let data = data.map(|data| document.given(data));
     let data = data.ok_or("type, containerID, timestamp and data are required")?;
     if data.len() > DATA_BYTES_MAX {
         return Err(format!("data may have {DATA_BYTES_MAX} bytes"));
@@ -177,22 +226,11 @@ fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, Stri
     fields.push(field::TYPE, name);
     fields.push(field::ID, envelope.container.as_bytes());
     fields.push(field::DATA, data);
-    Appender::check(Stream::Containers, &fields).map_err(|rejection| rejection.to_string())?;
-    fields.push(field::FRAME, text);
+    fields.push(field::FRAME, document.text());
+    EventPublisher::check(Stream::Containers, &fields)
+        .map_err(|rejection| rejection.to_string())?;
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
     Ok(Append { stream: Stream::Containers, fields, condition })
-}
-
-/// The frame of an event in a receiver's case.
-pub(super) fn encode(outgoing: &Outgoing, case: Case) -> Option<Frame> {
-    let event = &outgoing.publication.recorded.event;
-    match &event.kind {
-        EventKind::ContainerLog
-        | EventKind::ContainerStatus
-        | EventKind::ContainerError
-        | EventKind::ContainerComplete => Some(frames::event(event, case)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

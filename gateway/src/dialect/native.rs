@@ -1,23 +1,21 @@
 //! Our own protocol: JSON text frames, channels and positions (contract §5).
 
+pub mod encoder;
 mod frames;
 pub mod sse;
 
+use auth::CredentialError;
+use domain::{channel::Channel, json};
+use runtime::config::HeartbeatSettings;
 use serde::Deserialize;
 
-pub use self::frames::{
-    bye, error, event, event_json, gap, presence, state, status, subscribed,
-    subscribed_without_position, token, welcome,
+use self::encoder::ENCODING;
+pub use self::frames::{bye, close_frame, error, event_json, welcome};
+use crate::protocol::{
+    Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe,
+    TurnedAway, View, request::BEARER_PROTOCOL,
 };
-use super::{Command, Dialect, Doors, Encoding, Opening, Refusal, Subscribe, TurnedAway, View};
-use crate::{
-    connection::{Message, close},
-    frame::Frame,
-    heartbeat::{Death, Heartbeat, Life, Ping, Rhythm},
-    hub::listener::Mode,
-    upgrade::{BEARER_PROTOCOL, Upgrade},
-};
-use shared::{auth::CredentialError, channel::Channel, config::Rhythms};
+use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 /// The dialect of our own protocol.
 pub struct Native;
@@ -25,7 +23,7 @@ pub struct Native;
 /// What a client may say.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Said {
+enum ClientFrame {
     Subscribe {
         channel: String,
         #[serde(default)]
@@ -55,46 +53,51 @@ impl Dialect for Native {
         "native"
     }
 
-    fn recognizes(&self, upgrade: &Upgrade) -> bool {
-        upgrade.path == "/v1/connect"
+    fn encodings(&self) -> &'static [Encoding] {
+        &[ENCODING]
+    }
+
+    fn recognizes(&self, request: &Request) -> bool {
+        request.path == "/v1/connect"
     }
 
     /// A wrong token is told after the 101: a browser cannot read an HTTP status.
-    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
-        let by_protocol = upgrade.protocols.iter().find_map(|p| p.strip_prefix(BEARER_PROTOCOL));
-        let token = upgrade.query("token").or(upgrade.bearer()).or(by_protocol);
+    fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
+        let by_protocol = request.protocols.iter().find_map(|p| p.strip_prefix(BEARER_PROTOCOL));
+        let token = request.query("token").or(request.bearer()).or(by_protocol);
         let identity = match token.filter(|token| !token.is_empty()) {
-            None => doors.auth.anonymous(),
-            Some(token) => doors.auth.credential(token).map_err(refusal)?,
+            None => context.auth.anonymous(),
+            Some(token) => context.auth.credential(token).map_err(refusal)?,
         };
-        if token.is_none() && doors.config.production() && !identity.may_read_anything() {
+        if token.is_none() && context.config.production() && !identity.may_read_anything() {
             return Err(Refusal::Socket {
                 frames: vec![error("token", "a token is required", &[], None)],
                 code: close::UNAUTHORIZED,
                 reason: "token required",
             });
         }
-        let plain = upgrade.protocols.iter().find(|p| !p.starts_with(BEARER_PROTOCOL));
-        let welcome = welcome(doors.connection, identity.user.as_deref(), doors.config.rhythm.ping);
+        let plain = request.protocols.iter().find(|p| !p.starts_with(BEARER_PROTOCOL));
+        let welcome =
+            welcome(context.connection, identity.user.as_deref(), context.config.rhythm.ping);
         Ok(Opening {
-            encoding: Encoding::Native,
+            encoding: ENCODING,
             identity,
-            protocol: plain.or(upgrade.protocols.first()).cloned(),
+            protocol: plain.or(request.protocols.first()).cloned(),
             commands: vec![Command::Send(welcome)],
         })
     }
 
-    fn heartbeat(&self, rhythms: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
         Heartbeat {
-            ping_ms: u32::try_from(rhythms.ping.as_millis()).unwrap_or(u32::MAX),
-            timeout_ms: u32::try_from(rhythms.timeout.as_millis()).unwrap_or(u32::MAX),
+            ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
+            timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),
             ping: Ping::Control,
-            rhythm: Rhythm::Own,
-            life: Life::AnyFrame,
-            death: Death::Close {
+            schedule: PingSchedule::Spread,
+            alive_when: AliveWhen::AnyFrame,
+            on_timeout: OnTimeout::Close {
                 code: close::HEARTBEAT_TIMEOUT,
                 reason: "heartbeat timeout",
-                last: Some(|| farewell(close::HEARTBEAT_TIMEOUT, "heartbeat timeout")),
+                last: Some(|| close_frame(close::HEARTBEAT_TIMEOUT, "heartbeat timeout")),
             },
         }
     }
@@ -107,7 +110,7 @@ impl Dialect for Native {
                 Err(_) => return complain("bad_frame", "frames are JSON texts", "", None),
             },
         };
-        let value: serde_json::Value = match serde_json::from_str(text) {
+        let value: serde_json::Value = match json::value(text.as_bytes()) {
             Ok(value) => value,
             Err(cause) => {
                 return complain("bad_json", &format!("no JSON: {cause}"), "", None);
@@ -149,24 +152,8 @@ fn refusal(cause: CredentialError) -> Refusal {
     Refusal::Socket { frames: vec![error("token", &cause.to_string(), &[], None)], code, reason }
 }
 
-/// The `bye` right before a close: whether and when to come back.
-pub fn farewell(code: u16, reason: &str) -> Frame {
-    let reconnect = matches!(
-        code,
-        close::GOING_AWAY
-            | close::INTERNAL
-            | close::RESTARTING
-            | close::OVER_CAPACITY
-            | close::HEARTBEAT_TIMEOUT
-    );
-    bye(reason, reconnect, if reconnect { COME_BACK_MS } else { 0 })
-}
-
-/// When a client should come back after a close that is not a drain's.
-const COME_BACK_MS: u64 = 1000;
-
 /// Reads a frame; else the field that is wrong, and why.
-fn understand(value: &serde_json::Value) -> Result<Said, (&'static str, String)> {
+fn understand(value: &serde_json::Value) -> Result<ClientFrame, (&'static str, String)> {
     let Some(frame) = value.as_object() else {
         return Err(("", "a frame is a JSON object".into()));
     };
@@ -184,13 +171,15 @@ fn understand(value: &serde_json::Value) -> Result<Said, (&'static str, String)>
             return Err((key, format!("{key} must be a text")));
         }
     }
-    let said: Said = serde_json::from_value(value.clone())
+    let said: ClientFrame = serde_json::from_value(value.clone())
         .map_err(|cause| (missing_field(&cause.to_string()), cause.to_string()))?;
     match &said {
-        Said::Subscribe { mode: Some(mode), .. } if !matches!(mode.as_str(), "all" | "latest") => {
+        ClientFrame::Subscribe { mode: Some(mode), .. }
+            if !matches!(mode.as_str(), "all" | "latest") =>
+        {
             Err(("mode", format!("mode is all or latest, not {mode:?}")))
         }
-        Said::Presence { status } if !PRESENCES.contains(&status.as_str()) => {
+        ClientFrame::Presence { status } if !PRESENCES.contains(&status.as_str()) => {
             Err(("status", format!("status is one of {}, not {status:?}", PRESENCES.join(", "))))
         }
         _ => Ok(said),
@@ -204,9 +193,9 @@ fn missing_field(cause: &str) -> &'static str {
         .unwrap_or("tail")
 }
 
-fn answer(said: Said) -> Vec<Command> {
+fn answer(said: ClientFrame) -> Vec<Command> {
     match said {
-        Said::Subscribe { channel, since, mode, tail } => {
+        ClientFrame::Subscribe { channel, since, mode, tail } => {
             let latest = mode.as_deref() == Some("latest");
             vec![Command::Subscribe(Subscribe {
                 channel,
@@ -216,7 +205,7 @@ fn answer(said: Said) -> Vec<Command> {
                 granted: false,
             })]
         }
-        Said::Unsubscribe { channel } => match Channel::parse(&channel) {
+        ClientFrame::Unsubscribe { channel } => match Channel::parse(&channel) {
             Ok(parsed) => {
                 let frame = frames::unsubscribed(&channel);
                 vec![Command::Unsubscribe(parsed), Command::Send(frame)]
@@ -225,9 +214,9 @@ fn answer(said: Said) -> Vec<Command> {
                 complain("unknown_channel", &cause.to_string(), "channel", Some(&channel))
             }
         },
-        Said::Ping => vec![Command::Send(Frame::text(r#"{"type":"pong"}"#))],
-        Said::Token { token } => vec![Command::Token(token)],
-        Said::Presence { status } => vec![Command::Presence(status)],
+        ClientFrame::Ping => vec![Command::Send(Frame::text(r#"{"type":"pong"}"#))],
+        ClientFrame::Token { token } => vec![Command::Token(token)],
+        ClientFrame::Presence { status } => vec![Command::Presence(status)],
     }
 }
 

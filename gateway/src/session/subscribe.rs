@@ -2,22 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
     position::Position,
 };
+use websocket::SendOutcome;
 
-use super::{Session, Subscription};
+use super::{ListenedChannel, Session};
 use crate::{
-    connection::Sent,
-    dialect::{self, Encoding, Subscribe, Subscribed, native},
-    hub::{
-        catch_up::{self, Cause},
-        listener::Listener,
-        pages::PAGE_BYTES,
-        room::Room,
-    },
-    publication::Outgoing,
+    channel::{channel_state::ChannelState, listener::Listener},
+    protocol::{Cause, ErrorReport, Subscribe, Subscribed},
 };
 
 /// How long a subscription may wait in silence; then its client hears that the node is degraded.
@@ -26,8 +20,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// The most of the last events that a client may ask for at once.
 const TAIL_MAX: usize = 1000;
 
-/// What is wrong with a wish.
-struct Wrong {
+/// What is wrong with a request to listen.
+struct SubscribeError {
     code: &'static str,
     message: String,
     path: &'static str,
@@ -35,13 +29,13 @@ struct Wrong {
 
 impl Session {
     /// Listens to a channel: `subscribed`, then the tail or what was missed, then live.
-    pub(super) async fn subscribe(self: &Arc<Self>, wish: Subscribe) {
-        match self.check(&wish) {
+    pub(super) async fn subscribe(self: &Arc<Self>, request: Subscribe) {
+        match self.check(&request) {
             Ok(channel) if channel.kind() == ChannelKind::Presence => {
-                self.subscribe_presence(&channel, &wish).await;
+                self.subscribe_presence(&channel, &request).await;
             }
-            Ok(channel) => self.subscribe_channel(channel, wish).await,
-            Err(wrong) => self.complain(&wish.channel, wrong).await,
+            Ok(channel) => self.subscribe_channel(channel, request).await,
+            Err(error) => self.report(&request.channel, error).await,
         }
     }
 
@@ -49,105 +43,110 @@ impl Session {
     pub(super) async fn prepare(self: &Arc<Self>, channels: &[Channel]) {
         let ready = async {
             for channel in channels {
-                self.gateway.hub.room(channel).ready().await;
+                self.context.hub.state(channel).ready().await;
             }
         };
         let _degraded = tokio::time::timeout(SILENCE_MAX, ready).await;
     }
 
-    async fn complain(&self, channel: &str, wrong: Wrong) {
-        if self.encoding() == Encoding::Native {
-            let details = [(wrong.path.to_owned(), wrong.message.clone())];
-            let error = native::error(wrong.code, &wrong.message, &details, Some(channel));
-            self.send_all(&[error]).await;
-        }
+    async fn report(&self, channel: &str, error: SubscribeError) {
+        let SubscribeError { code, message, path } = error;
+        let report =
+            ErrorReport { code, message: &message, path: Some(path), channel: Some(channel) };
+        self.send_all(self.encoding().error(&report).as_slice()).await;
     }
 
-    fn check(&self, wish: &Subscribe) -> Result<Channel, Wrong> {
-        let channel = Channel::parse(&wish.channel).map_err(|error| Wrong {
+    fn check(&self, request: &Subscribe) -> Result<Channel, SubscribeError> {
+        let channel = Channel::parse(&request.channel).map_err(|error| SubscribeError {
             code: "unknown_channel",
             message: error.to_string(),
             path: "channel",
         })?;
-        if !wish.granted && !self.identity().may_read(&channel) {
+        if !request.granted && !self.identity().may_read(&channel) {
             let message = format!("you may not read {channel}");
-            return Err(Wrong { code: "forbidden", message, path: "channel" });
+            return Err(SubscribeError { code: "forbidden", message, path: "channel" });
         }
-        let subscriptions_max = self.gateway.config.limits.subscriptions;
+        let subscriptions_max = self.context.config.limits.subscriptions;
         // A second subscription to the same channel replaces the first.
         self.unsubscribe(&channel);
         if self.lock().subscriptions.len() >= subscriptions_max {
             let message = format!("at most {subscriptions_max} subscriptions per connection");
-            return Err(Wrong { code: "too_many_subscriptions", message, path: "channel" });
+            return Err(SubscribeError {
+                code: "too_many_subscriptions",
+                message,
+                path: "channel",
+            });
         }
         Ok(channel)
     }
 
-    fn add(&self, room: Option<&Arc<Room>>, listener: &Arc<Listener>) {
-        self.gateway.metrics.subscriptions.inc();
-        let subscription = Subscription { room: room.cloned(), listener: Arc::clone(listener) };
-        let mut inner = self.lock();
-        // Most sockets listen to one channel or to few: no room is kept for more.
-        inner.subscriptions.reserve_exact(1);
-        inner.subscriptions.push(subscription);
-        drop(inner);
+    fn add(&self, channel: Option<&Arc<ChannelState>>, listener: &Arc<Listener>) {
+        self.context.metrics.subscriptions.inc();
+        let subscription =
+            ListenedChannel { channel: channel.cloned(), listener: Arc::clone(listener) };
+        let mut state = self.lock();
+        // Most sockets listen to one channel or to few: no channel is kept for more.
+        state.subscriptions.reserve_exact(1);
+        state.subscriptions.push(subscription);
+        drop(state);
         self.announce();
     }
 
-    async fn subscribe_presence(self: &Arc<Self>, channel: &Channel, wish: &Subscribe) {
-        let listener = Listener::new(Arc::clone(self), wish.mode);
+    async fn subscribe_presence(self: &Arc<Self>, channel: &Channel, request: &Subscribe) {
+        let listener = Listener::new(Arc::clone(self) as _, request.mode);
         self.add(None, &listener);
-        if self.encoding() == Encoding::Native {
-            self.send_all(&[native::subscribed_without_position(channel)]).await;
-        }
-        self.gateway.presence.join(Arc::clone(&listener));
+        let frame = self.encoding().subscribed_without_position(channel);
+        self.send_all(frame.as_slice()).await;
+        self.context.presence.join(Arc::clone(&listener));
         // A session that was closed meanwhile has left everything it knew of, but not this.
-        if self.connection.is_closed() {
-            self.gateway.presence.leave(&listener);
+        if self.transport.is_closed() {
+            self.context.presence.leave(&listener);
         }
     }
 
-    async fn subscribe_channel(self: &Arc<Self>, channel: Channel, wish: Subscribe) {
-        let since = match wish.since.as_deref().map(|since| Position::parse(&channel, since)) {
+    async fn subscribe_channel(self: &Arc<Self>, channel: Channel, request: Subscribe) {
+        let since = match request.since.as_deref().map(|since| Position::parse(&channel, since)) {
             None => None,
             Some(Ok(position)) => Some(position),
             Some(Err(error)) => {
-                let wrong =
-                    Wrong { code: "bad_position", message: error.to_string(), path: "since" };
-                return self.complain(channel.as_str(), wrong).await;
+                let (code, message) = ("bad_position", error.to_string());
+                let error = SubscribeError { code, message, path: "since" };
+                return self.report(channel.as_str(), error).await;
             }
         };
-        let room = self.gateway.hub.room(&channel);
-        self.wait_for(&room).await;
-        if self.connection.is_closed() {
+        let channel = self.context.hub.state(&channel);
+        self.wait_for(&channel).await;
+        if self.transport.is_closed() {
             return;
         }
-        let listener = Listener::new(Arc::clone(self), wish.mode);
-        self.add(Some(&room), &listener);
+        let listener = Listener::new(Arc::clone(self) as _, request.mode);
+        self.add(Some(&channel), &listener);
         match since {
-            Some(since) => self.resume(&room, listener, since).await,
-            None if wish.tail > 0 => self.begin_with_tail(&room, listener, wish.tail).await,
+            Some(since) => self.resume(&channel, listener, since).await,
+            None if request.tail > 0 => {
+                self.begin_with_tail(&channel, listener, request.tail).await
+            }
             None => {
-                self.begin_at_head(&room, Some(listener)).await;
+                self.begin_at_head(&channel, Some(listener)).await;
             }
         }
         // A session that was closed meanwhile has left everything it knew of, but not this.
-        if self.connection.is_closed() {
-            self.unsubscribe(&channel);
+        if self.transport.is_closed() {
+            self.unsubscribe(&channel.channel);
         }
     }
 
-    /// Waits until the room knows where it is; the client hears when that takes long.
-    async fn wait_for(&self, room: &Room) {
-        if tokio::time::timeout(SILENCE_MAX, room.ready()).await.is_ok() {
+    /// Waits until the channel knows where it is; the client hears when that takes long.
+    async fn wait_for(&self, channel: &ChannelState) {
+        if tokio::time::timeout(SILENCE_MAX, channel.ready()).await.is_ok() {
             return;
         }
-        let status = |reason| dialect::status(self.encoding(), reason);
+        let status = |reason| self.encoding().status(reason);
         self.send_all(status(Some("database")).as_slice()).await;
-        while room.position().is_none() && !self.connection.is_closed() {
-            let _patience = tokio::time::timeout(SILENCE_MAX, room.ready()).await;
+        while channel.position().is_none() && !self.transport.is_closed() {
+            let _patience = tokio::time::timeout(SILENCE_MAX, channel.ready()).await;
         }
-        if self.gateway.degraded().is_none() {
+        if self.context.degraded.reason().is_none() {
             self.send_all(status(None).as_slice()).await;
         }
     }
@@ -156,25 +155,22 @@ impl Session {
     /// a listener to join. The position.
     async fn begin_at_head(
         self: &Arc<Self>,
-        room: &Arc<Room>,
+        channel: &Arc<ChannelState>,
         listener: Option<Arc<Listener>>,
     ) -> Position {
         loop {
             {
-                let mut inner = room.lock();
+                let mut inner = channel.lock();
                 if let Some(position) = inner.position.clone() {
-                    let state = inner.state(&room.channel);
-                    let frame = dialect::subscribed(
-                        self.encoding(),
-                        &Subscribed {
-                            channel: &room.channel,
-                            position: &position,
-                            head: &position,
-                            state: state.as_deref(),
-                        },
-                    );
-                    let sent = frame.map_or(Sent::Queued, |frame| self.send(&frame));
-                    if sent != Sent::Full {
+                    let state = inner.state(&channel.channel);
+                    let frame = self.encoding().subscribed(&Subscribed {
+                        channel: &channel.channel,
+                        position: &position,
+                        head: &position,
+                        state: state.as_deref(),
+                    });
+                    let sent = frame.map_or(SendOutcome::Queued, |frame| self.send(&frame));
+                    if sent != SendOutcome::Full {
                         if let (Some(listener), true) = (listener, sent.is_taken()) {
                             inner.join(listener);
                         }
@@ -189,23 +185,22 @@ impl Session {
     /// Begins with the last events, which move no position.
     async fn begin_with_tail(
         self: &Arc<Self>,
-        room: &Arc<Room>,
+        channel: &Arc<ChannelState>,
         listener: Arc<Listener>,
         tail: usize,
     ) {
-        let position = self.begin_at_head(room, None).await;
+        let position = self.begin_at_head(channel, None).await;
         let tail = tail.min(TAIL_MAX);
-        let store = &self.gateway.store;
+        let history = self.context.hub.history();
         let page = loop {
-            let before = Some(&position.offsets);
-            match store.page_back(&room.channel, before, tail, PAGE_BYTES).await {
+            match history.page_back(&channel.channel, &position.offsets, tail).await {
                 Ok(page) => break page,
                 Err(error) => {
-                    tracing::debug!(channel = %room.channel, %error, "no tail yet");
+                    tracing::debug!(channel = %channel.channel, %error, "session: tail not read, tried again");
                     self.drained().await;
                 }
             }
-            if self.connection.is_closed() {
+            if self.transport.is_closed() {
                 return;
             }
         };
@@ -217,15 +212,20 @@ impl Session {
         }
         for publication in page.publications {
             at.offsets.set(publication.source, publication.offset);
-            let outgoing = Outgoing::new(publication, at.clone());
-            self.send_all(dialect::tail(self.encoding(), &outgoing).as_slice()).await;
+            let frame = self.encoding().tail(&publication, &at);
+            self.send_all(frame.as_slice()).await;
         }
-        catch_up::resume(&self.gateway.hub, room, listener, position, None);
+        self.context.hub.resume(channel, listener, position, None);
     }
 
     /// Goes on where the client was.
-    async fn resume(self: &Arc<Self>, room: &Arc<Room>, listener: Arc<Listener>, since: Position) {
-        let head = self.head(room, &since).await;
+    async fn resume(
+        self: &Arc<Self>,
+        channel: &Arc<ChannelState>,
+        listener: Arc<Listener>,
+        since: Position,
+    ) {
+        let head = self.head(channel, &since).await;
         let lost = if since.epoch != head.epoch {
             Some(Cause::Epoch)
         } else if !head.offsets.covers(&since.offsets) {
@@ -234,30 +234,64 @@ impl Session {
             None
         };
         let position = if lost.is_some() { &head } else { &since };
-        let subscribed = Subscribed { channel: &room.channel, position, head: &head, state: None };
-        let frame = dialect::subscribed(self.encoding(), &subscribed);
+        let subscribed =
+            Subscribed { channel: &channel.channel, position, head: &head, state: None };
+        let frame = self.encoding().subscribed(&subscribed);
         self.send_all(frame.as_slice()).await;
-        catch_up::resume(&self.gateway.hub, room, listener, since, lost);
+        self.context.hub.resume(channel, listener, since, lost);
     }
 
     /// The newest position; where this node is behind the client's, the database's word.
-    async fn head(&self, room: &Arc<Room>, since: &Position) -> Position {
-        let known = room.ready().await;
+    async fn head(&self, channel: &Arc<ChannelState>, since: &Position) -> Position {
+        let known = channel.ready().await;
         if known.epoch == since.epoch && known.offsets.covers(&since.offsets) {
             return known;
         }
-        let channels = std::slice::from_ref(&room.channel);
+        let channels = std::slice::from_ref(&channel.channel);
         loop {
-            if let Ok(positions) = self.gateway.store.positions(channels).await
+            if let Ok(positions) = self.context.hub.history().positions(channels).await
                 && let Some(head) = positions.into_iter().next()
             {
-                self.gateway.hub.learn(room, &head);
+                self.context.hub.observe_head(channel, &head);
                 return head;
             }
-            if self.connection.is_closed() {
+            if self.transport.is_closed() {
                 return known;
             }
             self.drained().await;
+        }
+    }
+}
+
+impl Session {
+    /// Listens to a channel no longer.
+    pub(super) fn unsubscribe(&self, channel: &Channel) {
+        let taken = {
+            let mut state = self.lock();
+            let at = state.subscriptions.iter().position(|listened| match &listened.channel {
+                Some(listened) => listened.channel == *channel,
+                None => channel.kind() == ChannelKind::Presence,
+            });
+            at.map(|at| state.subscriptions.swap_remove(at))
+        };
+        if let Some(listened) = taken {
+            self.leave(&listened);
+            self.announce();
+        }
+    }
+
+    /// Listens to nothing any more.
+    pub(super) fn leave_channels(&self) {
+        let all = std::mem::take(&mut self.lock().subscriptions);
+        for listened in &all {
+            self.leave(listened);
+        }
+    }
+
+    fn leave(&self, listened: &ListenedChannel) {
+        match &listened.channel {
+            Some(channel) => self.context.hub.leave(channel, &listened.listener),
+            None => self.context.presence.leave(&listened.listener),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use gateway::accept::{self, HttpLimits};
-use shared::lifecycle::Lifecycle;
+use gateway::http::accept::{self, HttpLimits};
+use runtime::lifecycle::Lifecycle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

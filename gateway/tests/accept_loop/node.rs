@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
 use gateway::accept::{self, HttpLimits};
-use shared::lifecycle::Lifecycle;
+use runtime::lifecycle::Lifecycle;
 use tokio::net::TcpListener;
 use websocket::{
     Connection, ConnectionLimits, Connections, Frame, Handler, Heartbeat, Message, handshake,

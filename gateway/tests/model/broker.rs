@@ -10,14 +10,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use broker::{
+    Broker, BrokerError, ExpiredNode, Head, Member, Registration, ServerIdentity, Sink, StreamInfo,
+    StreamReader, Subscriber, Topic, TopicMessage,
+};
 use bytes::Bytes;
-use shared::{
-    broker::{
-        Broker, BrokerError, Gone, Head, Identity, Member, Message, NodeId, Reader, Registration,
-        Sink, StreamInfo, Subscriber, Topic,
-    },
+use domain::{
     channel::Channel,
     entry::{EntryId, Fields},
+    node::NodeId,
     publication::Publication,
     source::Source,
 };
@@ -68,7 +69,7 @@ macro_rules! broker {
                 self.inner.$name($($given),*).await
             })*
 
-            fn reader(&self, source: Source) -> Box<dyn Reader> {
+            fn reader(&self, source: Source) -> Box<dyn StreamReader> {
                 self.inner.reader(source)
             }
 
@@ -112,14 +113,14 @@ broker! {
     append(entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>>;
     trim(source: Source, before: EntryId) -> Result<(), BrokerError>;
     inspect(source: Source) -> Result<StreamInfo, BrokerError>;
-    identity(source: Source) -> Result<Identity, BrokerError>;
+    identity(source: Source) -> Result<ServerIdentity, BrokerError>;
     mark(source: Source, generation: u64) -> Result<(), BrokerError>;
     publish(generation: u64, publications: &[Publication]) -> Result<(), BrokerError>;
     send(topic: &Topic, payload: Bytes) -> Result<u64, BrokerError>;
     register(node: &NodeId, changes: &[Registration]) -> Result<bool, BrokerError>;
     members(topic: &str) -> Result<Vec<Member>, BrokerError>;
     deregister(node: &NodeId) -> Result<(), BrokerError>;
-    reap(topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError>;
+    reap(topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError>;
     check() -> Result<Vec<String>, BrokerError>;
 }
 
@@ -133,13 +134,13 @@ struct LossySink {
 #[derive(Default)]
 struct Heard {
     /// What comes once more with the next messages.
-    again: Vec<Message>,
+    again: Vec<TopicMessage>,
     /// The last event of each channel, for the planted fault.
     before: HashMap<Channel, Bytes>,
 }
 
 impl LossySink {
-    fn let_through(&self, messages: Vec<Message>, heard: &mut Heard) -> Vec<Message> {
+    fn let_through(&self, messages: Vec<TopicMessage>, heard: &mut Heard) -> Vec<TopicMessage> {
         let mut through = std::mem::take(&mut heard.again);
         for mut message in messages {
             let Topic::Channel(channel) = &message.topic else {
@@ -176,7 +177,7 @@ impl LossySink {
 
 #[async_trait]
 impl Sink for LossySink {
-    async fn deliver(&self, messages: Vec<Message>) {
+    async fn deliver(&self, messages: Vec<TopicMessage>) {
         let mut heard = self.state.lock().await;
         let through = self.let_through(messages, &mut heard);
         if !through.is_empty() {

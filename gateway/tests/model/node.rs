@@ -2,19 +2,21 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use auth::Authenticator;
 use axum::Router;
+use broker::BrokerOptions;
+use domain::node::NodeId;
 use gateway::{
     api,
-    gateway::{Gateway, GatewayState, Parts},
+    node::services::Services,
+    start::{self, Foundation},
 };
-use services::Scratch;
-use shared::{
-    auth::Authenticator,
-    broker::{self, BrokerOptions, NodeId},
+use runtime::{
     config::{Config, Role},
     lifecycle::Lifecycle,
-    store::{self, Options, Store},
 };
+use services::Scratch;
+use store::{Options, Store};
 
 use crate::{
     broker::LossyBroker,
@@ -31,7 +33,7 @@ const FINISH_MAX: Duration = Duration::from_secs(10);
 /// A node and what it stands on.
 pub(crate) struct Node {
     pub(crate) router: Router,
-    gateway: GatewayState,
+    gateway: Services,
     /// The store without weather: the owner's way to the record.
     pub(crate) record: Arc<dyn Store>,
     /// The store as the gateway sees it.
@@ -59,7 +61,7 @@ impl Node {
         let environment: HashMap<String, String> =
             environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
-        let gateway = Gateway::start(Parts {
+        let gateway = start::start(Foundation {
             node: NodeId("model".into()),
             auth: Authenticator::new(&config.access).unwrap(),
             config,
@@ -69,13 +71,13 @@ impl Node {
             life: life.clone(),
         });
         let gateway = gateway.await.unwrap();
-        let router = api::router(Arc::clone(&gateway));
+        let router = api::router(gateway.clone());
         Self { router, gateway, record, store, broker, weather, life, _scratch: scratch }
     }
 
     /// How many catch-ups there were because of `cause`.
     pub(crate) fn catch_ups(&self, cause: &str) -> u64 {
-        self.gateway.metrics.catchups.with_label_values(&[cause]).get()
+        self.gateway.context.metrics.catchups.with_label_values(&[cause]).get()
     }
 
     /// Ends everything, and everything ends.

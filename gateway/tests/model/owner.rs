@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rand::{RngExt as _, rngs::StdRng};
-use shared::{
-    broker::{Broker as _, NodeId},
+use broker::Broker as _;
+use domain::{
     channel::{Channel, ChannelKind},
     entry::{EntryId, Fields},
-    event::Submission,
+    event::{Submission, submission::Origin},
+    node::NodeId,
     source::{Source, Stream},
-    store::{Batch, Committed, Judged, SourceRow, Verdict},
 };
+use rand::{RngExt as _, rngs::StdRng};
+use store::{Committed, EntryBatch, EntryVerdict, Judged, SourceRow};
 
 use crate::node::Node;
 
@@ -101,14 +102,14 @@ impl Owner {
         let fields = [("type", "task_update"), ("id", id), ("data", &data)];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.into()));
         let fields = Fields(fields.into());
-        let submission = Submission::parse(Stream::Tasks, entry, &fields).unwrap();
-        let verdict = Verdict::Accepted(Box::new(submission));
+        let submission = Submission::parse(Stream::Tasks, entry, &fields, Origin::Outside, 0).unwrap();
+        let verdict = EntryVerdict::Accepted(Box::new(submission));
         Judged { entry, digest: fields.digest(), verdict, fields }
     }
 
     async fn record(&mut self, entries: Vec<Judged>) -> Committed {
         let cursor = entries.last().map_or(self.cursor, |judged| judged.entry);
-        let batch = Batch { before: self.cursor, cursor, entries, published: self.published };
+        let batch = EntryBatch { before: self.cursor, cursor, entries, published: self.published };
         let record = &self.node.record;
         let committed = record.record(TASKS, self.row.fence, &batch, STATE_BYTES).await.unwrap();
         self.cursor = cursor;

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use domain::{channel::Channel, position::Position};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use shared::{channel::Channel, position::Position};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 

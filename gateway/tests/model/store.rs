@@ -9,21 +9,21 @@ use std::{
 };
 
 use async_trait::async_trait;
-use shared::{
-    broker::NodeId,
+use domain::{
     channel::Channel,
     entry::EntryId,
     event::{
         State,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
+    node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
     source::Source,
-    store::{
-        Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow,
-        Store, StoreError, Traced,
-    },
+};
+use store::{
+    Committed, DeadLetter, EntityFilter, EntryBatch, Lapsed, Listed, Page, Snapshot, SourceRow,
+    Store, StoreError, Traced,
 };
 
 use crate::weather::Weather;
@@ -86,7 +86,7 @@ store! {
         check() -> ();
         sources(wanted: &[Source]) -> Vec<SourceRow>;
         heartbeat(worker: &NodeId, lease: Duration) -> u32;
-        farewell(worker: &NodeId) -> ();
+        deregister_worker(worker: &NodeId) -> ();
         claim(source: Source, owner: &NodeId, lease: Duration) -> Option<SourceRow>;
         renew(source: Source, fence: u64, published: u64, lease: Duration) -> ();
         attempt(source: Source, fence: u64) -> u32;
@@ -94,7 +94,7 @@ store! {
         regenerate(
             source: Source, fence: u64, generation: u64, replid: &str, cursor: EntryId
         ) -> SourceRow;
-        record(source: Source, fence: u64, batch: &Batch, state_bytes_max: usize) -> Committed;
+        record(source: Source, fence: u64, batch: &EntryBatch, state_bytes_max: usize) -> Committed;
         unpublished(source: Source, after_seq: u64, events_max: usize) -> Vec<Publication>;
         entity(entity: &Entity) -> Option<State>;
         entities(kind: EntityKind, filter: &EntityFilter) -> Vec<Listed>;

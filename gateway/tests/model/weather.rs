@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use broker::BrokerError;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
-use shared::{broker::BrokerError, store::StoreError};
+use store::StoreError;
 
 /// How likely each mishap is.
 #[derive(Clone, Copy, Debug, Default)]

@@ -168,7 +168,7 @@ impl Connection {
 
     /// Records what came, if that proves that the client is alive.
     pub(crate) fn record(&self, activity: Activity) {
-        if self.heartbeat.load().life.counts(activity) {
+        if self.heartbeat.load().alive_when.counts(activity) {
             self.alive();
         }
     }

@@ -12,11 +12,11 @@ pub struct Heartbeat {
     /// What is sent as a ping.
     pub ping: Ping,
     /// When a ping is sent.
-    pub rhythm: PingSchedule,
+    pub schedule: PingSchedule,
     /// What proves that a client is alive.
-    pub life: AliveWhen,
+    pub alive_when: AliveWhen,
     /// What happens to a client that is timed out.
-    pub death: OnTimeout,
+    pub on_timeout: OnTimeout,
 }
 
 /// What is sent to make a client answer.
@@ -36,10 +36,10 @@ pub enum Ping {
 pub enum PingSchedule {
     /// Each connection by itself, so that pings are spread evenly; silence is judged in every
     /// sweep.
-    Own,
+    Spread,
     /// All connections at the same time, each `ping_ms`, and silence is judged only then. So a
     /// client is ended up to one interval after its timeout.
-    Clock,
+    Aligned,
 }
 
 /// What proves that a client is alive. One that takes bytes from a full send queue is alive in any
@@ -101,9 +101,9 @@ impl Heartbeat {
         ping_ms: 3_600_000,
         timeout_ms: 0,
         ping: Ping::Nothing,
-        rhythm: PingSchedule::Own,
-        life: AliveWhen::AnyFrame,
-        death: OnTimeout::Abort,
+        schedule: PingSchedule::Spread,
+        alive_when: AliveWhen::AnyFrame,
+        on_timeout: OnTimeout::Abort,
     };
 
     /// Returns the longest pause between two sweeps that this heartbeat allows.
@@ -113,13 +113,13 @@ impl Heartbeat {
         (shortest / 4).clamp(1, 1000)
     }
 
-    /// Returns when a connection that opens at `now` is pinged first. With [`PingSchedule::Own`] within the
+    /// Returns when a connection that opens at `now` is pinged first. With [`PingSchedule::Spread`] within the
     /// second half of an interval, spread so that a crowd that comes at once is not pinged at once.
     pub(crate) fn first_ping(&self, id: u64, now: u32) -> u32 {
         let every = self.ping_ms.max(1);
-        match self.rhythm {
-            PingSchedule::Clock => (now / every + 1).wrapping_mul(every),
-            PingSchedule::Own => {
+        match self.schedule {
+            PingSchedule::Aligned => (now / every + 1).wrapping_mul(every),
+            PingSchedule::Spread => {
                 let spread = id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
                 let early = (spread * u64::from(every / 2)) >> 32;
                 now.wrapping_add(every).wrapping_sub(u32::try_from(early).unwrap_or_default())
@@ -149,13 +149,13 @@ impl Heartbeat {
 mod tests {
     use super::*;
 
-    fn heartbeat(rhythm: PingSchedule) -> Heartbeat {
-        Heartbeat { ping_ms: 1000, timeout_ms: 2000, rhythm, ..Heartbeat::NONE }
+    fn heartbeat(schedule: PingSchedule) -> Heartbeat {
+        Heartbeat { ping_ms: 1000, timeout_ms: 2000, schedule, ..Heartbeat::NONE }
     }
 
     #[test]
     fn a_crowd_that_comes_at_once_is_pinged_over_half_an_interval() {
-        let heartbeat = heartbeat(PingSchedule::Own);
+        let heartbeat = heartbeat(PingSchedule::Spread);
         let mut due: Vec<_> = (1..=1000).map(|id| heartbeat.first_ping(id, 5000)).collect();
         due.sort_unstable();
         assert!(due[0] > 5500 && due[0] < 5520, "{}", due[0]);
@@ -165,14 +165,14 @@ mod tests {
 
     #[test]
     fn the_clock_ticks_for_all_at_once() {
-        let heartbeat = heartbeat(PingSchedule::Clock);
+        let heartbeat = heartbeat(PingSchedule::Aligned);
         assert_eq!(heartbeat.first_ping(1, 5001), 6000);
         assert_eq!(heartbeat.first_ping(2, 5999), 6000);
     }
 
     #[test]
     fn a_late_sweep_makes_up_for_nothing() {
-        let heartbeat = heartbeat(PingSchedule::Clock);
+        let heartbeat = heartbeat(PingSchedule::Aligned);
         assert_eq!(heartbeat.next_ping(6000, 6030), 7000);
         assert_eq!(heartbeat.next_ping(6000, 9999), 10_000);
         assert_eq!(heartbeat.next_ping(u32::MAX - 99, 20), 900);

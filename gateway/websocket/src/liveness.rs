@@ -54,7 +54,7 @@ impl Liveness {
     pub(crate) fn due(&self, heartbeat: &Heartbeat, now: u32) -> Option<Due> {
         let is_due = self.takes_ping(heartbeat, now);
         let is_watched = heartbeat.timeout_ms > 0 && !self.is_suspended();
-        let is_time = is_due || heartbeat.rhythm == PingSchedule::Own;
+        let is_time = is_due || heartbeat.schedule == PingSchedule::Spread;
         if is_watched && is_time && self.silent_ms(now) >= heartbeat.timeout_ms {
             return Some(Due::Timeout);
         }

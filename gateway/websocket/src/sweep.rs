@@ -43,7 +43,7 @@ impl Round {
     async fn run(&mut self, due: &[(Arc<Connection>, Due)]) {
         for (connection, due) in due {
             let heartbeat = connection.heartbeat();
-            match (due, heartbeat.death) {
+            match (due, heartbeat.on_timeout) {
                 (Due::Timeout, OnTimeout::Close { code, reason, last }) => {
                     if let Some(last) = last {
                         connection.send_if_room(&last());

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{channel::Pattern, id};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use runtime::config::{Access, Problem};
+use runtime::config::{AccessSettings, SettingProblem};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// The longest token that is looked at, in bytes: as long as a request's header may be.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
-/// Checks credentials.
+/// Checks API keys and tokens against the keys of the settings and of the issuer.
 pub struct Authenticator {
     keys: Vec<Key>,
     key_set: Option<KeySet>,
@@ -35,8 +35,9 @@ impl Authenticator {
     /// [`Authenticator::fetch_keys`].
     ///
     /// # Errors
-    /// [`Problem`] when a key cannot be read.
-    pub fn new(access: &Access) -> Result<Self, Problem> {
+    /// [`SettingProblem`] when a key cannot be read.
+    pub fn new(access: &AccessSettings) -> Result<Self, SettingProblem> {
+        crypto::install();
         let rules = Rules::of(access);
         let mut keys = Vec::new();
         if let Some(secret) = &access.jwt_secret {
@@ -69,7 +70,7 @@ impl Authenticator {
         }
     }
 
-    /// Keeps the keys of `JWKS_URL` fresh, for ever; ends at once when that is unset.
+    /// Keeps the keys of `JWKS_URL` fresh and never returns; returns at once when that is unset.
     pub async fn keep_keys(&self) {
         if let Some(key_set) = &self.key_set {
             key_set.keep().await;
@@ -96,7 +97,7 @@ impl Authenticator {
         &self.denials
     }
 
-    /// Somebody without a credential.
+    /// Returns the identity of those without a credential.
     pub fn anonymous(&self) -> Identity {
         self.anonymous.clone()
     }

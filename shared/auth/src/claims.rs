@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The claims of a token (contract §5).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Claims {
-    /// The user.
+    /// The user that the token is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// The user, in the words of seeds 002 and 003.

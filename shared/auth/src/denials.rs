@@ -45,7 +45,7 @@ impl Denials {
     }
 
     /// Takes over what the record says, unless something changed since `changes`: then the record
-    /// was read too early and has to be read again. Whether there is somebody new on the list.
+    /// was read too early and has to be read again. Whether a user is new on the list.
     pub fn replace(&self, all: Vec<(String, i64)>, changes: u64) -> bool {
         let mut list = self.lock();
         if list.changes != changes {

@@ -7,7 +7,7 @@ use domain::{
     source::Stream,
 };
 
-/// Somebody, and what they may do. Cheap to clone.
+/// Who a credential stands for, and what they may do. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The user; none for strangers and services.

@@ -9,7 +9,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
-use runtime::config::{Access, Problem};
+use runtime::config::{AccessSettings, SettingProblem};
 
 use super::{Claims, CredentialError};
 
@@ -24,7 +24,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn of(access: &Access) -> Self {
+    pub(super) fn of(access: &AccessSettings) -> Self {
         Self { issuer: access.jwt_issuer.clone(), audience: access.jwt_audience.clone() }
     }
 
@@ -68,15 +68,15 @@ impl Key {
     /// `JWT_PUBLIC_KEY`
     ///
     /// # Errors
-    /// [`Problem`] when the text is no PEM of a public key.
-    pub(super) fn pem(pem: &str, rules: &Rules) -> Result<Self, Problem> {
+    /// [`SettingProblem`] when the text is not a PEM of a public key.
+    pub(super) fn pem(pem: &str, rules: &Rules) -> Result<Self, SettingProblem> {
         let bytes = pem.as_bytes();
         let rsa = || DecodingKey::from_rsa_pem(bytes).map(|key| (key, Algorithm::RS256));
         let ec = || DecodingKey::from_ec_pem(bytes).map(|key| (key, Algorithm::ES256));
         let ed = || DecodingKey::from_ed_pem(bytes).map(|key| (key, Algorithm::EdDSA));
         let read = rsa().or_else(|_| ec()).or_else(|_| ed());
         let (decoding, algorithm) = read.map_err(|_| {
-            Problem::new("jwt_public_key", "is no PEM of an RSA, EC or Ed25519 public key")
+            SettingProblem::new("jwt_public_key", "is no PEM of an RSA, EC or Ed25519 public key")
         })?;
         Ok(Self { id: None, decoding, validation: rules.validation(&[algorithm]) })
     }

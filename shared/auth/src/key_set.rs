@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use jsonwebtoken::jwk::Jwk;
 use runtime::{
-    config::{Access, Problem, masked_url},
+    config::{AccessSettings, SettingProblem, masked_url},
     lock::LockExt as _,
 };
 use serde::Deserialize;
@@ -47,7 +47,7 @@ pub enum KeySetError {
     /// More than is read.
     #[error("the answer is larger than {BODY_BYTES_MAX} bytes")]
     TooLarge,
-    /// Not `{"keys":[…]}`.
+    /// The answer is not a JSON object `{"keys":[…]}`.
     #[error("the answer is no key set: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Nothing that could verify a token.
@@ -86,8 +86,11 @@ impl KeySet {
     /// The key set at `JWKS_URL`, empty until it is fetched; none when the setting is unset.
     ///
     /// # Errors
-    /// [`Problem`] when no request can be made of it.
-    pub(super) fn new(access: &Access, rules: &Rules) -> Result<Option<Self>, Problem> {
+    /// [`SettingProblem`] when no request can be made of it.
+    pub(super) fn new(
+        access: &AccessSettings,
+        rules: &Rules,
+    ) -> Result<Option<Self>, SettingProblem> {
         let Some(url) = &access.jwks_url else { return Ok(None) };
         let http = reqwest::Client::builder()
             .timeout(FETCH_MAX)
@@ -95,7 +98,7 @@ impl KeySet {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(0)
             .build()
-            .map_err(|error| Problem::new("jwks_url", error.to_string()))?;
+            .map_err(|error| SettingProblem::new("jwks_url", error.to_string()))?;
         Ok(Some(Self {
             url: url.clone(),
             http,
@@ -128,7 +131,7 @@ impl KeySet {
         }
     }
 
-    /// Fetches whenever it is due or somebody asks, for ever.
+    /// Fetches whenever it is due or somebody asks. Never returns.
     pub(super) async fn keep(&self) {
         let mut is_stale = false;
         loop {

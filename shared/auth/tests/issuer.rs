@@ -41,6 +41,7 @@ struct Pair {
 
 impl Pair {
     fn generate(algorithm: Algorithm) -> Self {
+        crypto::install();
         let kind = match algorithm {
             Algorithm::ES256 => EC,
             Algorithm::EdDSA => ED,
@@ -86,6 +87,7 @@ fn good_claims() -> Value {
 }
 
 fn sign(algorithm: Algorithm, id: Option<&str>, key: &EncodingKey, claims: &Value) -> String {
+    crypto::install();
     let header = Header { kid: id.map(str::to_owned), ..Header::new(algorithm) };
     jsonwebtoken::encode(&header, claims, key).unwrap()
 }

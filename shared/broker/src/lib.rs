@@ -19,7 +19,7 @@ pub use self::{
     connect::connect,
     error::BrokerError,
     options::BrokerOptions,
-    port::{Broker, Head, Identity, Reader, StreamInfo},
-    pubsub::{Message, Sink, Subscriber, Topic},
-    registry::{Gone, Member, Registration},
+    port::{Broker, Head, ServerIdentity, StreamInfo, StreamReader},
+    pubsub::{Sink, Subscriber, Topic, TopicMessage},
+    registry::{ExpiredNode, Member, Registration},
 };

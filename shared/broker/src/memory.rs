@@ -33,8 +33,8 @@ use self::{
     stream::MemoryStream,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, Message, Reader,
-    Registration, Sink, StreamInfo, Subscriber, Topic, run,
+    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, Registration, ServerIdentity,
+    Sink, StreamInfo, StreamReader, Subscriber, Topic, TopicMessage, run,
 };
 
 /// The broker in memory.
@@ -70,7 +70,7 @@ impl MemoryBroker {
         Arc::clone(self.streams.lock_unpoisoned().entry(source).or_insert_with(begin))
     }
 
-    fn offer(&self, message: &Message) -> u64 {
+    fn offer(&self, message: &TopicMessage) -> u64 {
         self.mailboxes.lock_unpoisoned().iter().filter(|mailbox| mailbox.offer(message)).count()
             as u64
     }
@@ -79,7 +79,7 @@ impl MemoryBroker {
 struct MemoryReader(Arc<MemoryStream>);
 
 #[async_trait]
-impl Reader for MemoryReader {
+impl StreamReader for MemoryReader {
     async fn read(
         &mut self,
         after: EntryId,
@@ -96,7 +96,7 @@ impl Broker for MemoryBroker {
         entries.iter().map(|(source, fields)| self.stream(*source).append(fields)).collect()
     }
 
-    fn reader(&self, source: Source) -> Box<dyn Reader> {
+    fn reader(&self, source: Source) -> Box<dyn StreamReader> {
         Box::new(MemoryReader(self.stream(source)))
     }
 
@@ -109,9 +109,9 @@ impl Broker for MemoryBroker {
         Ok(self.stream(source).info())
     }
 
-    async fn identity(&self, source: Source) -> Result<Identity, BrokerError> {
+    async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
         let generation = self.marks.lock_unpoisoned().get(&source).copied();
-        Ok(Identity { replid: self.replid.clone(), generation })
+        Ok(ServerIdentity { replid: self.replid.clone(), generation })
     }
 
     async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError> {
@@ -131,7 +131,7 @@ impl Broker for MemoryBroker {
             if !texts.is_empty() {
                 // Under the lock: what is published is what was taken in, in that order.
                 let topic = Topic::Channel(run.channel.clone());
-                self.offer(&Message { topic, payload: texts.join(&b'\n').into() });
+                self.offer(&TopicMessage { topic, payload: texts.join(&b'\n').into() });
             }
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Broker for MemoryBroker {
     }
 
     async fn send(&self, topic: &Topic, payload: Bytes) -> Result<u64, BrokerError> {
-        Ok(self.offer(&Message { topic: topic.clone(), payload }))
+        Ok(self.offer(&TopicMessage { topic: topic.clone(), payload }))
     }
 
     async fn subscriber(
@@ -181,7 +181,7 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError> {
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError> {
         Ok(self.registry.lock_unpoisoned().reap(topics))
     }
 

@@ -15,12 +15,12 @@ use domain::{
 use crate::{
     error::BrokerError,
     pubsub::{Sink, Subscriber, Topic},
-    registry::{Gone, Member, Registration},
+    registry::{ExpiredNode, Member, Registration},
 };
 
 /// Which server answers, and whether it still holds what we left there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct ServerIdentity {
     /// The replication id of the primary: another one means another history (`design.md` §3, rule 6).
     pub replid: String,
     /// The generation that [`Broker::mark`] left for the source; none when it was flushed away.
@@ -53,7 +53,7 @@ pub struct Head {
 
 /// Reads one source in order, on a connection of its own: reading blocks.
 #[async_trait]
-pub trait Reader: Send {
+pub trait StreamReader: Send {
     /// Entries after `after`, at most `entries_max`, waiting up to `wait` for the first one.
     ///
     /// # Errors
@@ -66,14 +66,14 @@ pub trait Reader: Send {
     ) -> Result<Vec<Entry>, BrokerError>;
 }
 
-/// The broker.
+/// What gateways and workers ask of a broker.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {
     /// Appends entries, in order, in one pipeline. One answer for each.
     async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>>;
 
     /// A reader of a source.
-    fn reader(&self, source: Source) -> Box<dyn Reader>;
+    fn reader(&self, source: Source) -> Box<dyn StreamReader>;
 
     /// Removes entries before `before`.
     async fn trim(&self, source: Source, before: EntryId) -> Result<(), BrokerError>;
@@ -82,7 +82,7 @@ pub trait Broker: Send + Sync + 'static {
     async fn inspect(&self, source: Source) -> Result<StreamInfo, BrokerError>;
 
     /// Which server this is, and the mark of the source.
-    async fn identity(&self, source: Source) -> Result<Identity, BrokerError>;
+    async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError>;
 
     /// Leaves the generation of a source with the broker: a flush takes it away, and shows by that.
     async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError>;
@@ -140,7 +140,7 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Removes nodes that are gone with everything that they said. Whoever removes a node, and nobody
     /// else, learns what it said on each of `topics`, in their order.
-    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError>;
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError>;
 
     /// Whether the broker answers, and what an operator should know of how it is set up.
     async fn check(&self) -> Result<Vec<String>, BrokerError>;

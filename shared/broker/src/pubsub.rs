@@ -23,10 +23,10 @@ pub enum Topic {
 
 /// One pub/sub message.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct TopicMessage {
     /// What it is about.
     pub topic: Topic,
-    /// Its content.
+    /// The bytes as they were published.
     pub payload: Bytes,
 }
 
@@ -35,7 +35,7 @@ pub struct Message {
 pub trait Sink: Send + Sync + 'static {
     /// Everything that one read brought, in the order of arrival. Called by the reading task
     /// itself, one call at a time: what it does is what the subscriber waits for.
-    async fn deliver(&self, messages: Vec<Message>);
+    async fn deliver(&self, messages: Vec<TopicMessage>);
 
     /// Every wanted topic is subscribed, on a connection that is new: what was published since
     /// [`Sink::disconnected`] may be lost.

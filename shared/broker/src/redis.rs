@@ -39,8 +39,8 @@ use self::{
     subscriber::RedisSubscriber,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, Gone, Head, Identity, Member, Reader, Registration, Sink,
-    StreamInfo, Subscriber, Topic,
+    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, Registration, ServerIdentity,
+    Sink, StreamInfo, StreamReader, Subscriber, Topic,
 };
 
 /// The most entries in one pipeline, and bytes in one of more than one entry.
@@ -138,7 +138,7 @@ impl Broker for RedisBroker {
         results
     }
 
-    fn reader(&self, source: Source) -> Box<dyn Reader> {
+    fn reader(&self, source: Source) -> Box<dyn StreamReader> {
         Box::new(RedisReader::new(Arc::clone(&self.link), self.keys.stream(source)))
     }
 
@@ -150,7 +150,7 @@ impl Broker for RedisBroker {
         entries::inspect(&self.link, &self.keys.stream(source)).await
     }
 
-    async fn identity(&self, source: Source) -> Result<Identity, BrokerError> {
+    async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
         check::identity(&self.link, &self.keys.mark(source)).await
     }
 
@@ -241,7 +241,7 @@ impl Broker for RedisBroker {
         registry::deregister(&self.link, &self.keys, node).await
     }
 
-    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<Gone>, BrokerError> {
+    async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError> {
         registry::reap(&self.link, &self.keys, topics).await
     }
 

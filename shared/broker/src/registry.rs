@@ -9,7 +9,7 @@ pub struct Member {
     pub node: NodeId,
     /// The key within the topic: a connection, a user …
     pub key: String,
-    /// JSON.
+    /// The value as JSON text.
     pub value: String,
 }
 
@@ -26,8 +26,8 @@ pub struct Registration {
 
 /// A node that was removed from the registry because its lease had run out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
-    /// The node.
+pub struct ExpiredNode {
+    /// The node whose lease ran out.
     pub node: NodeId,
     /// What it said: topics and keys.
     pub said: Vec<(&'static str, String)>,

@@ -71,7 +71,7 @@ const FEEDS: [(Kind, &str); 8] = [
     (Kind::Presence, "presence"),
 ];
 
-/// Why a text names no channel.
+/// Why a string does not name a channel.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// Neither a feed nor an entity's channel.
@@ -81,7 +81,7 @@ pub enum ChannelError {
          broadcast, presence"
     )]
     Unknown(String),
-    /// The part after the colon is no id.
+    /// The part after the colon is not an id.
     #[error("the channel's id: {0}")]
     Id(#[from] id::IdError),
 }

@@ -16,7 +16,7 @@ pub enum Control {
     },
     /// Closes all connections of a user, on every node that hears it.
     Disconnect {
-        /// The user.
+        /// The user whose connections end.
         user: String,
         /// Until when they are kept out, ms since 1970; none: they may come back at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,29 +28,29 @@ pub enum Control {
         request: u64,
         /// The node that asks.
         node: String,
-        /// The channels.
+        /// The names of the channels.
         channels: Vec<String>,
     },
     /// How far a node is on those channels that it has.
     Standings {
-        /// The question.
+        /// The number of the question, as it was asked.
         request: u64,
         /// One for each channel that the node has.
-        standings: Vec<Standing>,
+        standings: Vec<ChannelStatus>,
     },
     /// Lets a user in again who was kept out.
     Admit {
-        /// The user.
+        /// The user who may come back.
         user: String,
     },
 }
 
 /// How far a node is on a channel, and who listens there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The node.
+pub struct ChannelStatus {
+    /// The node that answers.
     pub node: String,
-    /// The channel.
+    /// The name of the channel.
     pub channel: String,
     /// The position of the node; none until it has read the channel.
     pub position: Option<String>,

@@ -30,7 +30,7 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// The text is no entry id.
+/// The string is not an entry id.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no entry id: expected MILLISECONDS-NUMBER")]
 pub struct EntryIdError(pub String);
@@ -89,8 +89,8 @@ impl Fields {
 /// One entry of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id.
+    /// The id that the broker gave it.
     pub id: EntryId,
-    /// Its fields.
+    /// Names and values as they were appended.
     pub fields: Fields,
 }

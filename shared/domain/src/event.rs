@@ -68,7 +68,7 @@ impl Event {
     /// Makes an event of a kind with a body of JSON text, an object without line breaks.
     ///
     /// # Panics
-    /// When `data` is no JSON: callers checked it.
+    /// When `data` is not JSON: callers checked it.
     #[expect(clippy::expect_used, reason = "the caller checked the text")]
     pub fn new(kind: EventKind, id: Option<&str>, data: &str) -> Self {
         Self {

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 /// The longest id, in bytes.
 pub const ID_BYTES_MAX: usize = 200;
 
-/// Why a string is no id.
+/// Why a string is not an id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing there.
+    /// The id has no bytes.
     #[error("must not be empty")]
     Empty,
     /// Longer than [`ID_BYTES_MAX`].

@@ -95,7 +95,7 @@ pub struct Position {
     pub offsets: Offsets,
 }
 
-/// A `since` that is no position of this channel; the text that was given.
+/// A `since` that is not a position of this channel; the string that was given.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no position: expected EPOCH-OFFSET as it came in an earlier frame")]
 pub struct PositionError(pub String);

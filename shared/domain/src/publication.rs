@@ -26,7 +26,7 @@ pub struct Recorded {
     pub entry: String,
     /// When it was recorded, ms since 1970; never decreasing within a source.
     pub recorded: i64,
-    /// The event.
+    /// The event as it was accepted.
     pub event: Event,
 }
 
@@ -41,7 +41,7 @@ pub struct Publication {
     pub source: Source,
     /// Its number among the publications of this source to this channel, from 1.
     pub offset: u64,
-    /// What happened.
+    /// The event with what the record added.
     pub recorded: Arc<Recorded>,
     /// The JSON of `recorded`, as it travels.
     pub payload: Bytes,
@@ -71,7 +71,7 @@ impl Recorded {
     /// producer that no client could show, as it was recorded once, is mended.
     ///
     /// # Errors
-    /// When the text is no payload of ours.
+    /// When the bytes are not a payload of ours.
     pub fn from_payload(source: Source, payload: &[u8]) -> serde_json::Result<Self> {
         let mut recorded: Self = serde_json::from_slice(payload)?;
         let event = &mut recorded.event;

@@ -20,7 +20,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Every stream.
+    /// Every stream, in the order of the contract's table.
     pub const ALL: [Self; 6] = [
         Self::Deployments,
         Self::Tasks,
@@ -61,7 +61,7 @@ impl fmt::Display for Stream {
     }
 }
 
-/// There is no such stream or partition; the text that was given.
+/// No stream or partition has this name; the string that was given.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "unknown stream {0:?}: one of deployments, tasks, agents, containers, messages, topics is \
@@ -85,7 +85,7 @@ impl FromStr for Stream {
 /// Partition 0 has the bare name of its stream (`deployments`), partition k is `deployments:k`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// The stream.
+    /// The stream that the partition belongs to.
     pub stream: Stream,
     /// The partition, from 0.
     pub partition: u16,

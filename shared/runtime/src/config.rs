@@ -10,12 +10,12 @@ mod sections;
 use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
-    layers::{Layers, Origin, Problem, REFERENCE, masked_url},
+    layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
-    sections::{Access, Limits, Record, Rhythms, Traces},
+    sections::{AccessSettings, HeartbeatSettings, LimitSettings, Record, Traces},
 };
 
-/// All settings.
+/// Every setting, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `ENVIRONMENT`
@@ -39,12 +39,12 @@ pub struct Config {
     /// `KEY_PREFIX`
     pub key_prefix: String,
     /// Keys and tokens.
-    pub access: Access,
-    /// Rhythms of the dialects.
-    pub rhythm: Rhythms,
-    /// Limits of connections.
-    pub limits: Limits,
-    /// Limits of the record.
+    pub access: AccessSettings,
+    /// HeartbeatSettings of the dialects.
+    pub rhythm: HeartbeatSettings,
+    /// LimitSettings of connections.
+    pub limits: LimitSettings,
+    /// LimitSettings of the record.
     pub record: Record,
     /// `LOG_LEVEL`
     pub log_level: String,
@@ -59,7 +59,7 @@ impl Config {
     ///
     /// # Errors
     /// Every problem found, each naming its setting.
-    pub fn load(role: Role) -> Result<(Self, Layers), Vec<Problem>> {
+    pub fn load(role: Role) -> Result<(Self, Layers), Vec<SettingProblem>> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -73,7 +73,7 @@ impl Config {
     pub fn from_environment(
         role: Role,
         environment: &HashMap<String, String>,
-    ) -> Result<(Self, Layers), Vec<Problem>> {
+    ) -> Result<(Self, Layers), Vec<SettingProblem>> {
         let mut layers = Layers::read(environment);
         let config = Self::build(&mut layers);
         config.check(role, &mut layers.problems);
@@ -91,7 +91,7 @@ impl Config {
             "production" => Environment::Production,
             other => {
                 let reason = format!("{other:?} is neither development nor production");
-                layers.problems.push(Problem::new("environment", reason));
+                layers.problems.push(SettingProblem::new("environment", reason));
                 Environment::Production
             }
         };
@@ -106,7 +106,7 @@ impl Config {
         let log_format = layers.optional("log_format");
         if let Some(other) = log_format.as_deref().filter(|f| !matches!(*f, "text" | "json")) {
             let reason = format!("{other:?} is neither text nor json");
-            layers.problems.push(Problem::new("log_format", reason));
+            layers.problems.push(SettingProblem::new("log_format", reason));
         }
         Self {
             environment,
@@ -121,9 +121,9 @@ impl Config {
             redis_url: layers.optional("redis_url"),
             database_url: layers.text("database_url").to_owned(),
             key_prefix: layers.text("key_prefix").to_owned(),
-            access: Access::build(layers, production),
-            rhythm: Rhythms::build(layers),
-            limits: Limits::build(layers),
+            access: AccessSettings::build(layers, production),
+            rhythm: HeartbeatSettings::build(layers),
+            limits: LimitSettings::build(layers),
             record: Record::build(layers),
             log_level: layers.text("log_level").to_owned(),
             log_json: log_format.map_or(production, |format| format == "json"),
@@ -131,8 +131,8 @@ impl Config {
         }
     }
 
-    fn check(&self, role: Role, problems: &mut Vec<Problem>) {
-        let mut problem = |name, reason: &str| problems.push(Problem::new(name, reason));
+    fn check(&self, role: Role, problems: &mut Vec<SettingProblem>) {
+        let mut problem = |name, reason: &str| problems.push(SettingProblem::new(name, reason));
         let prefix =
             self.key_prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if self.key_prefix.is_empty() || !prefix {
@@ -212,7 +212,7 @@ fn is_loopback(address: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn load(role: Role, pairs: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+    fn load(role: Role, pairs: &[(&str, &str)]) -> Result<Config, Vec<SettingProblem>> {
         let environment =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Config::from_environment(role, &environment).map(|(config, _)| config)

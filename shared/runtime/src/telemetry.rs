@@ -3,15 +3,15 @@
 use prometheus::Registry;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-use crate::config::{Config, Problem};
+use crate::config::{Config, SettingProblem};
 
 /// Sends logs to standard error, as text or JSON, from the level of `LOG_LEVEL` on.
 ///
 /// # Errors
-/// [`Problem`] when the level is none.
-pub fn start_logging(config: &Config) -> Result<(), Problem> {
+/// [`SettingProblem`] when the level is none.
+pub fn start_logging(config: &Config) -> Result<(), SettingProblem> {
     let filter = EnvFilter::try_new(&config.log_level)
-        .map_err(|error| Problem::new("log_level", error.to_string()))?;
+        .map_err(|error| SettingProblem::new("log_level", error.to_string()))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = if config.log_json {
         let layer = fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
@@ -21,7 +21,7 @@ pub fn start_logging(config: &Config) -> Result<(), Problem> {
         let layer = fmt::layer().with_ansi(colours).with_target(false).with_writer(std::io::stderr);
         registry.with(layer).try_init()
     };
-    started.map_err(|error| Problem::new("log_level", error.to_string()))
+    started.map_err(|error| SettingProblem::new("log_level", error.to_string()))
 }
 
 /// The buckets of every latency histogram, in seconds: from half a millisecond on, because that is

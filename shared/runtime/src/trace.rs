@@ -115,7 +115,7 @@ impl Step {
     }
 
     /// Tells of something that is over.
-    pub fn told(self, end: SystemTime) {
+    pub fn finish_at(self, end: SystemTime) {
         if let Some(mut span) = self.begin() {
             span.0.end_with_timestamp(end);
         }

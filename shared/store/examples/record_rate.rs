@@ -15,7 +15,7 @@ use domain::{
     source::{Source, Stream},
 };
 use services::{Postgres, Scratch};
-use store::{Batch, Judged, Options, Store, Verdict, connect};
+use store::{EntryBatch, Judged, Options, Store, EntryVerdict, connect};
 
 const BATCH: u64 = 500;
 const DEPLOYMENTS: u64 = 100;
@@ -39,7 +39,7 @@ async fn measure(name: &str, url: &str, batches: u64, server_cpu: impl Fn() -> f
     let owner = NodeId("rate".into());
     let claimed = store.claim(SOURCE, &owner, Duration::from_secs(3)).await.expect("a claim");
     let fence = claimed.expect("a free source").fence;
-    let work: Vec<Batch> = (0..batches).map(batch).collect();
+    let work: Vec<EntryBatch> = (0..batches).map(batch).collect();
     let warm = work.len() / 5;
     record(&*store, fence, &work[..warm]).await;
 
@@ -57,13 +57,13 @@ async fn measure(name: &str, url: &str, batches: u64, server_cpu: impl Fn() -> f
     );
 }
 
-async fn record(store: &dyn Store, fence: u64, work: &[Batch]) {
+async fn record(store: &dyn Store, fence: u64, work: &[EntryBatch]) {
     for batch in work {
         store.record(SOURCE, fence, batch, 256 * 1024).await.expect("a record");
     }
 }
 
-fn batch(number: u64) -> Batch {
+fn batch(number: u64) -> EntryBatch {
     let at = |n: u64| EntryId { ms: 1_700_000_000_000 + number, number: n };
     let entry = |n: u64| {
         let deployment = format!("deploy-{}", (number * BATCH + n) * 7919 % DEPLOYMENTS);
@@ -75,13 +75,13 @@ fn batch(number: u64) -> Batch {
         let fields = Fields(fields.map(|(name, value)| (name.to_owned(), value.into())).into());
         let submission = Submission::parse(Stream::Deployments, at(n), &fields, Origin::Outside, 0);
         let submission = submission.expect("an event");
-        let (digest, verdict) = (fields.digest(), Verdict::Accepted(Box::new(submission)));
+        let (digest, verdict) = (fields.digest(), EntryVerdict::Accepted(Box::new(submission)));
         Judged { entry: at(n), digest, verdict, fields }
     };
     let before =
         if number == 0 { EntryId::ZERO } else { EntryId { ms: at(0).ms - 1, number: BATCH } };
     let entries = (1..=BATCH).map(entry).collect();
-    Batch { before, cursor: at(BATCH), entries, published: number * BATCH }
+    EntryBatch { before, cursor: at(BATCH), entries, published: number * BATCH }
 }
 
 /// CPU seconds of a process so far, and of its children that have ended.

@@ -15,7 +15,7 @@ use domain::{
 /// A source's row: who owns it and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRow {
-    /// The source.
+    /// The source that the row is about.
     pub source: Source,
     /// Its owner; none when it is free or its lease ran out.
     pub owner: Option<NodeId>,
@@ -79,25 +79,25 @@ pub struct EntityFilter {
 pub struct ListCursor {
     /// When the entity was first heard of, ms since 1970.
     pub created: i64,
-    /// Its id.
+    /// The id of the entity.
     pub id: String,
 }
 
 /// An entity in a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Its id.
+    /// The id of the entity.
     pub id: String,
     /// When it was first heard of, ms since 1970.
     pub created: i64,
-    /// Its state.
+    /// The folded state, as of the moment of reading.
     pub state: State,
 }
 
 /// An entity of which nothing was heard for as long as its lease (rule 9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lapsed {
-    /// Which entity.
+    /// The entity whose lease ran out.
     pub entity: Entity,
     /// For how long nothing was heard, ms.
     pub lease_ms: i64,
@@ -108,13 +108,13 @@ pub struct Lapsed {
 /// An entry that was not accepted.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    /// Its number.
+    /// The number of the row, newest highest.
     pub id: i64,
     /// Where it came from.
     pub source: Source,
     /// The id of its entry.
     pub entry: String,
-    /// Why.
+    /// The reason, as a sentence.
     pub reason: String,
     /// When, ms since 1970.
     pub at: i64,
@@ -125,7 +125,7 @@ pub struct DeadLetter {
 /// Where one event stands in the record, for `fanfare explain`.
 #[derive(Clone, Debug)]
 pub struct Traced {
-    /// The source.
+    /// The source that the event came by.
     pub source: Source,
     /// The number within the source.
     pub seq: u64,

@@ -16,14 +16,14 @@ pub struct Judged {
     /// The fingerprint of its fields.
     pub digest: i64,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: EntryVerdict,
     /// Its fields, kept for the dead-letter store.
     pub fields: Fields,
 }
 
 /// What becomes of an entry.
 #[derive(Clone, Debug)]
-pub enum Verdict {
+pub enum EntryVerdict {
     /// It is recorded and published.
     Accepted(Box<Submission>),
     /// It goes to the dead letters.
@@ -41,8 +41,8 @@ pub struct DeadReason {
 
 /// What one transaction records.
 #[derive(Clone, Debug)]
-pub struct Batch {
-    /// The cursor before it; another one in the row means that somebody else went on.
+pub struct EntryBatch {
+    /// The cursor before it; another one in the row means that another owner went on.
     pub before: EntryId,
     /// The cursor after it: the id of the last entry read.
     pub cursor: EntryId,

@@ -21,8 +21,8 @@ use domain::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    Batch, Committed, DeadLetter, EntityFilter, Lapsed, Listed, Options, Page, Snapshot, SourceRow,
-    Store, StoreError, Traced, channel, dead_letter, denial,
+    Committed, DeadLetter, EntityFilter, EntryBatch, Lapsed, Listed, Options, Page, Snapshot,
+    SourceRow, Store, StoreError, Traced, channel, dead_letter, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
@@ -65,7 +65,7 @@ impl Database {
         timeout(self.deadline, asked).await.unwrap_or_else(late)
     }
 
-    /// Awaits a transaction and its commit until the deadline; when it passes amid the commit nobody
+    /// Awaits a transaction and its commit until the deadline; when it passes during the commit nobody
     /// knows whether that happened.
     async fn committed<T>(
         &self,
@@ -128,7 +128,7 @@ impl Store for Database {
         self.within(asked).await
     }
 
-    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError> {
+    async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError> {
         let asked = async {
             worker::deregister(&mut self.session(SessionKind::Write).await?, worker).await
         };
@@ -200,7 +200,7 @@ impl Store for Database {
         &self,
         source: Source,
         fence: u64,
-        batch: &Batch,
+        batch: &EntryBatch,
         state_bytes_max: usize,
     ) -> Result<Committed, StoreError> {
         let asked = async {

@@ -9,9 +9,9 @@ use crate::{
 
 /// A row of an answer; columns are numbered from 0.
 pub(super) enum Row {
-    /// Of PostgreSQL.
+    /// A row of PostgreSQL.
     Postgres(sqlx::postgres::PgRow),
-    /// Of SQLite.
+    /// A row of SQLite.
     Sqlite(sqlx::sqlite::SqliteRow),
 }
 
@@ -26,7 +26,7 @@ macro_rules! column {
 }
 
 impl Row {
-    /// A number.
+    /// Reads a number that is never NULL.
     pub(super) fn int(&self, at: usize) -> Result<i64, StoreError> {
         column!(self, at)
     }
@@ -36,17 +36,17 @@ impl Row {
         self.int(at).map(|number| u64::try_from(number).unwrap_or(0))
     }
 
-    /// A number or NULL.
+    /// Reads a number or NULL.
     pub(super) fn maybe_int(&self, at: usize) -> Result<Option<i64>, StoreError> {
         column!(self, at)
     }
 
-    /// A text.
+    /// Reads a string that is never NULL.
     pub(super) fn text(&self, at: usize) -> Result<&str, StoreError> {
         column!(self, at)
     }
 
-    /// A text or NULL.
+    /// Reads a string or NULL.
     pub(super) fn maybe_text(&self, at: usize) -> Result<Option<&str>, StoreError> {
         column!(self, at)
     }
@@ -54,9 +54,9 @@ impl Row {
 
 /// Where sessions come from.
 pub(super) enum Engine {
-    /// PostgreSQL.
+    /// A pool of connections to a PostgreSQL primary.
     Postgres(Postgres),
-    /// SQLite.
+    /// An SQLite file with one writer and several readers.
     Sqlite(Sqlite),
 }
 
@@ -80,9 +80,9 @@ impl Engine {
 
 /// A connection for as long as one thing takes. A transaction that is dropped is rolled back.
 pub(super) enum SqlSession {
-    /// To PostgreSQL.
+    /// A session of PostgreSQL's pool.
     Postgres(postgres::PostgresSession),
-    /// To SQLite.
+    /// A session on the SQLite file.
     Sqlite(sqlite::SqliteSession),
 }
 

@@ -21,9 +21,9 @@ use super::{
 /// An event as its row.
 #[derive(Clone, Debug)]
 pub(super) struct EventRow {
-    /// What happened.
+    /// The event with its number and time.
     pub(super) recorded: Arc<Recorded>,
-    /// Its JSON.
+    /// The JSON of `recorded`, as it travels.
     pub(super) payload: Bytes,
     /// Numbers of counters, and the offsets that they gave.
     pub(super) offsets: Vec<(i64, u64)>,

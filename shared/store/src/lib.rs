@@ -15,6 +15,7 @@ mod entity;
 mod error;
 mod event;
 mod known;
+mod migrations;
 mod options;
 mod page;
 mod plan;
@@ -32,7 +33,7 @@ pub use self::{
     answers::{
         DeadLetter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
     },
-    batch::{Batch, Committed, DeadReason, Judged, Outcome, Verdict},
+    batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,
     error::StoreError,
     options::Options,

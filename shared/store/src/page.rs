@@ -105,7 +105,7 @@ pub(super) enum Part<'a> {
     After(&'a Offsets),
     /// The newest up to there.
     UpTo(&'a Offsets),
-    /// The newest.
+    /// The newest publications there are.
     Newest,
 }
 

@@ -15,7 +15,7 @@ use domain::{
 };
 
 use super::{
-    Committed, DeadReason, Judged, Outcome, Verdict,
+    Committed, DeadReason, Judged, Outcome, EntryVerdict,
     channel::Counter,
     event::EventRow,
     known::{Key, Placed},
@@ -68,8 +68,8 @@ impl<'a> Plan<'a> {
                 return EntryOutcome::Known;
             }
             match &judged.verdict {
-                Verdict::Accepted(_) => EntryOutcome::Open,
-                Verdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
+                EntryVerdict::Accepted(_) => EntryOutcome::Open,
+                EntryVerdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
             }
         };
         Self { entries, fates: entries.iter().map(fate).collect() }
@@ -79,7 +79,7 @@ impl<'a> Plan<'a> {
     fn open(&self) -> impl Iterator<Item = (usize, &'a Submission)> + '_ {
         self.entries.iter().zip(&self.fates).enumerate().filter_map(|(at, (judged, fate))| {
             match (&judged.verdict, fate) {
-                (Verdict::Accepted(submission), EntryOutcome::Open) => Some((at, &**submission)),
+                (EntryVerdict::Accepted(submission), EntryOutcome::Open) => Some((at, &**submission)),
                 _ => None,
             }
         })
@@ -193,7 +193,7 @@ impl<'a> Numbered<'a> {
     ) {
         let key = (judged.entry, judged.digest);
         let outcome = match (fate, &judged.verdict) {
-            (EntryOutcome::Accepted(channels), Verdict::Accepted(submission)) => {
+            (EntryOutcome::Accepted(channels), EntryVerdict::Accepted(submission)) => {
                 let placed = self.accept(source, begun, judged, submission, channels, next);
                 self.entries.push((key, Some(self.committed.seq)));
                 Outcome::Recorded(placed)
@@ -281,10 +281,10 @@ mod tests {
         let fields = Fields(fields.collect());
         let entry = EntryId { ms, number: 0 };
         let verdict = match Submission::parse(SOURCE.stream, entry, &fields, Origin::Outside, 5) {
-            Ok(submission) => Verdict::Accepted(Box::new(submission)),
+            Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
             Err(rejection) => {
                 let (label, text) = (rejection.label(), rejection.to_string());
-                Verdict::Dead(DeadReason { label, text })
+                EntryVerdict::Dead(DeadReason { label, text })
             }
         };
         Judged { entry, digest: fields.digest(), verdict, fields }

@@ -18,11 +18,11 @@ use domain::{
 
 use crate::{
     answers::{DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow, Traced},
-    batch::{Batch, Committed},
+    batch::{Committed, EntryBatch},
     error::StoreError,
 };
 
-/// The store.
+/// What workers and gateways ask of the record.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Brings the schema to the current version, under a lock.
@@ -43,7 +43,7 @@ pub trait Store: Send + Sync + 'static {
     async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError>;
 
     /// Takes the worker off the list of the living.
-    async fn farewell(&self, worker: &NodeId) -> Result<(), StoreError>;
+    async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError>;
 
     /// Takes a source that is free or whose lease ran out; none when another has it. The fence
     /// rises; the attempts stay.
@@ -92,7 +92,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         source: Source,
         fence: u64,
-        batch: &Batch,
+        batch: &EntryBatch,
         state_bytes_max: usize,
     ) -> Result<Committed, StoreError>;
 

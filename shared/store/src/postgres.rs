@@ -16,6 +16,7 @@ use sqlx::{
 
 use super::{
     Options, StoreError,
+    migrations::{POSTGRES, migrator},
     sql::{Column, Param, SessionKind},
 };
 
@@ -71,9 +72,7 @@ impl Postgres {
     /// sqlx waits for that one by an advisory lock.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = PgConnection::connect_with(&self.target).await.map_err(error)?;
-        let mut migrations = sqlx::migrate!("migrations/postgres");
-        // A node of the release before may start beside one of the next.
-        migrations.set_ignore_missing(true);
+        let migrations = migrator(&POSTGRES);
         let migrated = migrations.run_direct(None, &mut connection, false).await;
         connection.close().await.map_err(error)?;
         migrated.map_err(|failure| StoreError::Unavailable(failure.to_string()))

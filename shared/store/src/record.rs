@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use domain::source::Source;
 
 use super::{
-    Batch, Committed, Outcome, StoreError, channel, dead_letter,
+    Committed, EntryBatch, Outcome, StoreError, channel, dead_letter,
     engine::SqlSession,
     entity, event,
     known::{self, Key, Placed},
@@ -23,7 +23,7 @@ pub(super) async fn record(
     session: &mut SqlSession,
     source: Source,
     fence: u64,
-    batch: &Batch,
+    batch: &EntryBatch,
     state_bytes_max: usize,
 ) -> Result<Committed, StoreError> {
     let begun = source::advance(session, source, fence, batch).await?;

@@ -1,7 +1,7 @@
 //! Forgetting: slices of what is old, each in a transaction of its own.
 //!
 //! Of the archive a prefix goes, and what is not certainly published stays. The counters of the
-//! channels stay for ever; they note how far the archive was removed.
+//! channels stay; they note how far the archive was removed.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -10,7 +10,7 @@ use domain::{
 };
 
 use super::{
-    Batch, SourceRow, StoreError,
+    EntryBatch, SourceRow, StoreError,
     engine::{Engine, Row, SqlSession},
     sql::{Column, Param, SessionKind, Statement, both, each},
 };
@@ -226,7 +226,7 @@ pub(super) async fn advance(
     session: &mut SqlSession,
     source: Source,
     fence: u64,
-    batch: &Batch,
+    batch: &EntryBatch,
 ) -> Result<BatchStart, StoreError> {
     let (before, cursor) = (batch.before.to_string(), batch.cursor.to_string());
     let params = [

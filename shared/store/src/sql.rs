@@ -21,14 +21,14 @@ pub(super) const fn each(postgres: &'static str, sqlite: &'static str) -> Statem
     Statement { postgres, sqlite }
 }
 
-/// A parameter.
+/// A value for `$1`, `$2` … of a statement.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Param<'a> {
-    /// A number.
+    /// A signed 64-bit number.
     Int(i64),
-    /// A text.
+    /// A string without U+0000.
     Text(&'a str),
-    /// A text or NULL.
+    /// A string or NULL.
     MaybeText(Option<&'a str>),
     /// Many rows at once, always the last parameter. PostgreSQL gets an array for each column, for
     /// `unnest($2, $3, …)`; SQLite one JSON array of rows, for `json_each($2)`. A table without
@@ -41,13 +41,13 @@ pub(super) enum Param<'a> {
 /// A column of a [`Param::Table`]; all columns are equally long.
 #[derive(Clone, Debug)]
 pub(super) enum Column<'a> {
-    /// Numbers.
+    /// Signed 64-bit numbers.
     Ints(Vec<i64>),
     /// Numbers and NULLs.
     MaybeInts(Vec<Option<i64>>),
-    /// Texts.
+    /// Strings without U+0000.
     Texts(Vec<&'a str>),
-    /// Texts and NULLs.
+    /// Strings and NULLs.
     MaybeTexts(Vec<Option<&'a str>>),
 }
 

@@ -13,6 +13,7 @@ use sqlx::{
 
 use super::{
     Options, StoreError,
+    migrations::{SQLITE, migrator},
     sql::{Column, Param, SessionKind},
 };
 
@@ -63,9 +64,7 @@ impl Sqlite {
         let target = self.target.clone().create_if_missing(true).busy_timeout(MIGRATION_PATIENCE);
         let mut connection = SqliteConnection::connect_with(&target).await.map_err(error)?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-        let mut migrations = sqlx::migrate!("migrations/sqlite");
-        migrations.set_ignore_missing(true);
-        migrations
+        migrator(&SQLITE)
             .run_direct(None, &mut *transaction, false)
             .await
             .map_err(|failure| StoreError::Unavailable(failure.to_string()))?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use domain::channel::Channel;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use shared::channel::Channel;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -90,7 +90,7 @@ impl Follower {
             };
             match message {
                 Message::Text(text) => {
-                    let frame = shared::json::value(text.as_bytes()).unwrap_or_default();
+                    let frame = domain::json::value(text.as_bytes()).unwrap_or_default();
                     self.note(&frame)?;
                     return Ok(News::Frame(frame));
                 }

@@ -1,13 +1,14 @@
 //! Reduces frames to the state of the watched entity, with the folds of the record.
 
-use serde_json::Value;
-use shared::{
+use domain::{
     channel::Channel,
     event::{
         Event, EventKind, State,
-        state::{Entity, EntityKind, ended, fold},
+        entity::{Entity, EntityKind, ended},
+        fold::fold,
     },
 };
+use serde_json::Value;
 
 /// Holds the state of what is watched, as far as its frames give it.
 pub(super) struct Reducer {
@@ -92,7 +93,7 @@ mod tests {
         let mut count = 0;
         for kind in ["deployment", "task", "agent", "container"] {
             let text = std::fs::read(format!("{folder}/{kind}.json")).unwrap();
-            for vector in shared::json::value(&text).unwrap().as_array().unwrap() {
+            for vector in domain::json::value(&text).unwrap().as_array().unwrap() {
                 let id = vector["id"].as_str().unwrap();
                 let channel = Channel::parse(&format!("{kind}:{id}")).unwrap();
                 let mut reducer = Reducer::of(&channel);

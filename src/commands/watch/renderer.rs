@@ -4,9 +4,9 @@
 use std::{collections::VecDeque, io, time::Duration};
 
 use console::{Style, style};
+use domain::{channel::Channel, event::entity::Entity};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
-use shared::{channel::Channel, event::state::Entity};
 
 use super::reducer::Reducer;
 use crate::commands::output;

@@ -15,6 +15,7 @@ pub(crate) fn token(user: &str, channels: &[&str]) -> String {
 
 /// A token with these claims; `exp` is in an hour unless given.
 pub(crate) fn token_with(mut claims: Value) -> String {
+    crypto::install();
     if claims.get("exp").is_none() {
         claims["exp"] = (seconds() + 3600).into();
     }

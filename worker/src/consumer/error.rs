@@ -1,6 +1,8 @@
 //! Why a round of a consumer ends early, and what its owner does then.
 
-use shared::{broker::BrokerError, source::Source, store::StoreError};
+use broker::BrokerError;
+use domain::source::Source;
+use store::StoreError;
 
 use crate::{generation::CheckError, publisher::PublishError};
 

@@ -6,11 +6,26 @@
 import { signal, useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import asyncapi from "../../../src/api/asyncapi.yaml";
 import { plural } from "../format.ts";
 import { api } from "../gateway.ts";
-import { type Body, curl, type Document, type Frames, inside, type Message, messages, nameOf, type Operation, operations, resolve, type Schema, type Source, words } from "../openapi.ts";
+import {
+  type Body,
+  curl,
+  type Document,
+  type Frames,
+  inside,
+  type Message,
+  messages,
+  nameOf,
+  type Operation,
+  operations,
+  resolve,
+  type Schema,
+  type Source,
+  words,
+} from "../openapi.ts";
 import { Failure, Heading, Skeleton } from "../ui/bits.tsx";
-import asyncapi from "../../../src/api/asyncapi.yaml";
 
 const frames = asyncapi as Frames;
 
@@ -36,8 +51,8 @@ export function Api(): JSX.Element {
   const low = wanted.value.trim().toLowerCase();
   const matches = ({ method, path, summary = "" }: Operation): boolean => `${method} ${path} ${summary}`.toLowerCase().includes(low);
   const named = ([type, { summary = "" }]: [string, Message]): boolean => `${type} ${summary}`.toLowerCase().includes(low);
-  const said = messages(frames, "receive").filter(named);
-  const heard = messages(frames, "send").filter(named);
+  const sent = messages(frames, "receive").filter(named);
+  const received = messages(frames, "send").filter(named);
   const groups = from ? [...operations(from)].map(([tag, all]) => [tag, all.filter(matches)] as const).filter(([, all]) => all.length > 0) : [];
   return (
     <>
@@ -59,7 +74,7 @@ export function Api(): JSX.Element {
               <input type="search" placeholder="Filter" value={wanted.value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
             </label>
           </div>
-          {groups.length + heard.length + said.length === 0 && <p class="quiet">Nothing matches.</p>}
+          {groups.length + received.length + sent.length === 0 && <p class="quiet">Nothing matches.</p>}
           {groups.map(([tag, all]) => (
             <section key={tag} class="api" aria-labelledby={`tag-${tag}`}>
               <h2 id={`tag-${tag}`}>{tag}</h2>
@@ -71,8 +86,8 @@ export function Api(): JSX.Element {
               </ul>
             </section>
           ))}
-          <FrameList title="Frames to the server" note="JSON texts on the WebSocket `/v1/connect`, one object each." list={said} />
-          <FrameList title="Frames to the client" note="On `/v1/connect`, and one way on the server-sent events of `/v1/events`." list={heard} />
+          <FrameList title="Frames to the server" note="JSON texts on the WebSocket `/v1/connect`, one object each." list={sent} />
+          <FrameList title="Frames to the client" note="On `/v1/connect`, and one way on the server-sent events of `/v1/events`." list={received} />
         </>
       )}
     </>
@@ -228,11 +243,14 @@ function Prose({ text }: { text: string | undefined }): JSX.Element | null {
   if (!text) return null;
   return (
     <>
-      {text.trim().split(/\n{2,}/).map((paragraph) => (
-        <p key={paragraph}>
-          <Inline text={paragraph} />
-        </p>
-      ))}
+      {text
+        .trim()
+        .split(/\n{2,}/)
+        .map((paragraph) => (
+          <p key={paragraph}>
+            <Inline text={paragraph} />
+          </p>
+        ))}
     </>
   );
 }

@@ -29,10 +29,10 @@ const PAGES_MAX = 5;
 const DIALECTS: Record<string, string> = {
   native: "Fanfare",
   sse: "Fanfare (SSE)",
-  deployments: "OpenAgents",
-  cockpit: "FUGUE Cockpit",
-  cloud_agents: "Cloud Agents",
-  zerostate: "ZeroState",
+  deployments: "Deployments",
+  cockpit: "Agents (cockpit)",
+  cloud_agents: "Cloud agents",
+  zerostate: "Dashboards",
   containers: "Containers",
 };
 
@@ -63,7 +63,7 @@ export function Connections(): JSX.Element {
       </Heading>
       {error.value && <Failure message={error.value} />}
       {!answer.value && !error.value && <Skeleton />}
-      {answer.value && all.length === 0 && <Empty title="Nobody is connected" />}
+      {answer.value && all.length === 0 && <Empty title="No client is connected" />}
       {all.length > 0 && (
         <>
           <ul class="plain nodes">
@@ -82,7 +82,7 @@ export function Connections(): JSX.Element {
           <table>
             <thead>
               <tr>
-                {["User", "Protocol", "Channels", "Since", "Cut off"].map((column, index) => (
+                {["User", "Protocol", "Channels", "Since", "Disconnect"].map((column, index) => (
                   <th scope="col" key={column} class={index > 1 ? `right${index === 2 ? " wide" : ""}` : ""}>
                     {index === 4 ? <span class="hidden">{column}</span> : column}
                   </th>
@@ -93,7 +93,7 @@ export function Connections(): JSX.Element {
               {rows.slice(0, 200).map((one) => (
                 <tr key={one.connection}>
                   <th scope="row">
-                    {one.user ?? <span class="muted">nobody</span>}
+                    {one.user ?? <span class="muted">anonymous</span>}
                     <span class="sub mono">{one.connection}</span>
                   </th>
                   <td>{DIALECTS[one.dialect] ?? one.dialect}</td>
@@ -101,13 +101,15 @@ export function Connections(): JSX.Element {
                   <td class="when">
                     <Ago at={since(one)} />
                   </td>
-                  <td class="act">{one.user && <CutOff user={one.user} />}</td>
+                  <td class="act">{one.user && <DisconnectUser user={one.user} />}</td>
                 </tr>
               ))}
             </tbody>
           </table>
           {answer.value && answer.value.count > rows.length && node.value === "all" && (
-            <p class="quiet">The first {count(Math.min(200, rows.length))} of {count(answer.value.count)}.</p>
+            <p class="quiet">
+              The first {count(Math.min(200, rows.length))} of {count(answer.value.count)}.
+            </p>
           )}
         </>
       )}
@@ -151,7 +153,7 @@ function Node({ name, open }: { name: string; open: Open[] }): JSX.Element {
 }
 
 /** Two clicks, because it hits all connections of the user, on all nodes. */
-function CutOff({ user }: { user: string }): JSX.Element {
+function DisconnectUser({ user }: { user: string }): JSX.Element {
   const state = useSignal<"idle" | "sure" | string>("idle");
   const cut = async (): Promise<void> => {
     if (state.value === "idle") return void (state.value = "sure");
@@ -165,7 +167,7 @@ function CutOff({ user }: { user: string }): JSX.Element {
   if (state.value !== "idle" && state.value !== "sure") return <span class="muted">{state.value}</span>;
   return (
     <button type="button" class={state.value === "sure" ? "danger" : "subtle"} onClick={() => void cut()} onBlur={() => (state.value = "idle")}>
-      {state.value === "sure" ? "Really?" : "Cut off"}
+      {state.value === "sure" ? "Really?" : "Disconnect"}
       <span class="hidden"> {user}</span>
     </button>
   );

@@ -1,16 +1,16 @@
 /** Deployments: the list, and one of them with its stages and its log. */
 
+import type { DeploymentState } from "fanfare";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import type { DeploymentState } from "fanfare";
 import { now } from "../clock.ts";
 import { type Deployment, deployments, RUNNING } from "../collection.ts";
 import { count, duration } from "../format.ts";
 import { Log, type Stage } from "../log.ts";
 import { to } from "../router.ts";
 import { Ago, Dot, Empty, Failure, Heading, Progress, Status, toneOf } from "../ui/bits.tsx";
-import { LogView } from "../ui/log-view.tsx";
 import { Listing } from "../ui/listing.tsx";
+import { LogView } from "../ui/log-view.tsx";
 
 type Filter = "all" | "running" | "good" | "bad";
 
@@ -89,7 +89,7 @@ export function DeploymentPage({ id }: { id: string }): JSX.Element {
             )}
           </p>
         ) : (
-          <p>{log.loading.value ? "Reading…" : "Nobody has said anything about this deployment yet. Whatever comes appears here."}</p>
+          <p>{log.loading.value ? "Reading…" : "No event of this deployment yet. New ones appear here."}</p>
         )}
       </Heading>
       {log.error.value && <Failure message={log.error.value} />}

@@ -11,20 +11,20 @@ import { Listing } from "../ui/listing.tsx";
 /** What an agent is doing: `state` says more than `status` where both are there. */
 const doing = (agent: Agent): string => (agent.status === "offline" ? "offline" : (agent.state ?? agent.status ?? "unknown"));
 
-const there = (agent: Agent): boolean => agent.status !== "offline" && agent.state !== "stopped";
+const isOnline = (agent: Agent): boolean => agent.status !== "offline" && agent.state !== "stopped";
 
 export function Agents(): JSX.Element {
   return (
     <Listing
       title="Agents"
-      lede={(rows) => `${count(rows.filter(there).length)} of ${count(rows.length)} are there`}
+      lede={(rows) => `${count(rows.filter(isOnline).length)} of ${count(rows.length)} are online`}
       collection={agents}
-      filters={{ all: () => true, there, gone: (agent: Agent) => !there(agent) }}
-      names={{ all: "All", there: "There", gone: "Gone" }}
+      filters={{ all: () => true, online: isOnline, offline: (agent: Agent) => !isOnline(agent) }}
+      names={{ all: "All", online: "Online", offline: "Offline" }}
       words={(row) => `${row.id} ${row.agentName} ${row.currentTask ?? ""}`}
-      columns={["Agent", "Doing", "Able to", "Heard"]}
+      columns={["Agent", "Activity", "Capabilities", "Last seen"]}
       empty={
-        <Empty title="No agent has come">
+        <Empty title="No agents yet">
           <p>
             Agents connect to <code>/api/ws</code>, or speak by <code>agent_status</code> on the stream <code>agents</code>.
           </p>
@@ -39,7 +39,7 @@ export function Agents(): JSX.Element {
           </th>
           <td class="doing">
             <span>{row.currentTask ?? doing(row)}</span>
-            {row.currentTask && typeof row.progress === "number" && there(row) && (
+            {row.currentTask && typeof row.progress === "number" && isOnline(row) && (
               <Progress value={row.progress} status="running" label={`Progress of ${row.agentName}`} />
             )}
           </td>
@@ -100,10 +100,7 @@ export function Repos(): JSX.Element {
 }
 
 function Difference({ repo }: { repo: Repo }): JSX.Element {
-  const parts = [
-    repo.ahead_count > 0 && `${repo.ahead_count} ahead`,
-    repo.behind_count > 0 && `${repo.behind_count} behind`,
-  ].filter(Boolean);
+  const parts = [repo.ahead_count > 0 && `${repo.ahead_count} ahead`, repo.behind_count > 0 && `${repo.behind_count} behind`].filter(Boolean);
   const files = repo.modifiedFiles ?? [];
   if (repo.uncommitted_count === 0 && parts.length === 0) return <span class="muted">—</span>;
   return (

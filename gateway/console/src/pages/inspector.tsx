@@ -1,8 +1,8 @@
 /** The inspector: listen to any channel, publish any event by hand. */
 
 import { type Signal, signal, useSignal } from "@preact/signals";
+import type { Item, Json, Publication, Subscription } from "fanfare";
 import type { JSX } from "preact";
-import { type Item, type Json, type Publication, Subscription } from "fanfare";
 import { CALM_MS, oncePerFrame } from "../clock.ts";
 import { count, plural, time } from "../format.ts";
 import { client } from "../gateway.ts";
@@ -87,7 +87,15 @@ function Listen(): JSX.Element {
       <form class="inline" onSubmit={listen}>
         <label>
           <span class="hidden">Channel</span>
-          <input class="mono" list="channels" placeholder="deployment:ID" value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} spellcheck={false} autocomplete="off" />
+          <input
+            class="mono"
+            list="channels"
+            placeholder="deployment:ID"
+            value={name.value}
+            onInput={(event) => (name.value = event.currentTarget.value)}
+            spellcheck={false}
+            autocomplete="off"
+          />
         </label>
         <datalist id="channels">
           {[...CHANNELS, ...KINDS].map((channel) => (
@@ -110,7 +118,7 @@ function Listen(): JSX.Element {
         )}
       </form>
       {ear.value ? (
-        <Heard ear={ear.value} />
+        <Received ear={ear.value} />
       ) : (
         <p class="pick">
           {CHANNELS.map((channel) => (
@@ -124,12 +132,12 @@ function Listen(): JSX.Element {
   );
 }
 
-function Heard({ ear }: { ear: Ear }): JSX.Element {
+function Received({ ear }: { ear: Ear }): JSX.Element {
   const items = ear.items.value;
   if (ear.error.value) return <Failure message={ear.error.value} />;
   return (
     <>
-      <div class="heard-bar">
+      <div class="received-bar">
         <span class="status live">
           <Dot tone={ear.active.value ? "live" : "idle"} />
           <span class="mono">{ear.channel}</span>
@@ -146,22 +154,32 @@ function Heard({ ear }: { ear: Ear }): JSX.Element {
           {ear.paused.value ? `Paused · ${count(ear.count.value - (items.at(-1)?.key ?? 0))} new` : "Pause"}
         </button>
       </div>
-      {items.length === 0 && <p class="quiet">{ear.active.value ? "Silence so far." : "Subscribing…"}</p>}
-      <ol class="plain heard" role="log" aria-live="off" aria-label={`What was heard on ${ear.channel}`} tabIndex={0}>
+      {items.length === 0 && <p class="quiet">{ear.active.value ? "Nothing received yet." : "Subscribing…"}</p>}
+      <ol class="plain received" role="log" aria-live="off" aria-label={`What was received on ${ear.channel}`} tabIndex={0}>
         {[...items]
           .reverse()
           .slice(0, 100)
           .map((item) => (
-            <HeardItem key={item.key} item={item} />
+            <ReceivedItem key={item.key} item={item} />
           ))}
       </ol>
     </>
   );
 }
 
-function HeardItem({ item }: { item: Item<Json> }): JSX.Element {
-  if (item.type === "gap") return <li class="gap">Missing from {item.from} to {item.to}: {item.cause}</li>;
-  if (item.type === "presence") return <li><b>{item.user ?? "nobody"}</b> is {item.status}</li>;
+function ReceivedItem({ item }: { item: Item<Json> }): JSX.Element {
+  if (item.type === "gap")
+    return (
+      <li class="gap">
+        Missing from {item.from} to {item.to}: {item.cause}
+      </li>
+    );
+  if (item.type === "presence")
+    return (
+      <li>
+        <b>{item.user ?? "anonymous"}</b> is {item.status}
+      </li>
+    );
   if (item.type === "state") return <li class="gap">State at {item.position}</li>;
   const data = JSON.stringify(item.data);
   return (
@@ -173,7 +191,7 @@ function HeardItem({ item }: { item: Item<Json> }): JSX.Element {
           {item.id && <span class="id">{item.id}</span>}
           <code class="ellipsis">{data === "{}" ? "" : data}</code>
         </summary>
-        <pre>{JSON.stringify(item, null, 2).replace(/,?\n  "key": \d+/, "")}</pre>
+        <pre>{JSON.stringify(item, null, 2).replace(/,?\n {2}"key": \d+/, "")}</pre>
       </details>
     </li>
   );
@@ -237,7 +255,13 @@ function Publish(): JSX.Element {
           </label>
           <label>
             <span>Id</span>
-            <input class="mono" placeholder="none" value={fields.id.value} onInput={(event) => (fields.id.value = event.currentTarget.value)} spellcheck={false} />
+            <input
+              class="mono"
+              placeholder="none"
+              value={fields.id.value}
+              onInput={(event) => (fields.id.value = event.currentTarget.value)}
+              spellcheck={false}
+            />
           </label>
         </div>
         <label>

@@ -1,10 +1,10 @@
 /** How the house is: one sentence, the live rates, what runs, what needs somebody. */
 
 import { useSignalEffect } from "@preact/signals";
-import type { JSX } from "preact";
 import type { EventFrame } from "fanfare";
+import type { JSX } from "preact";
 import { now } from "../clock.ts";
-import { deployments, lately, openAlerts, running } from "../collection.ts";
+import { deployments, openAlerts, recent, running } from "../collection.ts";
 import { count, decimal, duration, plural, sentence } from "../format.ts";
 import { connection, connectionState, degraded } from "../gateway.ts";
 import { delivery, followMetrics, metricsError, points, scrape } from "../metrics.ts";
@@ -14,7 +14,7 @@ import { Ago, Dot, Empty, Heading, Progress, Skeleton, Status, toneOf } from "..
 import { Chart } from "../ui/chart.tsx";
 
 const GRAVITY: readonly string[] = ["critical", "warning", "info"];
-/** In place of a number that nobody knows yet. */
+/** In place of a number that is not known yet. */
 const NOTHING = <span class="nothing">–</span>;
 
 /** The state of the house in one sentence. */
@@ -23,7 +23,8 @@ function headline(): string {
   if (degraded.value) return "Degraded, and catching up by itself.";
   const failing = openAlerts.value.filter(({ severity }) => severity === "critical").length;
   if (failing > 0) return failing === 1 ? "One thing needs you." : `${count(failing)} things need you.`;
-  if (running.value.length > 0) return running.value.length === 1 ? "One deployment is on its way." : `${count(running.value.length)} deployments are on their way.`;
+  if (running.value.length > 0)
+    return running.value.length === 1 ? "One deployment is on its way." : `${count(running.value.length)} deployments are on their way.`;
   return "All is well.";
 }
 
@@ -37,7 +38,9 @@ export function Overview(): JSX.Element {
         <p>
           {degraded.value
             ? `${sentence(degraded.value)}. Connections stay open and nothing recorded is lost.`
-            : [started !== null && `Up for ${duration(now.value - started * 1000)}`, connection.value && `version ${connection.value.version}`].filter(Boolean).join(", ")}
+            : [started !== null && `Up for ${duration(now.value - started * 1000)}`, connection.value && `version ${connection.value.version}`]
+                .filter(Boolean)
+                .join(", ")}
         </p>
       </Heading>
       <section class="rates" aria-label="Live rates">
@@ -51,7 +54,7 @@ export function Overview(): JSX.Element {
       <Figures />
       <div class="columns">
         <InProgress />
-        <Lately />
+        <RecentActivity />
       </div>
     </>
   );
@@ -65,7 +68,12 @@ function Figures(): JSX.Element {
   const [median, tail] = delivery.value ?? [];
   const seconds = (value: number | undefined): JSX.Element | string => (value === undefined ? NOTHING : duration(value * 1000));
   const figures: [string, JSX.Element | string, string, string?][] = [
-    ["Connections", from ? count([...dialects.values()].reduce((sum, one) => sum + one, 0)) : NOTHING, `on this node, ${plural([...dialects.values()].filter((one) => one > 0).length, "protocol")}`, to("connections")],
+    [
+      "Connections",
+      from ? count([...dialects.values()].reduce((sum, one) => sum + one, 0)) : NOTHING,
+      `on this node, ${plural([...dialects.values()].filter((one) => one > 0).length, "protocol")}`,
+      to("connections"),
+    ],
     ["Delivered", latest ? decimal(latest.delivered) : NOTHING, "frames a second"],
     ["Delivery", seconds(median), tail === undefined ? "nothing in the last minute" : `median, 99 % within ${duration(tail * 1000)}`],
     ["Waiting", lag === null ? NOTHING : count(lag), lag === null ? "not measured at this address" : "entries not yet recorded", to("streams")],
@@ -150,19 +158,21 @@ function hrefOf({ channel, id }: EventFrame): string {
   return to(["agents", "repos", "alerts"].includes(channel) ? channel : "inspector");
 }
 
-function Lately(): JSX.Element {
-  const rows = [...lately.value].sort((a, b) => b.at - a.at).slice(0, 9);
+function RecentActivity(): JSX.Element {
+  const rows = [...recent.value].sort((a, b) => b.at - a.at).slice(0, 9);
   return (
-    <section aria-labelledby="lately">
-      <h2 id="lately">
-        <a href={to("inspector")}>Lately</a>
+    <section aria-labelledby="recent">
+      <h2 id="recent">
+        <a href={to("inspector")}>Recent activity</a>
       </h2>
       {rows.length === 0 ? (
         <Empty title="Nothing has happened yet">
-          <p>Events appear here as they are recorded. Publish one by hand in the <a href={to("inspector")}>inspector</a>.</p>
+          <p>
+            Events appear here as they are recorded. Publish one by hand in the <a href={to("inspector")}>inspector</a>.
+          </p>
         </Empty>
       ) : (
-        <ol class="plain lately">
+        <ol class="plain recent">
           {rows.map((event) => (
             <li key={`${event.channel}/${event.position}`}>
               <Status status={String(event.data.status ?? event.data.state ?? event.data.severity ?? "")}>

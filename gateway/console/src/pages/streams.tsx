@@ -156,7 +156,7 @@ function Table(): JSX.Element {
             <td class="number">{cell(lag.get(name), count)}</td>
             <td class="number">{cell(seconds.get(name), (value) => (value === 0 ? "0" : duration(value * 1000)))}</td>
             <td class="number wide">{cell(unpublished.get(name), count)}</td>
-            <td class="number wide">{lease.has(name) ? (lease.get(name) ? "this process" : "another worker") : <span class="muted">–</span>}</td>
+            <td class="number wide">{lease.has(name) ? lease.get(name) ? "this process" : "another worker" : <span class="muted">–</span>}</td>
           </tr>
         ))}
       </tbody>
@@ -201,7 +201,13 @@ function LetterView({ letter, gone }: { letter: Letter; gone: () => void }): JSX
         </summary>
         <label>
           <span>Fields of entry {letter.entry}</span>
-          <textarea class="mono" spellcheck={false} rows={Math.min(12, text.value.split("\n").length + 1)} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
+          <textarea
+            class="mono"
+            spellcheck={false}
+            rows={Math.min(12, text.value.split("\n").length + 1)}
+            value={text.value}
+            onInput={(event) => (text.value = event.currentTarget.value)}
+          />
         </label>
         {error.value && <Failure message={error.value} />}
         <p class="buttons">

@@ -1,8 +1,8 @@
 /** Tasks: the list, and one of them with its result and its log. */
 
+import type { TaskState } from "fanfare";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import type { TaskState } from "fanfare";
 import { RUNNING, type Task, tasks } from "../collection.ts";
 import { count } from "../format.ts";
 import { Log } from "../log.ts";
@@ -81,7 +81,7 @@ export function TaskPage({ id }: { id: string }): JSX.Element {
             )}
           </p>
         ) : (
-          <p>{log.loading.value ? "Reading…" : "Nobody has said anything about this task yet."}</p>
+          <p>{log.loading.value ? "Reading…" : "No event of this task yet."}</p>
         )}
       </Heading>
       {log.error.value && <Failure message={log.error.value} />}

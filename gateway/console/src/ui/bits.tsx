@@ -168,7 +168,17 @@ export function Mark(): JSX.Element {
 
 function Waves(): JSX.Element {
   return (
-    <svg class="waves" viewBox="0 0 120 48" width="120" height="48" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" aria-hidden="true">
+    <svg
+      class="waves"
+      viewBox="0 0 120 48"
+      width="120"
+      height="48"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.5"
+      stroke-linecap="round"
+      aria-hidden="true"
+    >
       <circle cx="14" cy="24" r="3.5" fill="currentColor" stroke="none" />
       <path d="M32 16a12 12 0 0 1 0 16" />
       <path d="M48 11a20 20 0 0 1 0 26" opacity=".7" />

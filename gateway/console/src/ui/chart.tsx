@@ -28,9 +28,7 @@ export function Chart({ points }: { points: readonly Point[] }): JSX.Element {
   const top = ceiling(Math.max(1, ...recorded, ...delivered));
   const start = ((SLOTS - points.length) / (SLOTS - 1)) * WIDTH;
   const latest = points.at(-1);
-  const summary = latest
-    ? `Recorded ${decimal(latest.recorded)} and delivered ${decimal(latest.delivered)} per second now`
-    : "No measurements yet";
+  const summary = latest ? `Recorded ${decimal(latest.recorded)} and delivered ${decimal(latest.delivered)} per second now` : "No measurements yet";
   return (
     <figure class="chart">
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={summary}>

@@ -21,7 +21,7 @@ interface Props<T extends Row, F extends string> {
 
 const AT_ONCE = 100;
 /** Columns whose cells stand at the right. */
-const RIGHT = new Set(["Changed", "Heard", "Checked", "Raised", "Acknowledge"]);
+const RIGHT = new Set(["Changed", "Last seen", "Checked", "Raised", "Acknowledge"]);
 
 export function Listing<T extends Row, F extends string>(props: Props<T, F>): JSX.Element {
   const { collection, filters, names } = props;

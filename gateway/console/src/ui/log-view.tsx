@@ -121,15 +121,7 @@ export function LogView({ log, label }: { log: Log; label: string }): JSX.Elemen
           Follow
         </button>
       </div>
-      <div
-        ref={box}
-        class={`log-rows digits-${Math.min(6, digits)}`}
-        role="log"
-        aria-live="off"
-        aria-label={label}
-        tabIndex={0}
-        onScroll={scrolled}
-      >
+      <div ref={box} class={`log-rows digits-${Math.min(6, digits)}`} role="log" aria-live="off" aria-label={label} tabIndex={0} onScroll={scrolled}>
         {total === 0 && <p class="log-empty">{log.loading.value ? "Reading the log…" : "No line yet."}</p>}
         <div class="log-all" style={{ height: `${shown * ROW}px`, width: `calc(${log.longest}ch + 12rem)` }}>
           <ol style={{ transform: `translateY(${first * ROW}px)` }}>
@@ -157,7 +149,19 @@ function RowView({ row, words, chosen }: { row: LogRow; words: string; chosen: b
 }
 
 function Coloured({ text }: { text: string }): JSX.Element {
-  return <>{runs(text).map(({ text, style }, index) => (style ? <span key={index} class={style}>{text}</span> : text))}</>;
+  return (
+    <>
+      {runs(text).map(({ text, style }, index) =>
+        style ? (
+          <span key={index} class={style}>
+            {text}
+          </span>
+        ) : (
+          text
+        ),
+      )}
+    </>
+  );
 }
 
 function Marked({ text, words }: { text: string; words: string }): JSX.Element {

@@ -2,25 +2,23 @@
 
 use std::collections::HashMap;
 
+use auth::{Authenticator, Claims};
+use runtime::config::{Config, Role};
 use serde_json::json;
-use shared::{
-    auth::{Authenticator, Claims},
-    config::{Config, Role},
-};
 
-use super::{super::trials, *};
+use super::{super::test_support, *};
 
 fn decode(text: &str) -> Vec<Command> {
-    trials::decode(&CloudAgents, Encoding::CloudAgents, None, Message::Text(text))
+    test_support::decode(&CloudAgents, ENCODING, None, Message::Text(text))
 }
 
 fn greeting(config: &Config, auth: &Authenticator, token: &str) -> Value {
-    let doors = Doors { auth, config, connection: "n-1", now: 0 };
+    let context = OpenContext { auth, config, connection: "n-1", now: 0 };
     let query = format!("token={token}");
-    let upgrade = Upgrade::of("/ws", Some(&query), &http::HeaderMap::new());
-    let opening = CloudAgents.open(&upgrade, &doors).unwrap();
+    let request = Request::of("/ws", Some(&query), &http::HeaderMap::new());
+    let opening = CloudAgents.open(&request, &context).unwrap();
     let greeted = opening.commands.into_iter().find_map(|command| match command {
-        Command::Send(frame) => Some(trials::json(&frame)["data"].clone()),
+        Command::Send(frame) => Some(test_support::json(&frame)["data"].clone()),
         _ => None,
     });
     greeted.unwrap()
@@ -28,7 +26,7 @@ fn greeting(config: &Config, auth: &Authenticator, token: &str) -> Value {
 
 #[test]
 fn opaque_tokens_name_a_user_in_development_alone_and_true_tokens_everywhere() {
-    let config = trials::config();
+    let config = test_support::config();
     let auth = Authenticator::new(&config.access).unwrap();
     let claims = Claims { sub: Some("ann".into()), exp: 4_000_000_000, ..Claims::default() };
     let token = auth.sign(&claims).unwrap();
@@ -56,15 +54,15 @@ fn every_message_is_life_and_what_is_none_is_told() {
     for text in ["this is not JSON", "null", ""] {
         let commands = decode(text);
         assert!(matches!(commands[..], [Command::Send(_)]), "{text}");
-        assert_eq!(trials::only_frame(&commands)["data"]["error"], "Invalid message format");
+        assert_eq!(test_support::only_frame(&commands)["data"]["error"], "Invalid message format");
     }
-    assert_eq!(trials::only_frame(&decode(r#"{"type":"ping"}"#))["type"], "pong");
+    assert_eq!(test_support::only_frame(&decode(r#"{"type":"ping"}"#))["type"], "pong");
 }
 
 #[test]
 fn presence_is_one_of_four_words() {
     let commands = decode(r#"{"type":"user_presence","data":"busy"}"#);
     assert!(matches!(&commands[..], [Command::Alive, Command::Presence(busy)] if busy == "busy"));
-    let error = trials::only_frame(&decode(r#"{"type":"user_presence","data":"dancing"}"#));
+    let error = test_support::only_frame(&decode(r#"{"type":"user_presence","data":"dancing"}"#));
     assert_eq!(error["type"], "error");
 }

@@ -1,26 +1,34 @@
 //! What agents say, checked, and what follows from it.
 
-use serde_json::{Map, Value, json};
-use shared::{
-    broker::Registration,
+use broker::Registration;
+use domain::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{
+        DATA_BYTES_MAX, bound::bound,
         catalog::AGENT_STATUSES as STATUSES,
-        state::{Entity, EntityKind, iso},
+        entity::{Entity, EntityKind},
         submission::field,
     },
     id,
     source::Stream,
+    time::iso,
+};
+use serde_json::{Map, Value, json};
+use websocket::Frame;
+
+use super::{
+    dashboard,
+    encoder::ENCODING,
+    zod::{self, Issue},
+};
+use crate::{
+    cluster::registry,
+    protocol::{Append, Command, Condition, Mode, Subscribe, View},
 };
 
-use super::zod::{self, Issue};
-use crate::{
-    dialect::{Append, Command, Condition, Subscribe, View},
-    frame::Frame,
-    hub::listener::Mode,
-    registry::{self, AGENTS},
-};
+/// The registry's topic of agents, by agent and connection.
+pub(super) const AGENTS: &str = "agents";
 
 const TYPES: [&str; 4] = ["agent-status", "git-status", "task-result", "pong"];
 const REPO_STATUSES: [&str; 5] = ["clean", "dirty", "ahead", "behind", "diverged"];
@@ -33,11 +41,14 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
     };
     let mut issues = Vec::new();
     let kind = frame.get("type").and_then(Value::as_str);
+    if kind == Some("status-request") && noted(view).is_none() {
+        return Ok(dashboard::open());
+    }
     match kind {
         Some("agent-status") => check_agent(&frame, &mut issues),
         Some("git-status") => check_repos(&frame, &mut issues),
         Some("task-result") => {
-            let mut fields = zod::Fields::new(&frame, Vec::new(), &mut issues);
+            let mut fields = zod::FieldChecks::new(&frame, Vec::new(), &mut issues);
             fields.id("taskId");
             fields.word("status", &RESULTS, true);
             fields.maybe_text("logs");
@@ -58,7 +69,7 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
 }
 
 fn check_agent(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
-    let mut fields = zod::Fields::new(frame, Vec::new(), issues);
+    let mut fields = zod::FieldChecks::new(frame, Vec::new(), issues);
     fields.id("agentId");
     fields.word("status", &STATUSES, true);
     fields.maybe_texts("capabilities");
@@ -76,7 +87,7 @@ fn check_repos(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
             issues.push(zod::invalid_type("object", Some(repo), &Value::Array(path)));
             continue;
         };
-        let mut fields = zod::Fields::new(repo, path, issues);
+        let mut fields = zod::FieldChecks::new(repo, path, issues);
         fields.id("id");
         fields.filled("path");
         fields.filled("name");
@@ -115,7 +126,7 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
     let before = noted(view);
     let was_listening = takes_tasks(before.as_ref().and_then(|agent| agent.get("status")));
     let is_new = before.is_none();
-    let mut commands = Vec::new();
+    let mut commands = vec![Command::Encode(ENCODING)];
     let renamed = before.as_ref().filter(|agent| agent.get("agentId") != frame.get("agentId"));
     if let Some(id) = renamed.and_then(|agent| agent.get("agentId")).and_then(Value::as_str) {
         let key = registry::key(id, view.connection);
@@ -170,6 +181,8 @@ fn task_result(frame: &Map<String, Value>) -> Command {
     if let Some(logs) = frame.get("logs") {
         data.insert("logs".to_owned(), logs.clone());
     }
+    // More than an event may hold: the longest strings are cut and marked, the end counts.
+    bound(&mut data, DATA_BYTES_MAX);
     let mut command = append(Stream::Tasks, "task_result", task, data);
     if let Command::Append(append) = &mut command {
         let digest = append.fields.digest();

@@ -1,9 +1,8 @@
 //! A task on its way to agents, in the documented shape and in the one that real agents read.
 
+use domain::event::Event;
 use serde_json::{Map, Value, json};
-use shared::event::Event;
-
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// The kinds of work that real agents know.
 const TYPES: [&str; 4] = ["git", "claude-code", "codex", "bash"];

@@ -1,13 +1,12 @@
 //! Pure tests: what comes in, what goes out.
 
 use serde_json::json;
-use shared::event::submission::field;
 
-use super::{super::trials, *};
-use crate::dialect::Condition;
+use super::{super::test_support, *};
+use crate::protocol::Condition;
 
 fn say(memo: Option<&str>, frame: &Value) -> Vec<Command> {
-    trials::decode(&Cockpit, Encoding::Cockpit, memo, Message::Text(&frame.to_string()))
+    test_support::decode(&Cockpit, ENCODING, memo, Message::Text(&frame.to_string()))
 }
 
 fn data(command: &Command) -> Value {
@@ -57,11 +56,11 @@ fn what_is_wrong_is_said_in_the_words_of_zod() {
             }),
         ),
     ] {
-        let error = trials::only_frame(&say(None, &frame));
+        let error = test_support::only_frame(&say(None, &frame));
         assert_eq!(error["message"], "Invalid message format");
         assert_eq!(error["details"], json!([issue]), "{frame}");
     }
-    assert!(trials::decode(&Cockpit, Encoding::Cockpit, None, Message::Binary(b"{}")).is_empty());
+    assert!(test_support::decode(&Cockpit, ENCODING, None, Message::Binary(b"{}")).is_empty());
 }
 
 #[test]

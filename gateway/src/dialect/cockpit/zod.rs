@@ -1,21 +1,20 @@
 //! What is wrong, in the words of Zod 3, which the original validated with: clients may show them.
 
+use domain::id;
 use serde_json::{Map, Value, json};
-use shared::id;
-
-use crate::frame::Frame;
+use websocket::Frame;
 
 /// Where and what: an issue of Zod.
 pub(super) type Issue = Value;
 
 /// Reads the fields of an object and collects what is wrong with them.
-pub(super) struct Fields<'a> {
+pub(super) struct FieldChecks<'a> {
     object: &'a Map<String, Value>,
     path: Vec<Value>,
     issues: &'a mut Vec<Issue>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldChecks<'a> {
     /// The fields of `object`, which stands at `path`.
     pub(super) fn new(
         object: &'a Map<String, Value>,

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use domain::json::Document;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// A frame as it was read; `data` stays as it is.
 #[derive(Debug, Deserialize)]
-struct Read<'a> {
+struct RawEnvelope<'a> {
     #[serde(borrow, rename = "type", default)]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "containerID", default)]
@@ -24,7 +25,7 @@ struct Read<'a> {
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     /// What it says.
-    pub(super) kind: Kind,
+    pub(super) kind: EnvelopeKind,
     /// The container; empty when there is none.
     pub(super) container: Cow<'a, str>,
     /// Its body.
@@ -36,7 +37,7 @@ pub(super) struct Envelope<'a> {
 
 /// What frames say, whatever their case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EnvelopeKind {
     /// The name of an event of the stream `containers`.
     Event(&'static str),
     /// A sign of life, answered and not passed on.
@@ -55,14 +56,14 @@ pub(super) enum Kind {
 
 impl<'a> Envelope<'a> {
     /// Reads a frame.
-    pub(super) fn read(text: &'a str) -> Result<Self, &'static str> {
+    pub(super) fn read(document: &'a Document<'_>) -> Result<Self, &'static str> {
         // Field by field a list would pass for an object.
-        let object = text.trim_start().starts_with('{').then_some(text);
-        let read = object.and_then(|text| serde_json::from_str::<Read<'a>>(text).ok());
+        let object = document.text().starts_with('{').then_some(document);
+        let read = object.and_then(|document| document.parse::<RawEnvelope<'a>>().ok());
         let read = read.ok_or("a frame is a JSON object whose type and containerID are texts")?;
         let word = read.kind.filter(|word| !word.is_empty()).ok_or("type is required")?;
         Ok(Self {
-            kind: Kind::of(&word),
+            kind: EnvelopeKind::of(&word),
             container: read.container.unwrap_or_default(),
             data: read.data,
             word,
@@ -74,7 +75,7 @@ impl<'a> Envelope<'a> {
     /// Whether the type was written in lower case, as the document has it. The ping and pong of the
     /// older protocol say nothing: they have no other case.
     pub(super) fn is_lower(&self) -> bool {
-        !matches!(self.kind, Kind::Ping | Kind::Pong)
+        !matches!(self.kind, EnvelopeKind::Ping | EnvelopeKind::Pong)
             && self.word.starts_with(|first: char| first.is_ascii_lowercase())
     }
 
@@ -95,7 +96,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-impl Kind {
+impl EnvelopeKind {
     fn of(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "log" => Self::Event("log"),

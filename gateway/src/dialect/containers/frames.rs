@@ -1,17 +1,15 @@
 //! The frames of seed 004, in the case of who reads them.
 
+use domain::{event::Event, json::mend, time::iso};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use shared::event::{Event, state::iso};
+use websocket::Frame;
 
-use crate::{
-    dialect::{Encoding, Subscribed},
-    frame::Frame,
-};
+use crate::protocol::Subscribed;
 
 /// How a socket writes types: upper case, until it itself wrote one in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Case {
+pub(super) enum Case {
     /// As the programs do.
     Upper,
     /// As the document does.
@@ -19,19 +17,6 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    /// The case of an encoding.
-    pub(crate) fn of(encoding: Encoding) -> Self {
-        if encoding == Encoding::ContainersLower { Self::Lower } else { Self::Upper }
-    }
-
-    /// The encoding of a case.
-    pub(crate) fn encoding(self) -> Encoding {
-        match self {
-            Self::Upper => Encoding::ContainersUpper,
-            Self::Lower => Encoding::ContainersLower,
-        }
-    }
-
     fn write(self, word: &str) -> String {
         match self {
             Self::Upper => word.to_ascii_uppercase(),
@@ -51,7 +36,7 @@ fn frame(kind: &str, container: &str, at: i64, data: &serde_json::Value) -> Fram
 }
 
 /// The status that begins a subscription.
-pub(crate) fn greeting(subscribed: &Subscribed<'_>, case: Case) -> Option<Frame> {
+pub(super) fn greeting(subscribed: &Subscribed<'_>, case: Case) -> Option<Frame> {
     let container = subscribed.channel.id()?;
     let data = json!({ "status": "running", "message": "Connected to container log stream" });
     let now = jiff::Timestamp::now().as_millisecond();
@@ -59,7 +44,7 @@ pub(crate) fn greeting(subscribed: &Subscribed<'_>, case: Case) -> Option<Frame>
 }
 
 /// A sign of life: the answer to one, or the node's own.
-pub(crate) fn heartbeat(case: Case, container: &str, now: i64) -> Frame {
+pub(super) fn heartbeat(case: Case, container: &str, now: i64) -> Frame {
     frame(&case.write("heartbeat"), container, now, &json!({ "timestamp": iso(now) }))
 }
 
@@ -74,10 +59,10 @@ pub(super) fn error(case: Case, container: &str, error: &str, code: &str, now: i
 }
 
 /// There is no room for another container; told after the upgrade, before the close.
-pub(crate) fn too_many(encoding: Encoding, container: &str) -> Frame {
+pub(super) fn too_many(case: Case, container: &str) -> Frame {
     let now = jiff::Timestamp::now().as_millisecond();
     let message = "there are as many container sessions as MAX_SESSIONS allows";
-    error(Case::of(encoding), container, message, "MAX_SESSIONS", now)
+    error(case, container, message, "MAX_SESSIONS", now)
 }
 
 /// An event: a container's own frame with nothing but the case of its type adapted, or one made of
@@ -97,18 +82,21 @@ pub(super) fn event(event: &Event, case: Case) -> Frame {
 /// The text with the value of its `type` in another case and every other byte as it was.
 fn in_case(text: &str, case: Case) -> String {
     #[derive(Deserialize)]
-    struct Head<'a> {
+    struct TypeHead<'a> {
         #[serde(borrow, rename = "type")]
         kind: &'a RawValue,
     }
-    let Ok(Head { kind }) = serde_json::from_str::<Head<'_>>(text) else { return text.to_owned() };
+    let mended = mend(text);
+    let Ok(TypeHead { kind }) = serde_json::from_str::<TypeHead<'_>>(&mended) else {
+        return text.to_owned();
+    };
     // A raw value is a slice of the text that it was read from.
     let word = kind.get();
     if word.contains('\\') {
         // Escapes have a case of their own; nobody writes them in these words.
         return text.to_owned();
     }
-    let at = word.as_ptr().addr() - text.as_ptr().addr();
+    let at = word.as_ptr().addr() - mended.as_ptr().addr();
     let mut written = String::with_capacity(text.len());
     written.push_str(&text[..at]);
     written.push_str(&case.write(word));

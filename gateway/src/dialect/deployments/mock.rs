@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::source::Stream;
 use rand::RngExt as _;
+use runtime::lifecycle::Lifecycle;
 use serde_json::{Value, json};
-use shared::source::Stream;
 
-use super::routes::entry;
-use crate::gateway::GatewayState;
+use super::update::entry;
+use crate::ingest::publisher::EventPublisher;
 
 /// Stages with their progress (`protocols.md` §1).
 const STAGES: [(&str, u8); 11] = [
@@ -28,19 +29,23 @@ const STAGES: [(&str, u8); 11] = [
 const MAY_FAIL: std::ops::RangeInclusive<usize> = 5..=9;
 
 /// Plays a deployment from the first stage to success, or to an error in between.
-pub(super) fn start(gateway: &GatewayState, deployment: &str, project: &str) {
-    let life = gateway.life.clone();
-    let gateway = Arc::clone(gateway);
+pub(super) fn start(
+    life: &Lifecycle,
+    publisher: Arc<EventPublisher>,
+    pauses: (Duration, Duration),
+    deployment: &str,
+    project: &str,
+) {
     let (deployment, project) = (deployment.to_owned(), project.to_owned());
     life.spawn_until_stop(async move {
         for (number, (stage, progress)) in (1..).zip(STAGES) {
             if number > 1 {
-                tokio::time::sleep(pause(gateway.config.rhythm.mock_step)).await;
+                tokio::time::sleep(pause(pauses)).await;
             }
             let fails = MAY_FAIL.contains(&number) && rand::rng().random_bool(0.1);
             let status = step(&deployment, &project, number, stage, progress, fails);
-            let fields = entry(&deployment, &status);
-            gateway.appender.append_until_recorded(vec![(Stream::Deployments, fields)]).await;
+            let fields = entry(&deployment, &status.to_string());
+            publisher.publish_until_recorded(vec![(Stream::Deployments, fields)]).await;
             if fails {
                 return;
             }

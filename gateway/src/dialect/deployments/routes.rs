@@ -1,31 +1,33 @@
 //! Seed 000's own HTTP endpoints (`protocols.md` §1).
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use auth::same_secret;
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::{Path, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
+use domain::{
+    id,
+    json::{self, Document},
+    time::iso,
+};
 use http::{Method, StatusCode, header};
-use serde_json::{Value, json};
-use shared::{
-    auth::same_secret, config::Config, entry::Fields, event::submission::field, id, source::Stream,
-};
-use tokio::time::Instant;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use serde_json::{Value, json, value::RawValue};
 
-use super::mock;
+use super::{mock, update::update as publish};
 use crate::{
-    appender::{Appender, Taken},
-    gateway::{Gateway, GatewayState},
+    ingest::publisher::{EventPublisher, PublishOutcome},
+    node::services::Services,
 };
 
-/// How long an update may wait until it is recorded and published.
-const UPDATE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// The endpoints; those below `/deployment-ws` are the guide's aliases.
-pub(super) fn routes() -> Router<GatewayState> {
+/// Returns the endpoints; those below `/deployment-ws` are the guide's aliases.
+pub fn routes() -> Router<Services> {
     let update = "/internal/deployments/{id}/update";
     Router::new()
         .route("/health", any(health))
@@ -37,22 +39,34 @@ pub(super) fn routes() -> Router<GatewayState> {
         .route("/deployment-ws/internal/{*rest}", any(unknown_internal))
 }
 
-async fn health() -> &'static str {
-    "OK"
+/// Answers while the process serves. The pages of seeds 000 and 003 ask for it.
+async fn health() -> Json<Value> {
+    Json(json!({
+        "status": "healthy",
+        "service": "fanfare",
+        "version": env!("CARGO_PKG_VERSION"),
+        "time": iso(jiff::Timestamp::now().as_millisecond()),
+    }))
 }
 
 async fn unknown_internal() -> Response {
     (StatusCode::BAD_REQUEST, "Invalid internal API path").into_response()
 }
 
-async fn test_deploy(State(gateway): State<GatewayState>, method: Method, body: Bytes) -> Response {
-    if gateway.config.production() {
+async fn test_deploy(
+    State(config): State<Arc<Config>>,
+    State(publisher): State<Arc<EventPublisher>>,
+    State(life): State<Lifecycle>,
+    method: Method,
+    body: Bytes,
+) -> Response {
+    if config.production() {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     }
     if method != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
     }
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(body) = json::value(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
     let text = |key: &str| body.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -62,9 +76,9 @@ async fn test_deploy(State(gateway): State<GatewayState>, method: Method, body: 
     if id::check(deployment).is_err() {
         return (StatusCode::BAD_REQUEST, "Invalid deploymentId").into_response();
     }
-    mock::start(&gateway, deployment, project);
+    mock::start(&life, publisher, config.rhythm.mock_step, deployment, project);
     let answer = json!({ "message": "Mock deployment started", "deploymentId": deployment });
-    axum::Json(answer).into_response()
+    Json(answer).into_response()
 }
 
 /// Whether the header is `Bearer INTERNAL_API_KEY`, exactly; without a key only development is open.
@@ -79,54 +93,44 @@ fn authorized(config: &Config, headers: &HeaderMap) -> bool {
 }
 
 async fn update_deployment(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(deployment): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !authorized(&gateway.config, &headers) {
+    if !authorized(&config, &headers) {
         return (StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
     }
     if id::check(&deployment).is_err() {
         return (StatusCode::BAD_REQUEST, "Invalid deployment id").into_response();
     }
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(document) = Document::read(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
-    let Some(status) = body.get("status").filter(|status| status.is_object()) else {
+    let Ok(update) = document.parse::<BTreeMap<String, &RawValue>>() else {
+        let is_json = document.parse::<&RawValue>().is_ok();
+        let body = if is_json { "Missing status" } else { "Invalid JSON" };
+        return (StatusCode::BAD_REQUEST, body).into_response();
+    };
+    let status = update.get("status").map(|status| document.given(status));
+    let Some(status) = status.filter(|status| status.starts_with('{')) else {
         return (StatusCode::BAD_REQUEST, "Missing status").into_response();
     };
-    answer(update(&gateway, &deployment, status).await)
+    answer(publish(&publisher, &deployment, status).await)
 }
 
-fn answer(taken: Taken) -> Response {
-    match taken {
-        Taken::Published(_) => "OK".into_response(),
-        Taken::Rejected(reason) => (StatusCode::BAD_REQUEST, reason).into_response(),
-        Taken::Unavailable(_) => {
+fn answer(outcome: PublishOutcome) -> Response {
+    match outcome {
+        PublishOutcome::Published(_) => "OK".into_response(),
+        PublishOutcome::Rejected(rejection) => {
+            (StatusCode::BAD_REQUEST, rejection.to_string()).into_response()
+        }
+        PublishOutcome::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response()
         }
-        Taken::Accepted | Taken::Unknown(_) => {
+        PublishOutcome::Accepted | PublishOutcome::Unknown(_) => {
             (StatusCode::GATEWAY_TIMEOUT, "Outcome unknown").into_response()
         }
     }
-}
-
-/// The entry of an update.
-pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
-    let mut fields = Fields::default();
-    fields.push(field::TYPE, "deployment_update");
-    fields.push(field::ID, deployment);
-    fields.push(field::DATA, status.to_string());
-    fields
-}
-
-async fn update(gateway: &Gateway, deployment: &str, status: &Value) -> Taken {
-    let fields = entry(deployment, status);
-    if let Err(rejection) = Appender::check(Stream::Deployments, &fields) {
-        return Taken::Rejected(rejection.to_string());
-    }
-    let deadline = Instant::now() + UPDATE_DEADLINE;
-    let taken = gateway.appender.append(vec![(Stream::Deployments, fields)], deadline).await;
-    taken.into_iter().next().unwrap_or(Taken::Accepted)
 }

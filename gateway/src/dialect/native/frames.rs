@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
+use domain::{channel::Channel, event::State, position::Position, publication::Publication};
 use serde_json::{Value, json};
-use shared::{channel::Channel, event::State, position::Position};
+use websocket::{Frame, close};
 
-use crate::{
-    dialect::{PresenceChange, Subscribed},
-    frame::Frame,
-    hub::catch_up::Cause,
-    publication::Outgoing,
-};
+use crate::protocol::{Cause, PresenceChange, Subscribed};
 
 fn frame(value: &Value) -> Frame {
     Frame::text(&value.to_string())
@@ -28,7 +24,7 @@ pub fn welcome(connection: &str, user: Option<&str>, ping: Duration) -> Frame {
 }
 
 /// The answer to a subscription.
-pub fn subscribed(subscribed: &Subscribed<'_>) -> Frame {
+pub(super) fn subscribed(subscribed: &Subscribed<'_>) -> Frame {
     let channel = subscribed.channel;
     frame(&json!({
         "type": "subscribed",
@@ -40,7 +36,7 @@ pub fn subscribed(subscribed: &Subscribed<'_>) -> Frame {
 }
 
 /// The answer to a subscription to presence, which has no positions.
-pub fn subscribed_without_position(channel: &Channel) -> Frame {
+pub(super) fn subscribed_without_position(channel: &Channel) -> Frame {
     frame(&json!({
         "type": "subscribed",
         "channel": channel.as_str(),
@@ -58,25 +54,29 @@ pub(super) fn unsubscribed(channel: &str) -> Frame {
 /// A publication, for a listener that is at `position` after it.
 ///
 /// The body goes in as it came, byte for byte: it is neither parsed nor written again.
-pub fn event(outgoing: &Outgoing, position: &Position, tail: bool) -> Frame {
-    let text = event_json(outgoing, position, tail);
+pub(super) fn event(publication: &Publication, position: &Position, tail: bool) -> Frame {
+    let text = event_json(publication, position, tail);
     Frame::text(&text)
 }
 
 /// The JSON of [`event`].
-pub fn event_json(outgoing: &Outgoing, position: &Position, tail: bool) -> String {
-    let publication = &outgoing.publication;
+pub fn event_json(publication: &Publication, position: &Position, tail: bool) -> String {
     let event = &publication.recorded.event;
     let channel = &publication.channel;
     let text = |text: &str| Value::from(text).to_string();
     let mut json = format!(
-        r#"{{"type":"event","channel":"{channel}","position":"{}","event":{},"id":{},"data":{},"at":{}"#,
+        r#"{{"type":"event","channel":{},"position":"{}","event":{},"id":{},"data":{},"at":{},"recorded":{}"#,
+        text(channel.as_str()),
         position.show(channel),
         text(event.kind.name()),
         event.id.as_deref().map_or_else(|| "null".into(), text),
         event.data.get(),
         event.at,
+        publication.recorded.recorded,
     );
+    if event.free {
+        json.push_str(r#","free":true"#);
+    }
     if let Some(traceparent) = &event.traceparent {
         json.push_str(r#","traceparent":"#);
         json.push_str(&text(traceparent));
@@ -89,7 +89,7 @@ pub fn event_json(outgoing: &Outgoing, position: &Position, tail: bool) -> Strin
 }
 
 /// Publications that are missing for good, from the first to the last.
-pub fn gap(channel: &Channel, from: &Position, to: &Position, cause: Cause) -> Frame {
+pub(super) fn gap(channel: &Channel, from: &Position, to: &Position, cause: Cause) -> Frame {
     frame(&json!({
         "type": "gap",
         "channel": channel.as_str(),
@@ -100,7 +100,7 @@ pub fn gap(channel: &Channel, from: &Position, to: &Position, cause: Cause) -> F
 }
 
 /// The newest state, after a gap.
-pub fn state(channel: &Channel, position: &Position, state: Option<&State>) -> Frame {
+pub(super) fn state(channel: &Channel, position: &Position, state: Option<&State>) -> Frame {
     frame(&json!({
         "type": "state",
         "channel": channel.as_str(),
@@ -110,7 +110,7 @@ pub fn state(channel: &Channel, position: &Position, state: Option<&State>) -> F
 }
 
 /// Whether something is missing at the node.
-pub fn status(reason: Option<&str>) -> Frame {
+pub(super) fn status(reason: Option<&str>) -> Frame {
     match reason {
         Some(reason) => frame(&json!({ "type": "status", "degraded": true, "reason": reason })),
         None => frame(&json!({ "type": "status", "degraded": false })),
@@ -118,12 +118,12 @@ pub fn status(reason: Option<&str>) -> Frame {
 }
 
 /// The answer to a fresh token.
-pub fn token(expires_at: Option<i64>) -> Frame {
+pub(super) fn token(expires_at: Option<i64>) -> Frame {
     frame(&json!({ "type": "token", "expires_at": expires_at }))
 }
 
 /// How a user is there.
-pub fn presence(change: &PresenceChange<'_>) -> Frame {
+pub(super) fn presence(change: &PresenceChange<'_>) -> Frame {
     frame(&json!({
         "type": "presence",
         "user": change.user,
@@ -162,3 +162,19 @@ pub fn error(
     }
     frame(&error)
 }
+
+/// The `bye` right before a close: whether and when to come back.
+pub fn close_frame(code: u16, reason: &str) -> Frame {
+    let reconnect = matches!(
+        code,
+        close::GOING_AWAY
+            | close::INTERNAL
+            | close::RESTARTING
+            | close::OVER_CAPACITY
+            | close::HEARTBEAT_TIMEOUT
+    );
+    bye(reason, reconnect, if reconnect { COME_BACK_MS } else { 0 })
+}
+
+/// When a client should come back after a close that is not a drain's.
+const COME_BACK_MS: u64 = 1000;

@@ -1,16 +1,11 @@
-//! Our own protocol one way: the frames of a session whose outlet is a stream of server-sent
+//! Our own protocol one way: the frames of a session whose transport is a stream of server-sent
 //! events. No upgrade is ever for it; `api/events.rs` opens its sessions.
 
-use shared::config::Rhythms;
+use runtime::config::HeartbeatSettings;
+use websocket::{Frame, Heartbeat, Message};
 
 use super::Native;
-use crate::{
-    connection::Message,
-    dialect::{Command, Dialect, Doors, Opening, Refusal, View},
-    frame::Frame,
-    heartbeat::Heartbeat,
-    upgrade::Upgrade,
-};
+use crate::protocol::{Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View};
 
 /// The dialect of event streams.
 pub struct Sse;
@@ -20,16 +15,20 @@ impl Dialect for Sse {
         "sse"
     }
 
-    fn recognizes(&self, _upgrade: &Upgrade) -> bool {
+    fn encodings(&self) -> &'static [Encoding] {
+        Native.encodings()
+    }
+
+    fn recognizes(&self, _request: &Request) -> bool {
         false
     }
 
-    fn open(&self, upgrade: &Upgrade, doors: &Doors<'_>) -> Result<Opening, Refusal> {
-        Native.open(upgrade, doors)
+    fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
+        Native.open(request, context)
     }
 
     /// The stream writes comment lines by itself, and TCP tells when nobody takes them.
-    fn heartbeat(&self, _rhythms: &Rhythms) -> Heartbeat {
+    fn heartbeat(&self, _settings: &HeartbeatSettings) -> Heartbeat {
         Heartbeat::NONE
     }
 

@@ -1,13 +1,14 @@
 //! The frames of seed 003: type, time, data, and whom it is for.
 
-use serde_json::{Value, json};
-use shared::{
+use domain::{
     channel::{Channel, ChannelKind},
-    event::{Event, state::iso},
+    event::Event,
+    time::iso,
 };
+use serde_json::{Value, json};
+use websocket::Frame;
 
 use super::tasks::Summary;
-use crate::frame::Frame;
 
 fn frame(kind: &str, at: i64, data: &Value) -> Frame {
     Frame::text(&json!({ "type": kind, "timestamp": iso(at), "data": data }).to_string())

@@ -1,5 +1,8 @@
 //! Seed 003's own HTTP endpoints (`protocols.md` §4).
 
+use std::sync::Arc;
+
+use auth::Authenticator;
 use axum::{
     Json, Router,
     body::Bytes,
@@ -8,22 +11,25 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use domain::{entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream};
 use http::{StatusCode, header};
-use serde_json::{Value, json};
-use shared::{entry::Fields, event::submission::field, id, source::Stream};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
-use super::stats;
+use super::stats::Statistics;
 use crate::{
-    appender::{Appender, Taken},
-    gateway::{Gateway, GatewayState},
+    cluster::registry::ClusterRegistry,
+    ingest::publisher::{EventPublisher, PublishOutcome},
+    metrics::GatewayMetrics,
+    node::services::Services,
 };
 
 /// How long a message may wait until it is recorded and published.
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// The endpoints.
-pub(super) fn routes() -> Router<GatewayState> {
+/// Returns the endpoints.
+pub fn routes() -> Router<Services> {
     Router::new()
         .route("/api/v1/ws/stats", get(statistics))
         .route("/api/v1/ws/broadcast", post(broadcast))
@@ -32,9 +38,9 @@ pub(super) fn routes() -> Router<GatewayState> {
 }
 
 /// What is answered when it is not what was asked for: a status and a body.
-struct Refused(StatusCode, Value);
+struct ZeroStateRefusal(StatusCode, Value);
 
-impl Refused {
+impl ZeroStateRefusal {
     fn invalid(message: &str) -> Self {
         let body = json!({ "error": "invalid request", "message": message });
         Self(StatusCode::BAD_REQUEST, body)
@@ -51,47 +57,68 @@ impl Refused {
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ZeroStateRefusal {
     fn into_response(self) -> Response {
         (self.0, Json(self.1)).into_response()
     }
 }
 
-type Answer = Result<Json<Value>, Refused>;
+type Answer = Result<Json<Value>, ZeroStateRefusal>;
 
-async fn statistics(State(gateway): State<GatewayState>) -> Answer {
-    let stats = stats::everywhere(&gateway).await.map_err(|_| Refused::unavailable())?;
+async fn statistics(
+    State(node): State<NodeId>,
+    State(registry): State<Arc<ClusterRegistry>>,
+    State(metrics): State<Arc<GatewayMetrics>>,
+) -> Answer {
+    let statistics = Statistics::new(node, registry, metrics);
+    let stats = statistics.everywhere().await.map_err(|_| ZeroStateRefusal::unavailable())?;
     Ok(Json(json!({ "stats": stats })))
 }
 
-async fn broadcast(State(gateway): State<GatewayState>, headers: HeaderMap, body: Bytes) -> Answer {
-    authorize(&gateway, &headers)?;
-    let message = read(&body)?;
-    publish(&gateway, None, &message, "broadcast sent successfully").await
+async fn broadcast(
+    State(auth): State<Arc<Authenticator>>,
+    State(publisher): State<Arc<EventPublisher>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    authorize(&auth, &headers)?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    publish(&publisher, None, &document, &message, "broadcast sent successfully").await
 }
 
 async fn to_user(
-    State(gateway): State<GatewayState>,
+    State(auth): State<Arc<Authenticator>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(user): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    authorize(&gateway, &headers)?;
-    let message = read(&body)?;
-    publish(&gateway, Some(&user), &message, "user message sent successfully").await
+    authorize(&auth, &headers)?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
 }
 
 /// The path of the original, which has the user in the body.
-async fn send(State(gateway): State<GatewayState>, headers: HeaderMap, body: Bytes) -> Answer {
-    authorize(&gateway, &headers)?;
-    let message = read(&body)?;
-    let user = message.get("user_id").and_then(Value::as_str);
-    let user = user.ok_or_else(|| Refused::invalid("user_id is required and must be a text"))?;
-    publish(&gateway, Some(user), &message, "user message sent successfully").await
+async fn send(
+    State(auth): State<Arc<Authenticator>>,
+    State(publisher): State<Arc<EventPublisher>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    authorize(&auth, &headers)?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    let user = message.user.map(|user| serde_json::from_str::<String>(document.given(user)));
+    let user = user.and_then(Result::ok);
+    let user =
+        user.ok_or_else(|| ZeroStateRefusal::invalid("user_id is required and must be a text"))?;
+    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
 }
 
 /// Lets in any valid token or API key.
-fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refused> {
+fn authorize(auth: &Authenticator, headers: &HeaderMap) -> Result<(), ZeroStateRefusal> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let credential = match (text(header::AUTHORIZATION.as_str()), text("x-api-key")) {
         (Some(authorization), _) => authorization
@@ -100,41 +127,73 @@ fn authorize(gateway: &Gateway, headers: &HeaderMap) -> Result<(), Refused> {
         (None, Some(key)) => Ok(key),
         (None, None) => Err("missing authorization header"),
     };
-    let credential = credential.map_err(Refused::unauthorized)?;
-    let checked = gateway.auth.credential(credential);
-    checked.map(|_| ()).map_err(|error| Refused::unauthorized(&error.to_string()))
+    let credential = credential.map_err(ZeroStateRefusal::unauthorized)?;
+    let checked = auth.credential(credential);
+    checked.map(|_| ()).map_err(|error| ZeroStateRefusal::unauthorized(&error.to_string()))
 }
 
-fn read(body: &[u8]) -> Result<Value, Refused> {
-    let message: Value = serde_json::from_slice(body)
-        .map_err(|error| Refused::invalid(&format!("the body is no JSON: {error}")))?;
-    let has_type = message.get("type").and_then(Value::as_str).is_some_and(|t| !t.is_empty());
-    if !has_type {
-        return Err(Refused::invalid("type is required and must be a text"));
+/// A message, not looked at yet.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, rename = "user_id", default)]
+    user: Option<&'a RawValue>,
+}
+
+fn document(body: &[u8]) -> Result<Document<'_>, ZeroStateRefusal> {
+    Document::read(body)
+        .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))
+}
+
+fn read<'d>(document: &'d Document<'_>) -> Result<Message<'d>, ZeroStateRefusal> {
+    let message: Message<'_> = document
+        .parse()
+        .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))?;
+    if kind(&message).is_none() {
+        return Err(ZeroStateRefusal::invalid("type is required and must be a text"));
     }
-    if !message.get("data").is_some_and(Value::is_object) {
-        return Err(Refused::invalid("data is required and must be an object"));
+    if !message.data.is_some_and(|data| data.get().starts_with('{')) {
+        return Err(ZeroStateRefusal::invalid("data is required and must be an object"));
     }
     Ok(message)
 }
 
-async fn publish(gateway: &Gateway, user: Option<&str>, message: &Value, done: &str) -> Answer {
+fn kind(message: &Message<'_>) -> Option<String> {
+    let kind: String = serde_json::from_str(message.kind?.get()).ok()?;
+    Some(kind).filter(|kind| !kind.is_empty())
+}
+
+/// Records a free message: whatever its type is called, it is for that user, or for all.
+async fn publish(
+    publisher: &EventPublisher,
+    user: Option<&str>,
+    document: &Document<'_>,
+    message: &Message<'_>,
+    done: &str,
+) -> Answer {
     let mut fields = Fields::default();
-    fields.push(field::TYPE, message["type"].as_str().unwrap_or_default());
+    fields.push(field::TYPE, kind(message).unwrap_or_default());
+    fields.push(field::FREE, "1");
     if let Some(user) = user {
-        id::check(user).map_err(|error| Refused::invalid(&format!("user_id {error}")))?;
+        id::check(user).map_err(|error| ZeroStateRefusal::invalid(&format!("user_id {error}")))?;
         fields.push(field::ID, user);
     }
-    fields.push(field::DATA, message["data"].to_string());
-    Appender::check(Stream::Messages, &fields)
-        .map_err(|rejection| Refused::invalid(&rejection.to_string()))?;
+    fields.push(field::DATA, message.data.map(|data| document.given(data)).unwrap_or_default());
+    EventPublisher::check(Stream::Messages, &fields)
+        .map_err(|rejection| ZeroStateRefusal::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];
-    let taken = gateway.appender.append(entries, Instant::now() + DEADLINE).await;
-    match taken.into_iter().next() {
-        Some(Taken::Published(_)) => Ok(Json(json!({ "message": done }))),
-        Some(Taken::Rejected(reason)) => Err(Refused::invalid(&reason)),
-        Some(Taken::Accepted | Taken::Unavailable(_) | Taken::Unknown(_)) | None => {
-            Err(Refused::unavailable())
+    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    match outcomes.into_iter().next() {
+        Some(PublishOutcome::Published(_)) => Ok(Json(json!({ "message": done }))),
+        Some(PublishOutcome::Rejected(rejection)) => {
+            Err(ZeroStateRefusal::invalid(&rejection.to_string()))
         }
+        Some(
+            PublishOutcome::Accepted | PublishOutcome::Unavailable(_) | PublishOutcome::Unknown(_),
+        )
+        | None => Err(ZeroStateRefusal::unavailable()),
     }
 }

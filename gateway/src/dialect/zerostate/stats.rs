@@ -1,13 +1,24 @@
-//! The figures of seed 003, summed over all nodes: each says its own in the registry.
+//! The figures of seed 003, summed over all nodes: each announces its own in the registry.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use broker::{BrokerError, Registration};
+use domain::node::NodeId;
 use serde::{Deserialize, Serialize};
-use shared::broker::{BrokerError, Registration};
 
-use crate::{dialect::Encoding, gateway::Gateway, registry::STATS};
+use super::encoder::{ANONYMOUS, KNOWN};
+use crate::{cluster::registry::ClusterRegistry, metrics::GatewayMetrics};
 
-/// How often a node says what it counted.
+/// The registry's topic of what the nodes counted, one key per node.
+const STATS: &str = "zerostate";
+
+/// How often a node announces what it counted.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What was counted.
@@ -22,21 +33,6 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    fn here(gateway: &Gateway) -> Self {
-        let metrics = &gateway.metrics;
-        let dialect = Encoding::ZeroState.dialect();
-        let current = metrics.connections.with_label_values(&[dialect]).get();
-        let of = |counts: &[std::sync::atomic::AtomicU64]| {
-            let encodings = [Encoding::ZeroState, Encoding::ZeroStateAnonymous];
-            encodings.iter().map(|e| counts[*e as usize].load(Ordering::Relaxed)).sum()
-        };
-        Self {
-            total_connections: of(&metrics.opened),
-            current_connections: u64::try_from(current).unwrap_or(0),
-            messages_sent: of(&metrics.publications_sent),
-        }
-    }
-
     fn plus(self, other: Self) -> Self {
         Self {
             total_connections: self.total_connections + other.total_connections,
@@ -46,25 +42,52 @@ impl Stats {
     }
 }
 
-/// The sum over all nodes; this node's part is as new as can be.
-pub(super) async fn everywhere(gateway: &Gateway) -> Result<Stats, BrokerError> {
-    let members = gateway.registry.members(STATS).await?;
-    let others = members.iter().filter(|member| member.node != gateway.node);
-    let others = others.filter_map(|member| serde_json::from_str::<Stats>(&member.value).ok());
-    Ok(others.fold(Stats::here(gateway), Stats::plus))
+/// Reads what this node counted, and what the others did.
+pub struct Statistics {
+    node: NodeId,
+    registry: Arc<ClusterRegistry>,
+    metrics: Arc<GatewayMetrics>,
 }
 
-/// Says what this node counted whenever that has changed, for ever.
-pub async fn run(gateway: &Gateway) {
-    let mut said = Stats::default();
-    loop {
-        tokio::time::sleep(INTERVAL).await;
-        let now = Stats::here(gateway);
-        if now != said {
-            let key = gateway.node.to_string();
-            let value = serde_json::to_string(&now).ok();
-            gateway.registry.register(Registration { topic: STATS, key, value });
-            said = now;
+impl Statistics {
+    /// Returns the statistics of a node.
+    pub fn new(node: NodeId, registry: Arc<ClusterRegistry>, metrics: Arc<GatewayMetrics>) -> Self {
+        Self { node, registry, metrics }
+    }
+
+    fn here(&self) -> Stats {
+        let connections = &self.metrics.connections;
+        let current = connections.with_label_values(&[KNOWN.dialect()]).get();
+        let of = |counts: &[AtomicU64]| {
+            [KNOWN, ANONYMOUS].iter().map(|of| counts[of.index()].load(Ordering::Relaxed)).sum()
+        };
+        Stats {
+            total_connections: of(&self.metrics.opened),
+            current_connections: u64::try_from(current).unwrap_or(0),
+            messages_sent: of(&self.metrics.publications_sent),
+        }
+    }
+
+    /// Returns the sum over all nodes; this node's part is as new as can be.
+    pub(super) async fn everywhere(&self) -> Result<Stats, BrokerError> {
+        let members = self.registry.members(STATS).await?;
+        let others = members.iter().filter(|member| member.node != self.node);
+        let others = others.filter_map(|member| serde_json::from_str::<Stats>(&member.value).ok());
+        Ok(others.fold(self.here(), Stats::plus))
+    }
+
+    /// Announces what this node counted whenever that has changed, until the process stops.
+    pub async fn run(&self) {
+        let mut announced = Stats::default();
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let now = self.here();
+            if now != announced {
+                let key = self.node.to_string();
+                let value = serde_json::to_string(&now).ok();
+                self.registry.register(Registration { topic: STATS, key, value });
+                announced = now;
+            }
         }
     }
 }

@@ -3,15 +3,20 @@
 
 use std::collections::HashMap;
 
+use domain::event::{EventKind, State, entity::EntityKind};
 use serde_json::Value;
-use shared::event::{EventKind, State};
 
 /// How many tasks a node keeps in mind. Of those that are forgotten it knows what events say.
 const TASKS_MAX: usize = 20_000;
 
+/// Whether the page is told of events of this kind: everything of a task but its log.
+pub(super) fn is_shown(kind: &EventKind) -> bool {
+    *kind != EventKind::TaskLog && kind.entity() == Some(EntityKind::Task)
+}
+
 /// What is known of a task.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Summary {
+pub(super) struct Summary {
     title: Option<Box<str>>,
     status: Option<Box<str>>,
     progress: Option<serde_json::Number>,
@@ -19,7 +24,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// What a task's state says.
-    pub(crate) fn of(state: &State) -> Self {
+    pub(super) fn of(state: &State) -> Self {
         let text = |key| state.get(key).and_then(Value::as_str).map(Into::into);
         let progress = match state.get("progress") {
             Some(Value::Number(number)) => Some(number.clone()),
@@ -30,15 +35,24 @@ impl Summary {
 
     /// What is known after an event.
     #[must_use]
-    pub(crate) fn after(mut self, kind: &EventKind, body: &State) -> Self {
+    pub(super) fn after(mut self, kind: &EventKind, body: &State) -> Self {
         let said = Self::of(body);
         let outcome = || {
             let failed = body.get("error").is_some_and(|error| !error.is_null());
             Box::from(if failed { "failed" } else { "completed" })
         };
-        let ended = (*kind == EventKind::TaskResult).then(outcome);
+        let step = match kind {
+            EventKind::TaskResult => Some(outcome()),
+            EventKind::TaskAssigned | EventKind::TaskAccepted | EventKind::TaskProgress => {
+                Some("running".into())
+            }
+            EventKind::TaskReleased | EventKind::TaskRetried => Some("pending".into()),
+            EventKind::TaskCancelled => Some("cancelled".into()),
+            EventKind::TaskExpired => Some("expired".into()),
+            _ => None,
+        };
         self.title = said.title.or(self.title);
-        self.status = said.status.or(ended).or(self.status);
+        self.status = said.status.or(step).or(self.status);
         self.progress = said.progress.or(self.progress);
         self
     }
@@ -47,7 +61,8 @@ impl Summary {
     pub(super) fn status(&self) -> &str {
         match self.status.as_deref() {
             None | Some("pending") => "queued",
-            Some("abandoned") => "failed",
+            Some("assigned") => "running",
+            Some("abandoned" | "cancelled" | "expired") => "failed",
             Some(other) => other,
         }
     }
@@ -74,28 +89,28 @@ impl Summary {
 
 /// The tasks that a node has heard of.
 #[derive(Debug, Default)]
-pub(crate) struct Summaries {
+pub(super) struct Summaries {
     known: HashMap<Box<str>, Summary>,
 }
 
 impl Summaries {
-    /// Whether the database has to be asked before an event of this task is told.
-    pub(crate) fn lacks(&self, task: &str, kind: &EventKind) -> bool {
+    /// Whether the database has to be asked before an event of this task is written.
+    pub(super) fn lacks(&self, task: &str, kind: &EventKind) -> bool {
         *kind != EventKind::TaskCreated && !self.known.get(task).is_some_and(Summary::is_whole)
     }
 
-    /// What the database said of a task.
-    pub(crate) fn learn(&mut self, task: &str, summary: Summary) {
+    /// Remembers what is known of a task.
+    pub(super) fn insert(&mut self, task: &str, summary: Summary) {
         if self.known.len() >= TASKS_MAX {
             self.known.clear();
         }
         self.known.insert(task.into(), summary);
     }
 
-    /// What is known of a task after an event.
-    pub(crate) fn advance(&mut self, task: &str, kind: &EventKind, body: &State) -> Summary {
+    /// Returns and remembers what is known of a task after an event.
+    pub(super) fn advance(&mut self, task: &str, kind: &EventKind, body: &State) -> Summary {
         let summary = self.known.remove(task).unwrap_or_default().after(kind, body);
-        self.learn(task, summary.clone());
+        self.insert(task, summary.clone());
         summary
     }
 }

@@ -1,14 +1,14 @@
 //! Pure tests: what comes in, what goes out.
 
+use domain::event::{Event, EventKind};
 use serde_json::json;
-use shared::event::Event;
 
-use super::{super::trials, *};
+use super::{super::test_support, *};
+use crate::protocol::ChannelMemo as _;
 
 #[test]
 fn a_ping_is_answered_with_its_time_and_everything_else_is_ignored() {
-    let decode =
-        |text: &str| trials::decode(&ZeroState, Encoding::ZeroState, None, Message::Text(text));
+    let decode = |text: &str| test_support::decode(&ZeroState, KNOWN, None, Message::Text(text));
     for (text, received) in [
         (r#"{"type":"ping"}"#, NO_TIME),
         (r#"{"type":"ping","timestamp":null,"data":{}}"#, NO_TIME),
@@ -18,7 +18,7 @@ fn a_ping_is_answered_with_its_time_and_everything_else_is_ignored() {
             "2026-11-20T10:30:51.5+01:00",
         ),
     ] {
-        let pong = trials::only_frame(&decode(text));
+        let pong = test_support::only_frame(&decode(text));
         assert_eq!(
             (&pong["type"], &pong["data"]),
             (&"pong".into(), &json!({ "received": received }))
@@ -40,8 +40,8 @@ fn a_ping_is_answered_with_its_time_and_everything_else_is_ignored() {
 fn a_task_is_told_with_what_its_earlier_events_said() {
     let mut tasks = tasks::Summaries::default();
     let mut told = |kind, data: &str| {
-        let outgoing = trials::outgoing("tasks", Event::new(kind, Some("t1"), data));
-        tell(&outgoing, &mut tasks).map(|frame| trials::json(&frame)["data"].clone())
+        let publication = test_support::publication("tasks", Event::new(kind, Some("t1"), data));
+        tasks.encode(&publication).map(|frame| test_support::json(&frame)["data"].clone())
     };
     let frame = |status: &str, progress: u32| {
         Some(json!({ "task_id": "t1", "status": status, "query": "Why?", "progress": progress }))

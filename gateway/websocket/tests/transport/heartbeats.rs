@@ -20,9 +20,9 @@ const QUICK: Heartbeat = Heartbeat {
     ping_ms: 50,
     timeout_ms: 500,
     ping: Ping::Control,
-    rhythm: PingSchedule::Own,
-    life: AliveWhen::AnyFrame,
-    death: OnTimeout::Close { code: close::HEARTBEAT_TIMEOUT, reason: "silent", last: None },
+    schedule: PingSchedule::Spread,
+    alive_when: AliveWhen::AnyFrame,
+    on_timeout: OnTimeout::Close { code: close::HEARTBEAT_TIMEOUT, reason: "silent", last: None },
 };
 
 async fn node(heartbeat: Heartbeat) -> anyhow::Result<Node> {
@@ -65,7 +65,8 @@ async fn a_client_that_answers_nothing_is_closed_with_the_heartbeats_code() -> a
 
 #[tokio::test]
 async fn control_pongs_do_not_count_where_only_messages_do() -> anyhow::Result<()> {
-    let heartbeat = Heartbeat { life: AliveWhen::AnyMessage, death: OnTimeout::Abort, ..QUICK };
+    let heartbeat =
+        Heartbeat { alive_when: AliveWhen::AnyMessage, on_timeout: OnTimeout::Abort, ..QUICK };
     let mut node = node(heartbeat).await?;
     let (mut client, mut peer) = node.connect().await?;
     let begin = Instant::now();
@@ -82,7 +83,7 @@ async fn control_pongs_do_not_count_where_only_messages_do() -> anyhow::Result<(
 
 #[tokio::test]
 async fn messages_do_not_count_where_only_control_pongs_do() -> anyhow::Result<()> {
-    let mut node = node(Heartbeat { life: AliveWhen::ControlPong, ..QUICK }).await?;
+    let mut node = node(Heartbeat { alive_when: AliveWhen::ControlPong, ..QUICK }).await?;
     let mut client = wire::upgrade(node.address, b"").await?;
     let mut peer = node.peer().await?;
     let mut seen = Box::pin(peer.sees());
@@ -104,7 +105,7 @@ async fn the_application_may_report_activity_and_change_the_heartbeat() -> anyho
     let mut node = node(Heartbeat::NONE).await?;
     let (client, mut peer) = node.connect().await?;
     let reading = tokio::spawn(client.for_each(|_message| async {}));
-    peer.connection.set_heartbeat(Arc::new(Heartbeat { life: AliveWhen::Reported, ..QUICK }));
+    peer.connection.set_heartbeat(Arc::new(Heartbeat { alive_when: AliveWhen::Reported, ..QUICK }));
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_millis(1000) {
         peer.connection.alive();
@@ -119,7 +120,7 @@ async fn the_application_may_report_activity_and_change_the_heartbeat() -> anyho
 #[tokio::test]
 async fn a_heartbeat_on_the_clock_sends_all_clients_the_same_message() -> anyhow::Result<()> {
     let ping = Ping::Message(|unix_ms| Frame::text(&format!("beat {unix_ms}")));
-    let heartbeat = Heartbeat { ping, rhythm: PingSchedule::Clock, timeout_ms: 0, ..QUICK };
+    let heartbeat = Heartbeat { ping, schedule: PingSchedule::Aligned, timeout_ms: 0, ..QUICK };
     let mut node = node(heartbeat).await?;
     let (mut first, _first_peer) = node.connect().await?;
     let (mut second, _second_peer) = node.connect().await?;

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use crate::{BrokerError, Message, Sink, Subscriber, Topic};
+use crate::{BrokerError, Sink, Subscriber, Topic, TopicMessage};
 
 /// How often the delay of the queue is measured.
 const CANARY_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ struct MailboxQueue {
 
 #[derive(Debug)]
 enum Item {
-    Message(Message),
+    Message(TopicMessage),
     Canary(Instant),
 }
 
@@ -48,9 +48,9 @@ impl Mailbox {
         Self { topics: Mutex::default(), queue: Mutex::default(), filled: Notify::new(), bytes_max }
     }
 
-    /// Puts a message in if somebody wants it. A queue that is full is emptied: its subscriber is
+    /// Puts a message in if its topic is wanted. A queue that is full is emptied: its subscriber is
     /// told that it lost its connection, and compares.
-    pub(super) fn offer(&self, message: &Message) -> bool {
+    pub(super) fn offer(&self, message: &TopicMessage) -> bool {
         let wanted = self.topics.lock_unpoisoned().contains(&message.topic);
         if wanted {
             self.push(Item::Message(message.clone()));
@@ -79,7 +79,7 @@ impl Mailbox {
         }
     }
 
-    /// Delivers to `sink`, for ever.
+    /// Delivers to `sink`; never returns.
     pub(super) async fn deliver_to(&self, sink: &dyn Sink) {
         let mut canary = tokio::time::interval(CANARY_INTERVAL);
         canary.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -8,9 +8,9 @@ use std::{
 use domain::node::NodeId;
 use tokio::time::Instant;
 
-use crate::{Gone, Member, Registration};
+use crate::{ExpiredNode, Member, Registration};
 
-/// All nodes.
+/// Holds every node with its lease and what it registered.
 #[derive(Debug)]
 pub(super) struct MemoryRegistry {
     nodes: HashMap<NodeId, Node>,
@@ -64,13 +64,13 @@ impl MemoryRegistry {
         self.nodes.remove(node);
     }
 
-    pub(super) fn reap(&mut self, topics: &[&'static str]) -> Vec<Gone> {
+    pub(super) fn reap(&mut self, topics: &[&'static str]) -> Vec<ExpiredNode> {
         let now = Instant::now();
         let gone = self.nodes.extract_if(|_, node| node.until <= now);
         let said = |node: Node| {
             let all = node.says.into_keys();
             all.filter(|(topic, _)| topics.contains(topic)).collect()
         };
-        gone.map(|(id, node)| Gone { node: id, said: said(node) }).collect()
+        gone.map(|(id, node)| ExpiredNode { node: id, said: said(node) }).collect()
     }
 }

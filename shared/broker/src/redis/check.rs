@@ -3,10 +3,10 @@
 use redis::{Pipeline, Value};
 
 use super::link::{Link, RequestLost, field, refusal};
-use crate::{BrokerError, Identity};
+use crate::{BrokerError, ServerIdentity};
 
 /// The replication id and a mark, read in one step on one connection: two servers must not answer.
-pub(super) async fn identity(link: &Link, mark_key: &str) -> Result<Identity, BrokerError> {
+pub(super) async fn identity(link: &Link, mark_key: &str) -> Result<ServerIdentity, BrokerError> {
     let mut pipeline = Pipeline::new();
     pipeline.ignore_errors();
     pipeline.cmd("INFO").arg("replication").cmd("GET").arg(mark_key);
@@ -21,7 +21,7 @@ pub(super) async fn identity(link: &Link, mark_key: &str) -> Result<Identity, Br
         // Some managed servers do not tell it; then the address has to do.
         None => link.primary().await?.address().to_string(),
     };
-    Ok(Identity { replid, generation })
+    Ok(ServerIdentity { replid, generation })
 }
 
 /// What an operator should know of the server's settings, in sentences.

@@ -1,6 +1,6 @@
 //! The connection for commands, shared by everybody, and a small pool for pages.
 //!
-//! It reconnects when somebody asks, and drops what answers nothing (two deadlines in a row) or what
+//! It reconnects when a caller asks, and drops what answers nothing (two deadlines in a row) or what
 //! is no primary any more. The library's own manager is not used: it hides reconnects, gives up
 //! after six tries, and keeps a connection that only times out.
 

@@ -10,7 +10,7 @@ use super::{
     entries,
     link::{self, Link},
 };
-use crate::{BrokerError, Reader};
+use crate::{BrokerError, StreamReader};
 
 /// How much longer than asked an answer may take until the connection is given up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ impl RedisReader {
 }
 
 #[async_trait]
-impl Reader for RedisReader {
+impl StreamReader for RedisReader {
     async fn read(
         &mut self,
         after: EntryId,
@@ -59,7 +59,7 @@ impl Reader for RedisReader {
         wait: Duration,
     ) -> Result<Vec<Entry>, BrokerError> {
         let mut connection = self.take_connection().await?;
-        // BLOCK 0 would wait for ever.
+        // BLOCK 0 would wait without end.
         let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut command = redis::cmd("XREAD");
         let count = entries_max.min(ANSWER_BYTES_MAX / self.entry_bytes).max(1);

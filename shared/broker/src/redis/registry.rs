@@ -15,7 +15,7 @@ use super::{
     keys::Keys,
     link::{Link, RequestLost, refusal},
 };
-use crate::{BrokerError, Gone, Member, Registration};
+use crate::{BrokerError, ExpiredNode, Member, Registration};
 
 /// The most changes in one pipeline, and fields in one command.
 const CHANGES_MAX: usize = 1000;
@@ -105,11 +105,11 @@ pub(super) async fn reap(
     link: &Link,
     keys: &Keys,
     topics: &[&'static str],
-) -> Result<Vec<Gone>, BrokerError> {
+) -> Result<Vec<ExpiredNode>, BrokerError> {
     let mut command = operation(keys, "reap", "", Duration::ZERO);
     command.arg(topics);
     let gone: Vec<(String, Vec<Vec<String>>)> = link.query(command).await?;
-    let tell = |(node, said): (String, Vec<Vec<String>>)| Gone {
+    let tell = |(node, said): (String, Vec<Vec<String>>)| ExpiredNode {
         node: NodeId(node.into()),
         said: topics
             .iter()

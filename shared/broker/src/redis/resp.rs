@@ -17,9 +17,9 @@ pub(super) enum RespFrame<'a> {
     Text(&'a [u8]),
     /// An error and its text.
     Error(&'a [u8]),
-    /// A number.
+    /// A signed 64-bit number.
     Integer(i64),
-    /// Nothing.
+    /// The null of RESP3, or a null string or array of RESP2.
     Null,
     /// An array or a set, or keys and values of a map in turn.
     List(Vec<Self>),

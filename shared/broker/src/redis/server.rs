@@ -38,7 +38,7 @@ impl RedisServer {
     /// # Errors
     /// [`BrokerError::Address`].
     pub(super) fn parse(url: &str) -> Result<Self, BrokerError> {
-        install_crypto();
+        crypto::install();
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
         match scheme {
             "redis" | "rediss" | "valkey" | "valkeys" | "unix" | "redis+unix" | "valkey+unix" => {
@@ -70,12 +70,6 @@ impl RedisServer {
             }
         }
     }
-}
-
-/// The provider of cryptography for every TLS connection of the process; the first one stays.
-fn install_crypto() {
-    // An error says that somebody else was first, which is as good.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }
 
 fn wrong(reason: &str) -> BrokerError {

@@ -1,4 +1,4 @@
-//! The subscriptions of this process: one task over one connection, which it rebuilds for ever.
+//! The subscriptions of this process: one task over one connection, which it rebuilds until the process stops.
 //!
 //! The task resolves the primary, greets it, subscribes to a probe and to everything wanted in large
 //! batches, tells the sink, and then hands over what arrives, one batch per read of the socket. A

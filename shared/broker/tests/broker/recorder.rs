@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use broker::{Message, Sink, Topic};
+use broker::{Sink, Topic, TopicMessage};
 use domain::publication::Publication;
 use runtime::lock::LockExt as _;
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a sink was told.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Vec<TopicMessage>,
     pub(crate) batches: usize,
     pub(crate) connected: usize,
     pub(crate) disconnected: Vec<String>,
@@ -65,7 +65,7 @@ impl Recorder {
 
 #[async_trait]
 impl Sink for Recorder {
-    async fn deliver(&self, messages: Vec<Message>) {
+    async fn deliver(&self, messages: Vec<TopicMessage>) {
         let slowness = *self.slowness.lock().unwrap();
         if !slowness.is_zero() {
             tokio::time::sleep(slowness).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{Broker, BrokerOptions, Gone, Member, Registration};
+use broker::{Broker, BrokerOptions, ExpiredNode, Member, Registration};
 use domain::node::NodeId;
 
 use crate::bench::{Place, on_both};
@@ -68,7 +68,7 @@ async fn a_node_whose_lease_ran_out_is_invisible_and_reaped_once(place: Place) {
         broker.register(&node("live"), std::slice::from_ref(&live)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let gone = Gone { node: node("dead"), said: vec![("agents", "a".to_owned())] };
+    let gone = ExpiredNode { node: node("dead"), said: vec![("agents", "a".to_owned())] };
     assert_eq!(broker.reap(&["users", "agents"]).await.unwrap(), [gone]);
     assert!(broker.reap(&["agents"]).await.unwrap().is_empty());
     live.value = Some("3".to_owned());

@@ -8,22 +8,22 @@ use crate::channel::{Channel, ChannelKind};
 /// The kinds of entities that have a state of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntityKind {
-    /// A deployment.
+    /// `deployment:ID`
     Deployment,
-    /// A task.
+    /// `task:ID`
     Task,
-    /// An agent.
+    /// `agent:ID`
     Agent,
-    /// A container.
+    /// `container:ID`
     Container,
     /// A git repository that an agent watches.
     Repo,
-    /// An alert.
+    /// An alert, shown on the feed `alerts`.
     Alert,
 }
 
 impl EntityKind {
-    /// Every kind.
+    /// Every kind, in the order of the contract's table.
     pub const ALL: [Self; 6] =
         [Self::Deployment, Self::Task, Self::Agent, Self::Container, Self::Repo, Self::Alert];
 
@@ -40,12 +40,12 @@ impl EntityKind {
     }
 }
 
-/// Which entity.
+/// The name of an entity: its kind and its id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entity {
-    /// Its kind.
+    /// The kind: ids are unique within one.
     pub kind: EntityKind,
-    /// Its id.
+    /// The id, 1–200 bytes (contract §3).
     pub id: Box<str>,
 }
 

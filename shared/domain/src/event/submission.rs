@@ -39,11 +39,11 @@ pub mod field {
     pub const TYPE: &str = "type";
     /// What the event is about.
     pub const ID: &str = "id";
-    /// JSON object.
+    /// The body: a JSON object, at most 2 MiB.
     pub const DATA: &str = "data";
     /// User whose channel gets the event as well.
     pub const USER: &str = "user";
-    /// Producer id.
+    /// The producer's own id of the event.
     pub const EVENT_ID: &str = "event_id";
     /// Lease in milliseconds.
     pub const LEASE_MS: &str = "lease_ms";

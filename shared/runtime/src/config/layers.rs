@@ -34,7 +34,7 @@ pub enum Origin {
     Default,
     /// The file that `FANFARE_CONFIG` names.
     File,
-    /// The environment.
+    /// A variable of the process's environment.
     Environment,
 }
 
@@ -51,14 +51,14 @@ impl fmt::Display for Origin {
 /// What is wrong with a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {reason}")]
-pub struct Problem {
+pub struct SettingProblem {
     /// The setting, as in the environment.
     pub name: String,
     /// What is wrong and what would be right. Never the value of a secret.
     pub reason: String,
 }
 
-impl Problem {
+impl SettingProblem {
     /// A problem with a setting, named in either case.
     pub fn new(name: &str, reason: impl Into<String>) -> Self {
         Self { name: name.to_uppercase(), reason: reason.into() }
@@ -70,7 +70,7 @@ impl Problem {
 pub struct Layers {
     settings: Vec<(String, String, Origin)>,
     /// What was wrong so far.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<SettingProblem>,
 }
 
 impl Layers {
@@ -84,7 +84,7 @@ impl Layers {
                 Err(error) => {
                     layers
                         .problems
-                        .push(Problem::new("FANFARE_CONFIG", format!("{path}: {error}")));
+                        .push(SettingProblem::new("FANFARE_CONFIG", format!("{path}: {error}")));
                 }
             }
         }
@@ -102,7 +102,8 @@ impl Layers {
             Ok(table) => table,
             Err(error) => {
                 let line = error.message().to_owned();
-                self.problems.push(Problem::new("FANFARE_CONFIG", format!("{file}: {line}")));
+                self.problems
+                    .push(SettingProblem::new("FANFARE_CONFIG", format!("{file}: {line}")));
                 return;
             }
         };
@@ -118,15 +119,18 @@ impl Layers {
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Boolean(flag) => flag.to_string(),
                 _ => {
-                    self.problems.push(Problem::new(&name, "must be a text, a number or a flag"));
+                    self.problems
+                        .push(SettingProblem::new(&name, "must be a text, a number or a flag"));
                     continue;
                 }
             };
             match self.settings.iter_mut().find(|(known, _, _)| *known == name) {
                 Some(setting) => (setting.1, setting.2) = (value, origin),
                 None => {
-                    self.problems
-                        .push(Problem::new(&name, format!("{file}: there is no setting {name}")));
+                    self.problems.push(SettingProblem::new(
+                        &name,
+                        format!("{file}: there is no setting {name}"),
+                    ));
                 }
             }
         }
@@ -158,7 +162,7 @@ impl Layers {
         number.unwrap_or_else(|| {
             let (from, to) = (range.start(), range.end());
             let reason = format!("{text:?} is not a whole number from {from} to {to}");
-            self.problems.push(Problem::new(name, reason));
+            self.problems.push(SettingProblem::new(name, reason));
             *range.start()
         })
     }
@@ -168,14 +172,14 @@ impl Layers {
         Duration::from_millis(self.number(name, 1..=315_360_000_000_u64))
     }
 
-    /// A flag.
+    /// Reads a flag: `true`, `1`, `yes`, `false`, `0`, `no` or unset.
     pub fn flag(&mut self, name: &str) -> bool {
         match self.text(name) {
             "true" | "1" | "yes" => true,
             "false" | "0" | "no" | "" => false,
             other => {
                 let reason = format!("{other:?} is neither true nor false");
-                self.problems.push(Problem::new(name, reason));
+                self.problems.push(SettingProblem::new(name, reason));
                 false
             }
         }

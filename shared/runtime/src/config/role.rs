@@ -8,7 +8,7 @@ pub const DEVELOPMENT_SECRET: &str = "fanfare-development-secret-not-for-product
 pub enum Environment {
     /// Open, on loopback.
     Development,
-    /// Closed.
+    /// Closed: secrets are required, development's are refused.
     Production,
 }
 
@@ -17,9 +17,9 @@ pub enum Environment {
 pub enum Role {
     /// Gateway and worker in one process.
     Whole,
-    /// Gateway alone.
+    /// A gateway that needs workers elsewhere.
     Gateway,
-    /// Worker alone.
+    /// A worker that needs gateways elsewhere.
     Worker,
     /// A command that talks to a running server, or to nobody.
     Command,

@@ -6,7 +6,7 @@ use domain::channel::Pattern;
 use ipnet::IpNet;
 
 use super::{
-    layers::{Layers, Problem},
+    layers::{Layers, SettingProblem},
     role::{DEVELOPMENT_SECRET, Role},
 };
 
@@ -28,7 +28,7 @@ const SECRET_BYTES_MIN: usize = 32;
 
 /// Keys and tokens.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct AccessSettings {
     /// `JWT_SECRET`; in development the well-known one.
     pub jwt_secret: Option<String>,
     /// `JWT_PUBLIC_KEY`
@@ -57,9 +57,9 @@ pub struct Access {
     pub allowed_origins: Vec<String>,
 }
 
-/// Rhythms of the dialects.
+/// HeartbeatSettings of the dialects.
 #[derive(Clone, Debug)]
-pub struct Rhythms {
+pub struct HeartbeatSettings {
     /// `COCKPIT_PING_MS`
     pub cockpit_ping: Duration,
     /// `COCKPIT_STALE_MS`
@@ -84,9 +84,9 @@ pub struct Rhythms {
     pub mock_step: (Duration, Duration),
 }
 
-/// Limits of connections and of what clients may do.
+/// LimitSettings of connections and of what clients may do.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
     pub frame_bytes: usize,
     /// `SEND_QUEUE_BYTES`
@@ -115,7 +115,7 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-/// Limits of the record and its caches.
+/// LimitSettings of the record and its caches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// `BATCH_BYTES`
@@ -163,7 +163,7 @@ impl Traces {
     }
 }
 
-impl Access {
+impl AccessSettings {
     pub(super) fn build(layers: &mut Layers, production: bool) -> Self {
         let in_development = |name: &str, value: &str, layers: &Layers| {
             layers.optional(name).or_else(|| (!production).then(|| value.to_owned()))
@@ -197,16 +197,16 @@ impl Access {
     }
 
     /// Production refuses to start on a missing or well-known secret.
-    pub(super) fn check_production(&self, role: Role, problems: &mut Vec<Problem>) {
+    pub(super) fn check_production(&self, role: Role, problems: &mut Vec<SettingProblem>) {
         let verifies = self.jwt_public_key.is_some() || self.jwks_url.is_some();
         match &self.jwt_secret {
             Some(secret) if secret.len() < SECRET_BYTES_MIN => {
                 let reason = format!("production needs at least {SECRET_BYTES_MIN} bytes");
-                problems.push(Problem::new("jwt_secret", reason));
+                problems.push(SettingProblem::new("jwt_secret", reason));
             }
             None if !verifies && matches!(role, Role::Whole | Role::Gateway) => {
                 let reason = "production needs JWT_SECRET, JWT_PUBLIC_KEY or JWKS_URL";
-                problems.push(Problem::new("jwt_secret", reason));
+                problems.push(SettingProblem::new("jwt_secret", reason));
             }
             _ => {}
         }
@@ -218,7 +218,10 @@ impl Access {
         named.extend(self.api_keys.iter().map(|(_, key)| ("api_keys", key)));
         for (name, key) in named {
             if WELL_KNOWN.contains(&key.to_lowercase().as_str()) {
-                problems.push(Problem::new(name, "is a well-known value: production refuses it"));
+                problems.push(SettingProblem::new(
+                    name,
+                    "is a well-known value: production refuses it",
+                ));
             }
         }
     }
@@ -231,13 +234,15 @@ fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
             Some((name, key)) if !name.is_empty() && !key.is_empty() => {
                 keys.push((name.to_owned(), key.to_owned()));
             }
-            _ => layers.problems.push(Problem::new("api_keys", "must be NAME:KEY,NAME:KEY …")),
+            _ => {
+                layers.problems.push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"))
+            }
         }
     }
     keys
 }
 
-impl Rhythms {
+impl HeartbeatSettings {
     pub(super) fn build(layers: &mut Layers) -> Self {
         Self {
             cockpit_ping: layers.duration("cockpit_ping_ms"),
@@ -263,13 +268,13 @@ fn mock_step(layers: &mut Layers) -> (Duration, Duration) {
         Some((from, to)) if from <= to => (from, to),
         _ => {
             let reason = format!("{text:?} is no range of milliseconds such as 1000-3000");
-            layers.problems.push(Problem::new("mock_step_ms", reason));
+            layers.problems.push(SettingProblem::new("mock_step_ms", reason));
             (Duration::ZERO, Duration::ZERO)
         }
     }
 }
 
-impl Limits {
+impl LimitSettings {
     pub(super) fn build(layers: &mut Layers) -> Self {
         Self {
             frame_bytes: layers.number("max_frame_bytes", 1024..=1 << 30),
@@ -299,7 +304,7 @@ fn trusted_proxies(layers: &mut Layers) -> Vec<IpNet> {
             proxies.push(net);
         } else {
             let reason = format!("{item:?} is neither an address nor a network like 10.0.0.0/8");
-            layers.problems.push(Problem::new("trusted_proxies", reason));
+            layers.problems.push(SettingProblem::new("trusted_proxies", reason));
         }
     }
     proxies

@@ -11,7 +11,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
 use super::TRACER;
-use crate::config::{Config, Problem};
+use crate::config::{Config, SettingProblem};
 
 /// What sends spans; to be told when the process ends.
 #[derive(Debug)]
@@ -21,15 +21,15 @@ pub struct Exporter(SdkTracerProvider);
 /// asynchronous runtime: the client that sends blocks its thread.
 ///
 /// # Errors
-/// [`Problem`] when the endpoint is no URL.
-pub fn start(config: &Config) -> Result<Option<Exporter>, Problem> {
+/// [`SettingProblem`] when the endpoint is not a URL.
+pub fn start(config: &Config) -> Result<Option<Exporter>, SettingProblem> {
     let Some(endpoint) = &config.traces.endpoint else { return Ok(None) };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(endpoint)
         .build()
-        .map_err(|error| Problem::new("otel_exporter_otlp_endpoint", error.to_string()))?;
+        .map_err(|error| SettingProblem::new("otel_exporter_otlp_endpoint", error.to_string()))?;
     let resource = Resource::builder()
         .with_service_name(config.traces.service_name.clone())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -42,10 +42,11 @@ pub fn start(config: &Config) -> Result<Option<Exporter>, Problem> {
 }
 
 impl Exporter {
-    /// Sends what is left, at most so long. Blocks.
-    pub fn finish(&self, within: Duration) {
-        if let Err(error) = self.0.shutdown_with_timeout(within) {
-            tracing::warn!(%error, "the last spans are not sent");
+    /// Sends the spans that are left, for `within` at most.
+    pub async fn finish(self, within: Duration) {
+        let send = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(within));
+        if let Ok(Err(error)) = send.await {
+            tracing::warn!(%error, "traces: last spans not sent, they are lost");
         }
     }
 }

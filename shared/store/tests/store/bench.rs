@@ -12,8 +12,8 @@ use domain::{
 };
 use services::{Postgres, Scratch};
 use store::{
-    Batch, Committed, DeadReason, Judged, Options, Outcome, Page, SourceRow, Store, StoreError,
-    Verdict, connect,
+    EntryBatch, Committed, DeadReason, Judged, Options, Outcome, Page, SourceRow, Store, StoreError,
+    EntryVerdict, connect,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
@@ -129,7 +129,7 @@ impl Owner<'_> {
         entries: Vec<Judged>,
     ) -> Result<Committed, StoreError> {
         let cursor = entries.iter().map(|judged| judged.entry).max().unwrap_or(self.cursor);
-        let batch = Batch { before: self.cursor, cursor, entries, published: self.published };
+        let batch = EntryBatch { before: self.cursor, cursor, entries, published: self.published };
         let store = &self.bench.store;
         let committed = store.record(self.source, self.fence, &batch, STATE_BYTES).await?;
         self.cursor = cursor;
@@ -162,10 +162,10 @@ pub(crate) fn entry(source: Source, ms: u64, fields: &[(&str, &str)]) -> Judged 
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
     let fields = Fields(fields.collect());
     let verdict = match Submission::parse(source.stream, id(ms), &fields, Origin::Outside, 0) {
-        Ok(submission) => Verdict::Accepted(Box::new(submission)),
+        Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
         Err(rejection) => {
             let text = rejection.to_string();
-            Verdict::Dead(DeadReason { label: rejection.label(), text })
+            EntryVerdict::Dead(DeadReason { label: rejection.label(), text })
         }
     };
     Judged { entry: id(ms), digest: fields.digest(), verdict, fields }

@@ -4,7 +4,7 @@ use domain::{
     position::Epoch,
     source::{Source, Stream},
 };
-use store::{Batch, Outcome, StoreError};
+use store::{EntryBatch, Outcome, StoreError};
 
 use crate::bench::{
     Bench, DEPLOYMENTS, LEASE, STATE_BYTES, TASKS, entry, id, node, offsets, on_both_engines,
@@ -73,8 +73,8 @@ async fn rule_3_a_batch_from_another_cursor_changes_nothing(bench: Bench) {
 
 async fn rule_3_of_batches_that_race_for_a_cursor_one_is_recorded(bench: Bench) {
     let owner = bench.owner(DEPLOYMENTS).await;
-    let batches: Vec<Batch> = (0..6)
-        .map(|n| Batch {
+    let batches: Vec<EntryBatch> = (0..6)
+        .map(|n| EntryBatch {
             before: id(0),
             cursor: id(10 + n),
             entries: vec![update(10 + n, "d", &format!("{{\"n\":{n}}}"))],
@@ -246,7 +246,7 @@ async fn a_state_over_its_bound_is_cut_and_marked_and_the_event_stays_whole(benc
     let row = bench.store.claim(DEPLOYMENTS, &node("w"), LEASE).await.unwrap().unwrap();
     let large = format!("{{\"large\":\"{}\",\"status\":\"success\"}}", "x".repeat(600));
     let entries = vec![update(1, "d", r#"{"a":1}"#), update(2, "d", &large), update(3, "d", "{}")];
-    let batch = Batch { before: id(0), cursor: id(3), entries, published: 0 };
+    let batch = EntryBatch { before: id(0), cursor: id(3), entries, published: 0 };
     let committed = bench.store.record(DEPLOYMENTS, row.fence, &batch, 500).await.unwrap();
     assert_eq!(committed.seq, 3);
     assert_eq!(bench.store.dead_letters(None, None, 9).await.unwrap().len(), 0);

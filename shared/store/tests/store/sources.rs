@@ -51,7 +51,7 @@ async fn rule_1_the_living_workers_are_counted_by_the_clock_of_the_database(benc
     assert_eq!(bench.store.heartbeat(&node("b"), LEASE).await.unwrap(), 2);
     bench.sql("UPDATE worker SET lease_until = 5 WHERE name = 'a'").await;
     assert_eq!(bench.store.heartbeat(&node("b"), LEASE).await.unwrap(), 1);
-    bench.store.farewell(&node("b")).await.unwrap();
+    bench.store.deregister_worker(&node("b")).await.unwrap();
     assert_eq!(bench.store.heartbeat(&node("c"), LEASE).await.unwrap(), 1);
 }
 

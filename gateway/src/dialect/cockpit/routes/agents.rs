@@ -1,6 +1,6 @@
 //! `/api/cockpit/agents`: who is connected, on all nodes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -8,19 +8,24 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::HeaderMap;
+use runtime::config::Config;
 use serde_json::{Value, json};
 
-use super::{Refused, authorize};
-use crate::{gateway::GatewayState, registry::AGENTS};
+use super::{
+    super::incoming::AGENTS,
+    answer::{CockpitRefusal, authorize},
+};
+use crate::cluster::registry::ClusterRegistry;
 
 /// The agents, each once: of several sockets of one agent the newest speaks.
 pub(super) async fn list(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(registry): State<Arc<ClusterRegistry>>,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
-    let members = gateway.registry.members(AGENTS).await;
-    let members = members.map_err(|_| Refused::unavailable())?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
+    let members = registry.members(AGENTS).await;
+    let members = members.map_err(|_| CockpitRefusal::unavailable())?;
     let mut sockets: Vec<Value> =
         members.iter().filter_map(|member| serde_json::from_str(&member.value).ok()).collect();
     let text = |agent: &Value, key: &str| agent[key].as_str().unwrap_or_default().to_owned();

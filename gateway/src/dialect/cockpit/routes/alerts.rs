@@ -1,30 +1,33 @@
 //! `/api/cockpit/alerts`: alerts, raising one, and saying that one was seen.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Bytes,
     extract::{Path, RawQuery, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
+use domain::{
     event::{
         State as Row,
         catalog::SEVERITIES,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     id,
     source::Stream,
-    store::EntityFilter,
 };
+use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{EntityFilter, Store};
 
-use super::{LIMIT_MAX, Refused, authorize, new_id, object, query, record};
-use crate::gateway::{Gateway, GatewayState};
+use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
+use crate::ingest::publisher::EventPublisher;
 
 #[derive(Deserialize)]
-struct Wanted {
+struct AlertsQuery {
     severity: Option<String>,
     acknowledged: Option<String>,
     limit: Option<usize>,
@@ -32,12 +35,13 @@ struct Wanted {
 
 /// Alerts, newest first.
 pub(super) async fn list(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(store): State<Arc<dyn Store>>,
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
-    let wanted: Wanted = query(asked.as_deref())?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
+    let wanted: AlertsQuery = query(asked.as_deref())?;
     let severity = wanted.severity.map(|severity| ("severity", severity.into()));
     // Only `true` means 1; the original takes any other word for 0.
     let seen = wanted.acknowledged.map(|word| ("acknowledged", i32::from(word == "true").into()));
@@ -46,24 +50,26 @@ pub(super) async fn list(
         limit: wanted.limit.unwrap_or(100).min(LIMIT_MAX),
         ..EntityFilter::default()
     };
-    let listed = gateway.store.entities(EntityKind::Alert, &filter).await;
-    let listed = listed.map_err(|_| Refused::unavailable())?;
+    let listed = store.entities(EntityKind::Alert, &filter).await;
+    let listed = listed.map_err(|_| CockpitRefusal::unavailable())?;
     let alerts: Vec<Row> = listed.into_iter().map(|alert| alert.state).collect();
     Ok(Json(json!({ "count": alerts.len(), "alerts": alerts })).into_response())
 }
 
-async fn known(gateway: &Gateway, id: &str) -> Result<Option<Row>, Refused> {
+async fn known(store: &dyn Store, id: &str) -> Result<Option<Row>, CockpitRefusal> {
     let entity = Entity { kind: EntityKind::Alert, id: id.into() };
-    gateway.store.entity(&entity).await.map_err(|_| Refused::unavailable())
+    store.entity(&entity).await.map_err(|_| CockpitRefusal::unavailable())
 }
 
 /// Raises an alert.
 pub(super) async fn create(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(store): State<Arc<dyn Store>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
     let mut asked = object(&body, |fields| {
         fields.word("severity", &SEVERITIES, true);
         fields.filled("title");
@@ -77,26 +83,29 @@ pub(super) async fn create(
         Some(Value::String(id)) => id,
         _ => new_id("alert"),
     };
-    if known(&gateway, &id).await?.is_some() {
-        return Err(Refused::because(StatusCode::CONFLICT, "Alert already exists"));
+    if known(&*store, &id).await?.is_some() {
+        return Err(CockpitRefusal::because(StatusCode::CONFLICT, "Alert already exists"));
     }
-    record(&gateway, Stream::Agents, "alert", &id, &Value::Object(asked), None).await?;
+    record(&publisher, Stream::Agents, "alert", &id, &Value::Object(asked), None).await?;
     let body = json!({ "success": true, "alertId": id });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 /// Says that an alert was seen; once is as good as twice.
 pub(super) async fn acknowledge(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(store): State<Arc<dyn Store>>,
+    State(publisher): State<Arc<EventPublisher>>,
     Path(alert): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
-    let state = if id::check(&alert).is_ok() { known(&gateway, &alert).await? } else { None };
-    let state = state.ok_or_else(|| Refused::because(StatusCode::NOT_FOUND, "Alert not found"))?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
+    let state = if id::check(&alert).is_ok() { known(&*store, &alert).await? } else { None };
+    let state =
+        state.ok_or_else(|| CockpitRefusal::because(StatusCode::NOT_FOUND, "Alert not found"))?;
     if state.get("acknowledged").and_then(Value::as_i64) != Some(1) {
         let data = json!({});
-        record(&gateway, Stream::Agents, "alert_acknowledged", &alert, &data, None).await?;
+        record(&publisher, Stream::Agents, "alert_acknowledged", &alert, &data, None).await?;
     }
     Ok(Json(json!({ "success": true, "alertId": alert })).into_response())
 }

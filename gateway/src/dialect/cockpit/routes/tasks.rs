@@ -1,25 +1,28 @@
 //! `/api/cockpit/tasks`: the table of tasks, and making one.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Bytes,
     extract::{RawQuery, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use shared::{
+use domain::{
     event::{
         State as Row,
-        state::{Entity, EntityKind},
+        entity::{Entity, EntityKind},
     },
     source::Stream,
-    store::EntityFilter,
 };
+use http::{HeaderMap, StatusCode};
+use runtime::config::Config;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use store::{EntityFilter, Store};
 
-use super::{LIMIT_MAX, Refused, authorize, new_id, object, query, record};
-use crate::gateway::{Gateway, GatewayState};
+use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
+use crate::ingest::publisher::EventPublisher;
 
 /// Who may be asked to carry a task out.
 const EXECUTORS: [&str; 5] = ["claude-code", "codex", "glm", "subagent", "gemini"];
@@ -28,7 +31,7 @@ const EXECUTORS: [&str; 5] = ["claude-code", "codex", "glm", "subagent", "gemini
 const OWN_ID_BYTES_MAX: usize = 190;
 
 #[derive(Deserialize)]
-struct Wanted {
+struct TasksQuery {
     status: Option<String>,
     executor: Option<String>,
     limit: Option<usize>,
@@ -37,12 +40,13 @@ struct Wanted {
 
 /// Tasks that were created, newest first.
 pub(super) async fn list(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(store): State<Arc<dyn Store>>,
     RawQuery(asked): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
-    let wanted: Wanted = query(asked.as_deref())?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
+    let wanted: TasksQuery = query(asked.as_deref())?;
     let limit = wanted.limit.unwrap_or(50).min(LIMIT_MAX);
     let offset = wanted.offset.unwrap_or(0);
     let filter = EntityFilter {
@@ -53,8 +57,8 @@ pub(super) async fn list(
         offset,
         after: None,
     };
-    let listed = gateway.store.entities(EntityKind::Task, &filter).await;
-    let listed = listed.map_err(|_| Refused::unavailable())?;
+    let listed = store.entities(EntityKind::Task, &filter).await;
+    let listed = listed.map_err(|_| CockpitRefusal::unavailable())?;
     let tasks: Vec<Value> = listed.iter().map(|task| row(&task.state)).collect();
     Ok(Json(json!({ "count": tasks.len(), "tasks": tasks, "limit": limit, "offset": offset }))
         .into_response())
@@ -84,11 +88,13 @@ fn row(task: &Row) -> Value {
 
 /// Makes a task; the agents of this node have it before the answer.
 pub(super) async fn create(
-    State(gateway): State<GatewayState>,
+    State(config): State<Arc<Config>>,
+    State(store): State<Arc<dyn Store>>,
+    State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Refused> {
-    authorize(&gateway, &headers)?;
+) -> Result<Response, CockpitRefusal> {
+    authorize(&config, &headers)?;
     let asked = object(&body, |fields| {
         fields.filled("title");
         if fields.has("id") {
@@ -98,7 +104,7 @@ pub(super) async fn create(
     })?;
     let given = asked.get("id").and_then(Value::as_str).map(str::to_owned);
     let id = given.unwrap_or_else(|| new_id("task"));
-    refuse_known(&gateway, &id).await?;
+    refuse_known(&*store, &id).await?;
     let payload = asked.get("payload").filter(|payload| !payload.is_null()).cloned();
     let data = json!({
         "title": asked["title"],
@@ -107,18 +113,18 @@ pub(super) async fn create(
     });
     // Of two requests with one id at the same moment, one makes the task.
     let event_id = (id.len() <= OWN_ID_BYTES_MAX).then(|| format!("task:{id}"));
-    record(&gateway, Stream::Tasks, "task_created", &id, &data, event_id).await?;
+    record(&publisher, Stream::Tasks, "task_created", &id, &data, event_id).await?;
     let body = json!({ "success": true, "taskId": id });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
-async fn refuse_known(gateway: &Gateway, id: &str) -> Result<(), Refused> {
+async fn refuse_known(store: &dyn Store, id: &str) -> Result<(), CockpitRefusal> {
     let entity = Entity { kind: EntityKind::Task, id: id.into() };
-    match gateway.store.entity(&entity).await {
+    match store.entity(&entity).await {
         Ok(Some(task)) if task.contains_key("created_at") => {
-            Err(Refused::because(StatusCode::CONFLICT, "Task already exists"))
+            Err(CockpitRefusal::because(StatusCode::CONFLICT, "Task already exists"))
         }
         Ok(_) => Ok(()),
-        Err(_) => Err(Refused::unavailable()),
+        Err(_) => Err(CockpitRefusal::unavailable()),
     }
 }

@@ -15,7 +15,7 @@ use super::{
     socket::{Incoming, SubscriberSocket},
     subscription_set::{SubscriptionSet, SubscriptionTable},
 };
-use crate::{Message, Sink};
+use crate::{Sink, TopicMessage};
 
 /// How often the connection is asked whether it lives, and the probe is sent.
 const TICK: Duration = Duration::from_secs(1);
@@ -93,7 +93,7 @@ impl<'a> SubscriberConnection<'a> {
         if commands.is_empty() { Ok(()) } else { self.connection.write(&commands).await }
     }
 
-    /// Tells the sink once that everything wanted is subscribed, and again when somebody was told
+    /// Tells the sink once that everything wanted is subscribed, and again when a caller was told
     /// that a topic is not and now it is.
     async fn announce(&mut self) {
         let due = {
@@ -140,7 +140,7 @@ impl<'a> SubscriberConnection<'a> {
 /// What one read brought.
 #[derive(Default)]
 struct Delivery {
-    messages: Vec<Message>,
+    messages: Vec<TopicMessage>,
     /// How long probes took that came back.
     echoes: Vec<Duration>,
 }
@@ -160,7 +160,7 @@ impl Delivery {
                 if let Some(topic) = subscriptions.topic(name) {
                     // Copied, so that a message that is kept does not keep the whole buffer.
                     let payload = Bytes::copy_from_slice(payload);
-                    self.messages.push(Message { topic, payload });
+                    self.messages.push(TopicMessage { topic, payload });
                 }
             }
             Incoming::Other(RespFrame::Push(parts)) => {

@@ -1,6 +1,6 @@
 //! The probe: a message to ourselves by the path that every publication takes.
 //!
-//! A connection can answer PING for ever and still receive nothing, after a fail-over that left it
+//! A connection can answer PING without end and still receive nothing, after a fail-over that left it
 //! at the wrong server. Only what comes back shows that it hears.
 
 use std::{collections::VecDeque, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -66,7 +66,7 @@ impl Probe {
         self.under_way = Some(Box::pin(async move { link.probe(&name, number).await.is_ok() }));
     }
 
-    /// Resolves when one was published, or could not be; for ever pending when none is under way.
+    /// Resolves when one was published, or could not be; pending without end when none is under way.
     /// May be cancelled and called again.
     pub(super) async fn published(&mut self) -> bool {
         let Some(publishing) = self.under_way.as_mut() else { return std::future::pending().await };

@@ -36,7 +36,7 @@ pub(super) struct SubscriberSocket {
 pub(super) enum Incoming<'a> {
     /// A message: name of the channel, payload.
     Message(&'a [u8], &'a [u8]),
-    /// Anything else.
+    /// Any other frame: a confirmation, a PONG, an error.
     Other(RespFrame<'a>),
 }
 

@@ -27,18 +27,18 @@ pub(super) struct SubscriptionSet {
 
 #[derive(Debug, Default)]
 pub(super) struct SubscriptionTable {
-    subscriptions: HashMap<Arc<str>, Subscription>,
+    subscriptions: HashMap<Arc<str>, TopicSubscription>,
     /// Names whose subscription and subscription may differ.
     queue: VecDeque<Arc<str>>,
     /// Names in commands that were sent and not confirmed.
     unconfirmed: usize,
     attached: bool,
-    /// Somebody was told that a topic is not subscribed, and it will be on this connection.
+    /// A caller was told that a topic is not subscribed, and it will be on this connection.
     late: bool,
 }
 
 #[derive(Debug)]
-struct Subscription {
+struct TopicSubscription {
     topic: Topic,
     wanted: bool,
     /// The last command about it was SUBSCRIBE.
@@ -51,7 +51,7 @@ struct Subscription {
 
 /// How a new subscription stands.
 pub(super) enum SubscribeOutcome {
-    /// Subscribed.
+    /// The server has confirmed it.
     Done,
     /// The receiver hears when it is, or is closed when the connection is lost.
     Waiting(oneshot::Receiver<()>),
@@ -75,7 +75,7 @@ impl SubscriptionSet {
         let SubscriptionTable { subscriptions, queue, attached, .. } = &mut *state;
         let name: Arc<str> = name.into();
         let subscription =
-            subscriptions.entry(Arc::clone(&name)).or_insert_with(|| Subscription::new(topic));
+            subscriptions.entry(Arc::clone(&name)).or_insert_with(|| TopicSubscription::new(topic));
         subscription.wanted = true;
         if !*attached {
             return SubscribeOutcome::Detached;
@@ -108,14 +108,14 @@ impl SubscriptionSet {
         }
     }
 
-    /// Somebody stopped waiting for a confirmation that may still come.
+    /// Notes that a caller stopped waiting for a confirmation that may still come.
     pub(super) fn note_late(&self) {
         self.lock().late = true;
         self.changed.notify_one();
     }
 }
 
-impl Subscription {
+impl TopicSubscription {
     fn new(topic: Topic) -> Self {
         let waiting = Vec::new();
         Self { topic, wanted: true, asked: false, unconfirmed: 0, queued: false, waiting }
@@ -211,7 +211,7 @@ impl SubscriptionTable {
         self.queue.is_empty() && self.unconfirmed == 0
     }
 
-    /// Whether somebody was told too early that a topic is not subscribed; once.
+    /// Whether a caller was told too early that a topic is not subscribed; once.
     pub(super) fn take_late(&mut self) -> bool {
         std::mem::take(&mut self.late)
     }

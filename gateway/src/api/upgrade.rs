@@ -1,0 +1,88 @@
+//! From an upgrade request to a session, or to a refusal.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+};
+use http::StatusCode;
+
+use super::{
+    admission::{Admission, ClientAddr},
+    origin::origin_allowed,
+};
+use crate::{
+    node::services::Services,
+    protocol::{Dialect, OpenContext, Opening, Refusal, Request as SocketRequest, Transport},
+};
+use websocket::{Heartbeat, handshake};
+
+/// Serves every upgrade request: the dialect that recognizes it decides.
+pub async fn upgrade(State(services): State<Services>, mut request: Request) -> Response {
+    let context = &services.context;
+    let (parts, body) = request.into_parts();
+    let asked = SocketRequest::of(parts.uri.path(), parts.uri.query(), &parts.headers);
+    let dialect = services.dialects.iter().find(|dialect| dialect.recognizes(&asked));
+    let Some(dialect) = dialect.map(Arc::clone) else {
+        return (StatusCode::NOT_FOUND, "Not Found").into_response();
+    };
+    if !origin_allowed(&context.config, &parts.headers) {
+        return (StatusCode::FORBIDDEN, "Origin not allowed").into_response();
+    }
+    let accepted = match handshake::check(&parts) {
+        Ok(accepted) => accepted,
+        Err(refusal) => return refusal.response(),
+    };
+    request = Request::from_parts(parts, body);
+    let admission = Admission::from(&services);
+    let client = ClientAddr::of(&admission, &request);
+    if dialect.is_limited_by_address()
+        && let Err(problem) = admission
+            .count_connection(client)
+            .and_then(|()| admission.check_credential(client, &asked))
+    {
+        return problem.into_response();
+    }
+    admission.fetch_keys(&asked).await;
+    let number = services.sessions.next_number();
+    let opening = dialect.open(
+        &asked,
+        &OpenContext {
+            auth: &context.auth,
+            config: &context.config,
+            connection: &context.connection_name(number),
+            now: jiff::Timestamp::now().as_millisecond(),
+        },
+    );
+    if opening.as_ref().is_err_and(Refusal::is_unauthorized) && asked.has_credentials() {
+        admission.refused(client);
+    }
+    let opening = match opening {
+        Err(Refusal::Http { status, body }) => return (status, body).into_response(),
+        other => other,
+    };
+    let protocol = opening.as_ref().ok().and_then(|opening| opening.protocol.clone());
+    let offered = asked.protocols.first().cloned();
+    let start = {
+        let services = services.clone();
+        move |socket| start(&services, &dialect, number, opening, socket)
+    };
+    accepted.upgrade(&mut request, protocol.or(offered).as_deref(), &services.connections, start)
+}
+
+fn start(
+    services: &Services,
+    dialect: &Arc<dyn Dialect>,
+    number: u64,
+    opening: Result<Opening, Refusal>,
+    socket: websocket::UpgradedSocket,
+) {
+    let context = &services.context;
+    let heartbeat = context.heartbeats.first(&**dialect);
+    let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::NONE));
+    services.connections.open(socket, heartbeat, |connection| {
+        let transport = Transport::Socket(Arc::clone(connection));
+        services.sessions.open(context, dialect, number, opening, transport)
+    });
+}

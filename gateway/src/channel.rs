@@ -1,0 +1,11 @@
+//! The channels of this node: where each is, who listens, and how listeners are brought up to date.
+
+pub mod catch_up;
+pub mod channel_state;
+mod compare;
+mod fill;
+pub mod history;
+pub mod hub;
+pub mod listener;
+mod pages;
+mod shared_page;

@@ -1,0 +1,431 @@
+//! One channel on this node: its position, a short tail, the folded state, and who is live.
+//!
+//! Everything in here happens under the channel's lock and never waits. Only the hub's single
+//! writer advances a channel; a listener becomes live under the same lock at which its position
+//! equals the channel's, so it can neither miss a publication nor get one twice.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use domain::{
+    channel::Channel,
+    event::{
+        State,
+        bound::{bound, growth_bound, json_bytes},
+        entity::Entity,
+        fold::fold,
+    },
+    position::{Offsets, Position},
+    publication::Publication,
+    source::Source,
+};
+use store::Snapshot;
+use tokio::{sync::Notify, time::Instant};
+use websocket::{SendOutcome, WriteBatch};
+
+use super::{listener::Listener, shared_page::SharedPage};
+use crate::{
+    metrics::GatewayMetrics,
+    protocol::{ChannelMemo, Encoding, EncodingSet, Outgoing},
+};
+
+/// The most publications that a tail keeps.
+pub const TAIL_LENGTH_MAX: usize = 1000;
+
+/// The most bytes that a tail keeps.
+pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many publications wait unfolded until somebody asks for the state.
+const UNFOLDED_MAX: usize = 64;
+
+/// A channel on this node.
+#[derive(Debug)]
+pub struct ChannelState {
+    /// The channel.
+    pub channel: Channel,
+    inner: Mutex<ChannelData>,
+    /// The page that was read last, shared by those who catch up; absent until somebody does.
+    pages: OnceLock<Box<tokio::sync::Mutex<Option<SharedPage>>>>,
+    /// Notified when the channel's position is known, or known better.
+    pub advanced: Notify,
+}
+
+/// What is known of a channel; everything under its lock.
+#[derive(Debug, Default)]
+pub struct ChannelData {
+    /// Where the channel is; none until it was read.
+    pub position: Option<Position>,
+    /// The highest offsets that are known of, applied or not.
+    pub known: Offsets,
+    /// Whether a fill is on its way.
+    pub filling: bool,
+    /// The listeners that are live.
+    pub live: Vec<Arc<Listener>>,
+    /// How many listeners are behind.
+    pub behind: usize,
+    /// Since when nobody listens.
+    pub idle_since: Option<Instant>,
+    /// When something last came, or was compared.
+    pub fresh_at: Option<Instant>,
+    /// When SQL was last asked because no head was there.
+    pub asked_store_at: Option<Instant>,
+    /// The most bytes of the folded state (`STATE_BYTES`), as in the record.
+    state_bytes_max: usize,
+    /// At least as many bytes as the state has.
+    state_bytes: usize,
+    state: Option<Arc<State>>,
+    unfolded: Vec<Arc<Outgoing>>,
+    /// None when it would be empty: then it begins at the position.
+    tail: Option<Box<ChannelTail>>,
+    /// What encoders remember; absent where none does, which is nearly everywhere.
+    memos: Option<Box<ChannelMemos>>,
+}
+
+/// The last publications of a channel. Most channels of a node are silent most of the time.
+#[derive(Debug)]
+struct ChannelTail {
+    all: VecDeque<Arc<Outgoing>>,
+    /// Where it begins: everything after this is in it.
+    start: Offsets,
+    bytes: usize,
+}
+
+/// The memories of a channel's encoders, at most one for each encoding.
+#[derive(Debug, Default)]
+struct ChannelMemos {
+    all: Vec<(Encoding, Box<dyn ChannelMemo>)>,
+}
+
+/// What a channel says to a publication.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was the next one.
+    Yes,
+    /// It is here already, or the channel is not ready and will read it.
+    Repeat,
+    /// Something before it is missing.
+    Hole,
+    /// It is of another epoch: everything has to be read anew.
+    OtherEpoch,
+}
+
+/// A listener that could not take a publication, and where it stands.
+#[derive(Debug)]
+pub struct Overflowed {
+    /// The listener.
+    pub listener: Arc<Listener>,
+    /// The position before what it could not take.
+    pub position: Position,
+}
+
+impl ChannelState {
+    /// Returns a channel that knows nothing yet.
+    pub fn new(channel: Channel, state_bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            channel,
+            inner: Mutex::new(ChannelData { state_bytes_max, ..ChannelData::default() }),
+            pages: OnceLock::new(),
+            advanced: Notify::new(),
+        })
+    }
+
+    /// Locks the channel. Nothing waits while the lock is held.
+    pub fn lock(&self) -> MutexGuard<'_, ChannelData> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the shared page, under the lock of the one who reads the next.
+    pub(super) fn pages(&self) -> &tokio::sync::Mutex<Option<SharedPage>> {
+        self.pages.get_or_init(Box::default)
+    }
+
+    /// Returns the position, once it is known.
+    pub fn position(&self) -> Option<Position> {
+        self.lock().position.clone()
+    }
+
+    /// Waits until the position is known.
+    pub async fn ready(&self) -> Position {
+        loop {
+            let advanced = self.advanced.notified();
+            if let Some(position) = self.position() {
+                return position;
+            }
+            advanced.await;
+        }
+    }
+
+    /// Takes a snapshot over: the first one, or one of another epoch. Listeners that were live are
+    /// somewhere else now; they are handed back with the position they had.
+    pub fn reset(&self, snapshot: Snapshot) -> Vec<Overflowed> {
+        let mut inner = self.lock();
+        let before = inner.position.take();
+        inner.state = snapshot.state;
+        inner.state_bytes = usize::MAX;
+        inner.unfolded.clear();
+        inner.forget_tail();
+        inner.known = snapshot.position.offsets.clone();
+        inner.position = Some(snapshot.position);
+        inner.fresh_at = Some(Instant::now());
+        let live = std::mem::take(&mut inner.live);
+        inner.behind += live.len();
+        drop(inner);
+        self.advanced.notify_waiters();
+        let Some(position) = before else { return Vec::new() };
+        live.into_iter()
+            .map(|listener| Overflowed { listener, position: position.clone() })
+            .collect()
+    }
+
+    /// Applies a publication and stages it for everybody who is live.
+    pub fn apply(
+        &self,
+        publication: Publication,
+        batch: &mut WriteBatch,
+        overflowed: &mut Vec<Overflowed>,
+        metrics: &GatewayMetrics,
+    ) -> Applied {
+        let mut inner = self.lock();
+        let source = publication.source;
+        let known = inner.known.get(source).max(publication.offset);
+        let Some(before) = inner.position.clone() else {
+            inner.known.set(source, known);
+            return Applied::Repeat;
+        };
+        if before.epoch != publication.epoch {
+            return Applied::OtherEpoch;
+        }
+        inner.known.set(source, known);
+        let next = before.offsets.get(source) + 1;
+        if publication.offset < next {
+            return Applied::Repeat;
+        }
+        if publication.offset > next {
+            return Applied::Hole;
+        }
+        inner.advance(&self.channel, publication, &before, batch, overflowed, metrics);
+        drop(inner);
+        self.advanced.notify_waiters();
+        Applied::Yes
+    }
+}
+
+impl ChannelData {
+    /// Returns the entity whose state has to be read before this publication can be encoded for
+    /// everybody here.
+    pub fn lacks(&mut self, publication: &Publication) -> Option<Entity> {
+        for encoding in self.encodings().iter() {
+            let memos = self.memos.as_ref();
+            let has = memos.is_some_and(|memos| memos.all.iter().any(|(of, _)| *of == encoding));
+            if let (false, Some(memo)) = (has, encoding.memo(&publication.channel)) {
+                self.memos.get_or_insert_default().all.push((encoding, memo));
+            }
+        }
+        let memos = self.memos.as_ref()?;
+        memos.all.iter().find_map(|(_, memo)| memo.lacks(&publication.recorded.event))
+    }
+
+    /// Remembers what the database says of an entity that was lacking.
+    pub fn remember(&mut self, entity: &Entity, state: &State) {
+        for (_, memo) in self.memos.iter_mut().flat_map(|memos| &mut memos.all) {
+            memo.remember(entity, state);
+        }
+    }
+
+    /// Returns the encodings of those who are live.
+    fn encodings(&self) -> EncodingSet {
+        self.live.iter().map(|listener| listener.recipient.encoding()).collect()
+    }
+
+    fn advance(
+        &mut self,
+        channel: &Channel,
+        publication: Publication,
+        before: &Position,
+        batch: &mut WriteBatch,
+        overflowed: &mut Vec<Overflowed>,
+        metrics: &GatewayMetrics,
+    ) {
+        let mut position = before.clone();
+        position.offsets.set(publication.source, publication.offset);
+        let mut states = self.encodings();
+        states.retain(|encoding| encoding.needs_state());
+        let outgoing = if !states.is_empty() {
+            self.whole(channel, &publication, &position, &states)
+        } else {
+            let outgoing = Outgoing::new(publication, position.clone());
+            for (encoding, memo) in self.memos.iter_mut().flat_map(|memos| &mut memos.all) {
+                outgoing.preset(*encoding, memo.encode(&outgoing.publication));
+            }
+            let outgoing = Arc::new(outgoing);
+            self.unfolded.push(Arc::clone(&outgoing));
+            if self.unfolded.len() >= UNFOLDED_MAX {
+                self.state(channel);
+            }
+            self.push_tail(Arc::clone(&outgoing));
+            outgoing
+        };
+        self.position = Some(position);
+        self.fresh_at = Some(Instant::now());
+        self.deliver(&outgoing, before, batch, overflowed, metrics);
+    }
+
+    /// A publication with the frame of the whole state after it. The tail keeps one without that
+    /// frame: who reads the tail is sent the newest state instead.
+    fn whole(
+        &mut self,
+        channel: &Channel,
+        publication: &Publication,
+        position: &Position,
+        states: &EncodingSet,
+    ) -> Arc<Outgoing> {
+        self.state(channel);
+        self.fold(channel, publication);
+        let outgoing = Outgoing::new(publication.clone(), position.clone());
+        for encoding in states.iter() {
+            outgoing.preset(encoding, encoding.state(channel, position, self.state.as_deref()));
+        }
+        self.push_tail(Arc::new(Outgoing::new(publication.clone(), position.clone())));
+        Arc::new(outgoing)
+    }
+
+    fn deliver(
+        &mut self,
+        outgoing: &Outgoing,
+        before: &Position,
+        batch: &mut WriteBatch,
+        overflowed: &mut Vec<Overflowed>,
+        metrics: &GatewayMetrics,
+    ) {
+        let mut delivered = [0; Encoding::COUNT];
+        let mut encodings = EncodingSet::default();
+        let mut index = 0;
+        while let Some(listener) = self.live.get(index) {
+            let encoding = listener.recipient.encoding();
+            let full = outgoing.frame(encoding).is_some_and(|frame| {
+                let sent = listener.recipient.transport().stage(frame, batch);
+                encodings.insert(encoding);
+                delivered[encoding.index()] += u64::from(sent.is_taken());
+                sent == SendOutcome::Full
+            });
+            if full {
+                let listener = self.live.swap_remove(index);
+                overflowed.push(Overflowed { listener, position: before.clone() });
+                self.behind += 1;
+            } else {
+                index += 1;
+            }
+        }
+        for encoding in encodings.iter() {
+            let frames = delivered[encoding.index()];
+            if frames > 0
+                && let Some(frame) = outgoing.frame(encoding)
+            {
+                let bytes = frame.len() * usize::try_from(frames).unwrap_or(usize::MAX);
+                metrics.sent(encoding.index(), frames, bytes);
+                metrics.published(encoding.index(), frames);
+                metrics.delivered(encoding.index(), outgoing.publication.recorded.event.at);
+            }
+        }
+    }
+
+    /// Returns the folded state at the position.
+    pub fn state(&mut self, channel: &Channel) -> Option<Arc<State>> {
+        for outgoing in std::mem::take(&mut self.unfolded) {
+            self.fold(channel, &outgoing.publication);
+        }
+        self.state.clone()
+    }
+
+    /// Folds a publication into the state, as the record did.
+    fn fold(&mut self, channel: &Channel, publication: &Publication) {
+        let Some(entity) = Entity::of(channel) else { return };
+        let state = self.state.take().map(Arc::unwrap_or_clone);
+        let recorded = &publication.recorded;
+        let mut state = fold(&entity, state, &recorded.event, recorded.recorded);
+        self.state_bytes = self.state_bytes.saturating_add(growth_bound(&recorded.event));
+        if let Some(state) = &mut state
+            && self.state_bytes > self.state_bytes_max
+        {
+            bound(state, self.state_bytes_max);
+            self.state_bytes = json_bytes(state);
+        }
+        self.state = state.map(Arc::new);
+    }
+
+    /// Returns everything after `offsets`, when the tail reaches back so far.
+    pub fn tail_after(&self, offsets: &Offsets) -> Option<impl Iterator<Item = &Arc<Outgoing>>> {
+        let start = self.tail.as_ref().map_or_else(|| self.at(), |tail| tail.start.clone());
+        offsets.covers(&start).then(|| {
+            let offsets = offsets.clone();
+            self.tail.iter().flat_map(|tail| &tail.all).filter(move |outgoing| {
+                outgoing.publication.offset > offsets.get(outgoing.publication.source)
+            })
+        })
+    }
+
+    /// Returns what the tail occupies, in bytes.
+    pub fn tail_bytes(&self) -> usize {
+        self.tail.as_ref().map_or(0, |tail| tail.bytes)
+    }
+
+    /// Forgets the tail; the position stays.
+    pub fn forget_tail(&mut self) {
+        self.tail = None;
+    }
+
+    /// Takes a listener out of the list of those who are live; whether it stood there.
+    pub fn remove(&mut self, listener: &Arc<Listener>) -> bool {
+        let at = self.live.iter().position(|other| Arc::ptr_eq(other, listener));
+        if let Some(at) = at {
+            self.live.swap_remove(at);
+        }
+        if self.live.is_empty() && self.behind == 0 {
+            self.idle_since = Some(Instant::now());
+            self.live = Vec::new();
+        }
+        at.is_some()
+    }
+
+    /// Puts a listener into the list of those who are live. It must be at the channel's position.
+    pub fn join(&mut self, listener: Arc<Listener>) {
+        self.idle_since = None;
+        if self.live.capacity() == 0 {
+            self.live.reserve_exact(1);
+        }
+        self.live.push(listener);
+    }
+
+    /// Returns the sources that are known to feed the channel, beside those that may.
+    pub fn sources(&self) -> impl Iterator<Item = Source> + '_ {
+        self.known.iter().map(|(source, _)| source)
+    }
+
+    /// Called before the position moves past the publication.
+    fn push_tail(&mut self, outgoing: Arc<Outgoing>) {
+        let start = &self.position;
+        let tail = self.tail.get_or_insert_with(|| {
+            let start = start.as_ref().map(|position| position.offsets.clone());
+            Box::new(ChannelTail {
+                start: start.unwrap_or_default(),
+                all: VecDeque::new(),
+                bytes: 0,
+            })
+        });
+        tail.bytes += outgoing.size_bytes();
+        tail.all.push_back(outgoing);
+        while tail.all.len() > TAIL_LENGTH_MAX || tail.bytes > TAIL_BYTES_MAX {
+            let Some(oldest) = tail.all.pop_front() else { break };
+            tail.bytes -= oldest.size_bytes();
+            tail.start.set(oldest.publication.source, oldest.publication.offset);
+        }
+    }
+
+    /// Returns the offsets of the position.
+    fn at(&self) -> Offsets {
+        self.position.as_ref().map(|position| position.offsets.clone()).unwrap_or_default()
+    }
+}
+

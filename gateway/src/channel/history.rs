@@ -1,0 +1,203 @@
+//! The past of channels: their one port to the broker and the store.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use broker::{Broker, BrokerError, Head};
+use domain::{
+    channel::{Channel, ChannelKind},
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    position::{Offsets, Position},
+    source::Source,
+};
+use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
+use tokio::{sync::Semaphore, time::Instant};
+
+use crate::metrics::GatewayMetrics;
+
+/// The registry's topic of nodes whose subscriber is connected.
+pub const SUBSCRIBED_NODES: &str = "hearing";
+
+/// The most publications of a page.
+pub const PAGE_LENGTH: usize = 500;
+
+/// About the most bytes of a page.
+pub const PAGE_BYTES: usize = 1024 * 1024;
+
+/// How many reads of SQL and Redis this node does at once for its channels.
+const READS_MAX: usize = 32;
+
+/// Reads what was recorded and published.
+pub struct History {
+    broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
+    metrics: Arc<GatewayMetrics>,
+    partitions: u16,
+    /// Bounds the reads of all channels together.
+    reads: Semaphore,
+    /// When the database answered last.
+    store_answered: ArcSwap<Instant>,
+    /// The sources' rows as last read: generations, and how far is published.
+    rows: ArcSwap<HashMap<Source, SourceRow>>,
+}
+
+impl History {
+    /// Returns a history that has read nothing yet; `partitions` is `INGEST_PARTITIONS`.
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        metrics: Arc<GatewayMetrics>,
+        partitions: u16,
+    ) -> Self {
+        Self {
+            broker,
+            store,
+            metrics,
+            partitions,
+            reads: Semaphore::new(READS_MAX),
+            store_answered: ArcSwap::from_pointee(Instant::now()),
+            rows: ArcSwap::default(),
+        }
+    }
+
+    /// Returns how long ago the database answered last.
+    pub fn store_age(&self) -> Duration {
+        self.store_answered.load().elapsed()
+    }
+
+    /// Reads generations from the sources' rows: a head of another generation proves nothing.
+    pub(super) async fn read_sources(&self) {
+        let wanted: Vec<Source> = Source::all(self.partitions).collect();
+        match self.store.sources(&wanted).await {
+            Ok(rows) => {
+                let rows = rows.into_iter().map(|row| (row.source, row)).collect();
+                self.rows.store(Arc::new(rows));
+                self.metrics.store_up.set(1.0);
+                self.store_answered.store(Arc::new(Instant::now()));
+            }
+            Err(error) => {
+                self.metrics.store_up.set(0.0);
+                tracing::debug!(%error, "hub: sources not read, asked again within a second");
+            }
+        }
+    }
+
+    /// Returns the broker's heads of channels; none for a head of another generation than that of
+    /// the source's row.
+    pub(super) async fn heads(
+        &self,
+        wanted: &[(Channel, Source)],
+    ) -> Result<Vec<Option<Head>>, BrokerError> {
+        let heads = self.broker.heads(wanted).await?;
+        let rows = self.rows.load();
+        let certain = |((_, source), head): (&(Channel, Source), Option<Head>)| {
+            let generation = rows.get(source).map(|row| row.generation);
+            head.filter(|head| Some(head.generation) == generation)
+        };
+        Ok(wanted.iter().zip(heads).map(certain).collect())
+    }
+
+    /// Returns where channels are, as the database says.
+    pub async fn positions(&self, channels: &[Channel]) -> Result<Vec<Position>, StoreError> {
+        self.store.positions(channels).await
+    }
+
+    /// Returns a channel's position and state, read in one step.
+    pub(super) async fn snapshot(&self, channel: &Channel) -> Result<Snapshot, StoreError> {
+        let _permit = self.reads.acquire().await;
+        self.store.snapshot(channel).await
+    }
+
+    /// Returns the state of an entity; none when it is not known.
+    pub async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError> {
+        self.store.entity(entity).await
+    }
+
+    /// Returns entities of a kind, newest first.
+    pub async fn entities(
+        &self,
+        kind: EntityKind,
+        filter: &EntityFilter,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.store.entities(kind, filter).await
+    }
+
+    /// Returns the last events of a channel before a position, from the archive.
+    pub async fn page_back(
+        &self,
+        channel: &Channel,
+        before: &Offsets,
+        length: usize,
+    ) -> Result<Page, StoreError> {
+        self.store.page_back(channel, Some(before), length, PAGE_BYTES).await
+    }
+
+    /// Returns a page of what follows `position`: from the broker while that is trusted and one
+    /// source feeds the channel, else from the archive.
+    pub(super) async fn page(
+        &self,
+        channel: &Channel,
+        position: &Position,
+        sources: &[Source],
+        is_broker_trusted: bool,
+    ) -> Result<Page, StoreError> {
+        let _permit = self.reads.acquire().await;
+        if let ([source], true) = (sources, is_broker_trusted)
+            && let Some(page) = self.broker_page(channel, position, *source).await
+        {
+            return Ok(page);
+        }
+        self.store.page(channel, &position.offsets, PAGE_LENGTH, PAGE_BYTES).await
+    }
+
+    /// Returns a page from the broker's history; none when that does not reach back so far.
+    ///
+    /// What stands there was recorded before, so it is true whichever owner left it there, as long
+    /// as it is of the same epoch.
+    async fn broker_page(
+        &self,
+        channel: &Channel,
+        position: &Position,
+        source: Source,
+    ) -> Option<Page> {
+        let after = position.offsets.get(source);
+        let read = self.broker.history(channel, source, after, PAGE_LENGTH).await;
+        let publications = read.ok()?;
+        let last = publications.last()?.offset;
+        if publications.iter().any(|publication| publication.epoch != position.epoch) {
+            return None;
+        }
+        let mut head = position.clone();
+        head.offsets.set(source, last);
+        Some(Page { publications, floor: Offsets::default(), head })
+    }
+
+    /// Whether another node's subscriber is connected. When the broker does not answer, none is.
+    pub(super) async fn has_subscribed_nodes(&self) -> bool {
+        self.broker.members(SUBSCRIBED_NODES).await.is_ok_and(|others| !others.is_empty())
+    }
+
+    /// Returns the sources that may feed a channel in this configuration.
+    pub(super) fn possible_sources(&self, channel: &Channel) -> Vec<Source> {
+        use ChannelKind as Kind;
+        let stream = channel.home().stream;
+        let all = (0..self.partitions).map(|partition| Source { stream, partition });
+        match channel.kind() {
+            Kind::User => Source::all(self.partitions).collect(),
+            _ if channel.is_entity() => {
+                vec![Source::of(stream, channel.id(), self.partitions)]
+            }
+            Kind::Broadcast => vec![channel.home()],
+            _ => all.collect(),
+        }
+    }
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("History").field("partitions", &self.partitions).finish_non_exhaustive()
+    }
+}

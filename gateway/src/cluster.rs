@@ -1,0 +1,6 @@
+//! What the nodes know of each other: who is connected where, who has gone, how far each node is.
+
+pub mod cluster_query;
+pub mod disconnects;
+pub mod presence;
+pub mod registry;

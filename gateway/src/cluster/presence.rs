@@ -1,0 +1,139 @@
+//! How users are there: announced by pub/sub alone, lost with a lost connection, never recorded.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use broker::{Broker, Topic};
+use domain::{
+    channel::{Channel, ChannelKind},
+    node::NodeId,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{
+    channel::listener::Listener,
+    metrics::GatewayMetrics,
+    protocol::{Encoding, PresenceChange},
+};
+
+/// The status of who is gone.
+pub const OFFLINE: &str = "offline";
+
+/// Two nodes that lose the last connections of a user at the same moment both say so. The second
+/// word within this time is not passed on.
+const ECHO: Duration = Duration::from_secs(2);
+
+/// How many changes travel in one message.
+const CHANGES_AT_ONCE: usize = 1000;
+
+/// How many users are remembered as just gone.
+const GONE_MAX: usize = 100_000;
+
+/// Announces how users are there, and delivers what others announce to this node's listeners.
+pub struct Presence {
+    node: NodeId,
+    broker: Arc<dyn Broker>,
+    metrics: Arc<GatewayMetrics>,
+    listeners: Mutex<Vec<Arc<Listener>>>,
+    /// Who was announced to be offline a moment ago, and by which node.
+    gone: Mutex<HashMap<String, (String, Instant)>>,
+}
+
+/// Changes on their way between nodes.
+#[derive(Debug, Serialize, Deserialize)]
+struct PresenceMessage {
+    node: String,
+    at: i64,
+    status: String,
+    /// One is null when nobody vouched for the socket.
+    users: Vec<Option<String>>,
+}
+
+impl Presence {
+    /// Returns the presence of a node without listeners.
+    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Arc<GatewayMetrics>) -> Self {
+        Self { node, broker, metrics, listeners: Mutex::default(), gone: Mutex::default() }
+    }
+
+    /// Returns the topic by which changes travel.
+    pub fn topic() -> Topic {
+        Topic::Channel(Channel::feed(ChannelKind::Presence))
+    }
+
+    /// Announces to all nodes how users are there.
+    pub async fn announce(&self, users: Vec<Option<String>>, status: &str) {
+        for users in users.chunks(CHANGES_AT_ONCE) {
+            let message = PresenceMessage {
+                node: self.node.to_string(),
+                at: jiff::Timestamp::now().as_millisecond(),
+                status: status.to_owned(),
+                users: users.to_vec(),
+            };
+            let payload = serde_json::to_vec(&message).unwrap_or_default();
+            if let Err(error) = self.broker.send(&Self::topic(), payload.into()).await {
+                tracing::debug!(%error, "presence: a change was not sent, nobody is told of it");
+            }
+        }
+    }
+
+    /// Delivers changes that a node announced.
+    pub fn received(&self, payload: &[u8]) {
+        let Ok(message) = serde_json::from_slice::<PresenceMessage>(payload) else { return };
+        for user in &message.users {
+            let user = user.as_deref();
+            if !user.is_some_and(|user| self.is_echo(user, &message)) {
+                let change = PresenceChange { user, status: &message.status, at: message.at };
+                self.deliver(&change);
+            }
+        }
+    }
+
+    fn deliver(&self, change: &PresenceChange<'_>) {
+        let mut frames = [const { None }; Encoding::COUNT];
+        for listener in self.lock().iter() {
+            let encoding = listener.recipient.encoding();
+            let frame = frames[encoding.index()].get_or_insert_with(|| encoding.presence(change));
+            if let Some(frame) = frame {
+                // Presence is never worth waiting for: a slow socket hears the next change.
+                let sent = listener.recipient.transport().send(frame);
+                self.metrics.sent(encoding.index(), u64::from(sent.is_taken()), frame.len());
+            }
+        }
+    }
+
+    fn is_echo(&self, user: &str, message: &PresenceMessage) -> bool {
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if message.status != OFFLINE {
+            gone.remove(user);
+            return false;
+        }
+        let now = Instant::now();
+        if gone.len() >= GONE_MAX {
+            gone.retain(|_, (_, at)| now.duration_since(*at) < ECHO);
+        }
+        let before = gone.insert(user.to_owned(), (message.node.clone(), now));
+        before.is_some_and(|(node, at)| node != message.node && now.duration_since(at) < ECHO)
+    }
+
+    /// Listens from now on.
+    pub fn join(&self, listener: Arc<Listener>) {
+        self.lock().push(listener);
+    }
+
+    /// Listens no longer.
+    pub fn leave(&self, listener: &Arc<Listener>) {
+        listener.leave();
+        let mut listeners = self.lock();
+        if let Some(at) = listeners.iter().position(|other| Arc::ptr_eq(other, listener)) {
+            listeners.swap_remove(at);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,5 @@
+//! HTTP below the routes: accepting connections, and what each address may do.
+
+pub mod accept;
+pub mod address;
+pub mod address_limits;

@@ -1,0 +1,8 @@
+//! One gateway node: its services, what the broker brings, orders of other processes, its drain.
+
+pub mod control;
+mod delivery_trace;
+pub mod denylist;
+pub mod drain;
+pub mod fanout;
+pub mod services;

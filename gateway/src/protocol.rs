@@ -1,0 +1,25 @@
+//! The vocabulary between the core and the dialects: what a client asks for, what it is told, and the
+//! traits that a wire protocol implements. Knows no state of the node.
+
+pub mod attendance;
+pub mod channel_memo;
+pub mod command;
+pub mod dialect;
+pub mod encoder;
+pub mod event_stream;
+pub mod outgoing;
+pub mod recipient;
+pub mod request;
+pub mod transport;
+
+pub use self::{
+    attendance::{Attendance, Attendee},
+    channel_memo::ChannelMemo,
+    command::{Append, Command, Condition, ListRequest, Mode, Subscribe},
+    dialect::{Dialect, OpenContext, Opening, Refusal, TurnedAway, View, WatchedTopic},
+    encoder::{Cause, Encoder, Encoding, EncodingSet, ErrorReport, PresenceChange, Subscribed},
+    outgoing::Outgoing,
+    recipient::Recipient,
+    request::Request,
+    transport::Transport,
+};

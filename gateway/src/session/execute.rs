@@ -1,0 +1,113 @@
+//! Executing commands: at once what needs no waiting, the rest in order.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::event::State;
+
+use super::{Session, token_expiry::Expiring};
+use crate::protocol::{Command, ErrorReport, ListRequest};
+use websocket::SendOutcome;
+
+/// Between two questions to a database that does not answer.
+const LIST_RETRY: Duration = Duration::from_millis(500);
+
+impl Session {
+    /// Executes what needs no waiting; returns what is left, from the first command that does.
+    pub(super) fn execute_ready(self: &Arc<Self>, commands: Vec<Command>) -> Vec<Command> {
+        let mut commands = commands.into_iter();
+        while let Some(command) = commands.next() {
+            match command {
+                Command::Send(frame) => {
+                    if self.send(&frame) == SendOutcome::Full {
+                        return std::iter::once(Command::Send(frame)).chain(commands).collect();
+                    }
+                }
+                Command::Alive => self.transport.alive(),
+                Command::Encode(encoding) => self.encode(encoding),
+                Command::Remember(memo) => self.lock().memo = Some(memo),
+                Command::Append(append) => self.publish(append),
+                Command::Register(registration) => self.register(registration),
+                Command::Watch => self.watch(),
+                Command::Close { code, reason } => self.close(code, reason),
+                other => return std::iter::once(other).chain(commands).collect(),
+            }
+        }
+        Vec::new()
+    }
+
+    /// Executes commands in order. Once the socket is closed only events are still taken.
+    pub(super) async fn execute(self: &Arc<Self>, commands: Vec<Command>) {
+        for command in commands {
+            if self.transport.is_closed() && !matches!(command, Command::Append(_)) {
+                continue;
+            }
+            match command {
+                Command::Send(frame) => self.send_all(&[frame]).await,
+                Command::Subscribe(request) => self.subscribe(request).await,
+                Command::Unsubscribe(channel) => self.unsubscribe(&channel),
+                Command::Append(append) => self.publish(append),
+                Command::List(request) => self.list(&request).await,
+                Command::Prepare(channels) => self.prepare(&channels).await,
+                Command::Token(token) => self.refresh(&token).await,
+                Command::Presence(status) => self.announce_presence(&status).await,
+                Command::Register(registration) => self.register(registration),
+                Command::Attend(name) => {
+                    if !self.attend(&name).await {
+                        return;
+                    }
+                }
+                Command::Watch => self.watch(),
+                Command::Remember(memo) => self.lock().memo = Some(memo),
+                Command::Encode(encoding) => self.encode(encoding),
+                Command::Alive => self.transport.alive(),
+                Command::Close { code, reason } => self.close(code, reason),
+            }
+        }
+    }
+
+    /// Sends what the store lists, once it answers.
+    async fn list(&self, request: &ListRequest) {
+        let listed = loop {
+            match self.context.hub.history().entities(request.kind, &request.filter).await {
+                Ok(listed) => break listed,
+                Err(error) => {
+                    tracing::debug!(%error, "session: a list waits for the database, asked again");
+                }
+            }
+            if self.transport.is_closed() {
+                return;
+            }
+            tokio::time::sleep(LIST_RETRY).await;
+        };
+        let states: Vec<State> = listed.into_iter().map(|listed| listed.state).collect();
+        self.send_all(&(request.write)(&states)).await;
+    }
+
+    /// Judges its silence from now on as that of a client that said who it is.
+    fn watch(&self) {
+        if let Some(heartbeat) = self.context.heartbeats.of_known(self.dialect()) {
+            self.transport.set_heartbeat(heartbeat);
+        }
+    }
+
+    /// Takes a new token on the open socket: a bad one leaves the old one in force.
+    async fn refresh(self: &Arc<Self>, token: &str) {
+        self.context.auth.prepare(token).await;
+        let error = |code, message: &str| {
+            self.encoding().error(&ErrorReport { code, message, path: None, channel: None })
+        };
+        let frame = match self.context.auth.credential(token) {
+            Ok(identity) if identity.user == self.identity().user => {
+                let frame = self.encoding().token(identity.expires_at);
+                self.context.token_expiry.forget(&**self);
+                self.lock().identity = identity;
+                let expiring: Arc<dyn Expiring> = Arc::clone(self) as _;
+                self.context.token_expiry.watch(&expiring);
+                frame
+            }
+            Ok(_) => error("forbidden", "the token is another user's"),
+            Err(cause) => error("token", &cause.to_string()),
+        };
+        self.send_all(frame.as_slice()).await;
+    }
+}

@@ -1,0 +1,184 @@
+//! The composition root: builds the parts of a node and starts its background work.
+
+use std::sync::Arc;
+
+use auth::Authenticator;
+use broker::{Broker, BrokerError, Topic};
+use domain::node::NodeId;
+use runtime::{config::Config, lifecycle::Lifecycle};
+use store::Store;
+use tokio_util::task::TaskTracker;
+use websocket::{ConnectionLimits, Connections, MessageLimits};
+
+use crate::{
+    channel::{history::History, hub::Hub},
+    cluster::{
+        cluster_query::ClusterQuery, disconnects::Disconnects, presence::Presence,
+        registry::ClusterRegistry,
+    },
+    dialect::{self, Built, ENCODINGS},
+    http::address_limits::AddressLimits,
+    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
+    metrics::GatewayMetrics,
+    node::{
+        denylist::Denylist,
+        fanout::Fanout,
+        services::{Parts, Services},
+    },
+    session::{
+        context::{Degraded, SessionContext},
+        heartbeats::Heartbeats,
+        sessions::Sessions,
+        token_expiry::TokenExpiry,
+    },
+};
+
+/// What a gateway is made of.
+pub struct Foundation {
+    /// The name of the node among all.
+    pub node: NodeId,
+    /// The settings.
+    pub config: Config,
+    /// Checks credentials.
+    pub auth: Authenticator,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// All metrics of the process.
+    pub prometheus: prometheus::Registry,
+    /// The life of the process.
+    pub life: Lifecycle,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The subscriber was not started.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A metric's name is taken.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Builds a node and starts its background work; it serves when its listeners are.
+///
+/// # Errors
+/// When the subscriber cannot be started or a metric's name is taken.
+pub async fn start(foundation: Foundation) -> Result<Services, StartError> {
+    let dialects = dialect::build(&foundation.config);
+    let services = build(foundation, &dialects)?;
+    let context = &services.context;
+    let (auth, sessions) = (Arc::clone(&context.auth), Arc::clone(&services.sessions));
+    let denylist = Denylist::new(Arc::clone(&services.store), auth, sessions);
+    denylist.read().await;
+    subscribe(&services).await?;
+    spawn_background(&services, denylist);
+    dialect::spawn_background(dialects, &services);
+    Ok(services)
+}
+
+fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartError> {
+    let Foundation { node, config, auth, broker, store, prometheus, life } = foundation;
+    let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
+    let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
+    let record = &config.record;
+    let history = History::new(
+        Arc::clone(&broker),
+        Arc::clone(&store),
+        Arc::clone(&metrics),
+        record.partitions,
+    );
+    let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes, record.state_bytes);
+    let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
+    let publisher = Arc::new(publisher);
+    let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
+    let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
+    let presence = Arc::new(presence);
+    let topics = dialects.all.iter().flat_map(|dialect| dialect.topics()).copied().collect();
+    let disconnects = Disconnects::new(
+        Arc::clone(&broker),
+        Arc::clone(&registry),
+        Arc::clone(&presence),
+        Arc::clone(&publisher),
+        topics,
+    );
+    let sessions = Arc::new(Sessions::new(Arc::clone(&metrics)));
+    let query =
+        ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
+    let (publish_limits, address_limits) =
+        (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
+    let connections =
+        Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
+    let context = SessionContext {
+        heartbeats: Heartbeats::new(&*dialects.all, &config.rhythm),
+        node,
+        config: Arc::new(config),
+        auth: Arc::new(auth),
+        hub,
+        publisher,
+        registry,
+        presence,
+        disconnects: Arc::new(disconnects),
+        token_expiry: Arc::new(TokenExpiry::default()),
+        encodings: &ENCODINGS,
+        unrecorded: TaskTracker::new(),
+        degraded: Degraded::default(),
+        list: Arc::clone(&sessions) as _,
+        metrics,
+        life,
+    };
+    Ok(Services::new(Parts {
+        context: Arc::new(context),
+        sessions,
+        connections,
+        dialects: Arc::clone(&dialects.all),
+        broker,
+        store,
+        cluster_query: Arc::new(query),
+        publish_limits: Arc::new(publish_limits),
+        address_limits: Arc::new(address_limits),
+        prometheus,
+    }))
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    let defaults = ConnectionLimits::default();
+    ConnectionLimits {
+        message: MessageLimits { bytes_max: config.limits.frame_bytes, ..defaults.message },
+        send_queue_bytes: config.limits.send_queue_bytes,
+        ..defaults
+    }
+}
+
+async fn subscribe(services: &Services) -> Result<(), BrokerError> {
+    let node = &services.context.node;
+    let subscriber = services.broker.subscriber(node, Fanout::new(services)).await?;
+    for topic in [Topic::Node(node.clone()), Topic::Nodes, Presence::topic()] {
+        // Without a connection they stay wanted.
+        let _unavailable = subscriber.subscribe(topic).await;
+    }
+    services.context.hub.attach(subscriber);
+    Ok(())
+}
+
+fn spawn_background(services: &Services, denylist: Denylist) {
+    let context = &services.context;
+    let life = &context.life;
+    let hub = Arc::clone(&context.hub);
+    life.spawn_until_stop(async move { hub.run().await });
+    let registry = Arc::clone(&context.registry);
+    life.spawn_until_stop(async move { registry.run().await });
+    let auth = Arc::clone(&context.auth);
+    life.spawn_until_stop(async move { auth.keep_keys().await });
+    life.spawn_until_stop(async move { denylist.run().await });
+    let address_limits = Arc::clone(&services.address_limits);
+    life.spawn_until_stop(async move { address_limits.run().await });
+    let token_expiry = Arc::clone(&context.token_expiry);
+    life.spawn_until_stop(async move { token_expiry.run().await });
+    let disconnects = Arc::clone(&context.disconnects);
+    life.spawn_until_stop(async move { disconnects.run().await });
+    let disconnects = Arc::clone(&context.disconnects);
+    life.spawn_until_stop(async move { disconnects.expire_nodes().await });
+}

@@ -1,0 +1,91 @@
+//! The versions of the schema, embedded; `migrations/` holds a file for each.
+//!
+//! The database keeps the checksum of what it has played: a file that has landed never changes.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+/// Number, name and SQL.
+type Version = (i64, &'static str, &'static str);
+
+/// The versions of PostgreSQL's schema.
+pub(super) const POSTGRES: [Version; 2] = [
+    (1, "record", include_str!("../migrations/postgres/0001_record.sql")),
+    (2, "denial", include_str!("../migrations/postgres/0002_denial.sql")),
+];
+
+/// The versions of SQLite's schema.
+pub(super) const SQLITE: [Version; 2] = [
+    (1, "record", include_str!("../migrations/sqlite/0001_record.sql")),
+    (2, "denial", include_str!("../migrations/sqlite/0002_denial.sql")),
+];
+
+/// Returns what brings a database to the newest of these versions; it ignores those that only a
+/// later release knows, which may be running beside this one.
+pub(super) fn migrator(versions: &[Version]) -> Migrator {
+    let migrations = versions.iter().map(|&(number, name, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(number, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every file below a folder of `migrations/`, as it should be listed.
+    fn files(engine: &str) -> Vec<(i64, String, String)> {
+        let folder = format!("{}/migrations/{engine}", env!("CARGO_MANIFEST_DIR"));
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| {
+                let path = file.unwrap().path();
+                let name = path.file_stem().unwrap().to_str().unwrap();
+                let (number, name) = name.split_once('_').unwrap();
+                let sql = std::fs::read_to_string(&path).unwrap();
+                (number.parse().unwrap(), name.replace('_', " "), sql)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn listed(versions: &[Version]) -> Vec<(i64, String, String)> {
+        versions.iter().map(|&(number, name, sql)| (number, name.into(), sql.into())).collect()
+    }
+
+    fn checksums(versions: &[Version]) -> Vec<String> {
+        let hex = |sum: &[u8]| sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        migrator(versions).iter().map(|version| hex(&version.checksum)).collect()
+    }
+
+    #[test]
+    fn every_file_is_listed_under_its_number_and_name() {
+        assert_eq!(listed(&POSTGRES), files("postgres"));
+        assert_eq!(listed(&SQLITE), files("sqlite"));
+    }
+
+    /// What databases of earlier releases have in `_sqlx_migrations`: with another checksum they
+    /// would refuse to start.
+    #[test]
+    fn databases_that_were_migrated_before_know_these_checksums() {
+        assert_eq!(checksums(&POSTGRES), POSTGRES_SUMS);
+        assert_eq!(checksums(&SQLITE), SQLITE_SUMS);
+    }
+
+    const POSTGRES_SUMS: [&str; 2] = [
+        "fb05118ef98ca2a569c8fc80bfa761bf25c8e03f620502a9c87c3b197e1518cdba6cbf70b67b960a89caf46f9e816649",
+        "66476d3e1dcea4af99b460d4e9a913051c2043d56b422eee7267def41155b67270f578e6305fe8ce097dbbfd93f743bf",
+    ];
+    const SQLITE_SUMS: [&str; 2] = [
+        "3c15b0b7c38db0151a4a4da1ded5fbd5a949b311721bd655b0712f68fa62534724041ef7fabeb70081c5645df6a8ef71",
+        "be9f16cc9ba50f3ab0dc8873042c83249d6135c813c3e511462ae2d693afb498ee361b66b3ad7d99999dc10bc02dbeb0",
+    ];
+}
