@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
 use domain::event::catalog::{CATALOG, Kept, Writer};
 use domain::source::Stream;
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
@@ -38,7 +38,8 @@ fn the_table_of_the_readme_has_a_row_for_each_stream_with_its_types_and_channels
 #[test]
 fn the_readme_says_what_the_worker_alone_writes_and_what_is_a_request() {
     let readme = read("README.md");
-    for row in CATALOG.iter().filter(|row| row.writer == Writer::Worker || row.kept == Kept::Request)
+    for row in
+        CATALOG.iter().filter(|row| row.writer == Writer::Worker || row.kept == Kept::Request)
     {
         assert!(readme.contains(&format!("`{}`", row.name)), "README: {}", row.name);
     }

@@ -17,7 +17,8 @@ async fn is_shown_what_is_and_what_happens(plan: Plan, node: usize) {
     cluster.post("/api/cockpit/alerts", &seen).await.expect(201);
     cluster.post("/api/cockpit/alerts/ack/x0", &json!({})).await.expect(200);
     let repo = json!({"id": "org/repo", "path": "/r", "name": "r", "aheadCount": 2});
-    let event = json!({"stream": "agents", "type": "git_status", "id": "a", "data": {"repos": [repo]}});
+    let event =
+        json!({"stream": "agents", "type": "git_status", "id": "a", "data": {"repos": [repo]}});
     cluster.publish(event).await;
 
     let mut silent = Socket::connect(&api).await;
@@ -30,11 +31,17 @@ async fn is_shown_what_is_and_what_happens(plan: Plan, node: usize) {
     assert_eq!(repos["payload"]["repos"][0]["id"], "org/repo");
     assert_eq!(repos["payload"]["repos"][0]["aheadCount"], 2);
     let alert = dashboard.wait_for(json!({"type": "alert", "payload": "<any>"})).await;
-    assert_eq!((&alert["payload"]["id"], &alert["payload"]["acknowledged"]), (&json!("x1"), &json!(false)));
+    assert_eq!(
+        (&alert["payload"]["id"], &alert["payload"]["acknowledged"]),
+        (&json!("x1"), &json!(false))
+    );
 
     cluster.post("/api/cockpit/tasks", &json!({"id": "t2", "title": "Two"})).await.expect(201);
     let created = dashboard.wait_for(json!({"type": "task_created", "payload": "<any>"})).await;
-    assert_eq!((&created["payload"]["id"], &created["payload"]["title"]), (&json!("t2"), &json!("Two")));
+    assert_eq!(
+        (&created["payload"]["id"], &created["payload"]["title"]),
+        (&json!("t2"), &json!("Two"))
+    );
     let result = json!({
         "stream": "tasks", "type": "task_result", "id": "t2", "data": {"status": "failed", "result": 7},
     });

@@ -111,7 +111,8 @@ async fn reaches_that_user_alone(plan: Plan, nodes: usize) {
         page["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
     assert_eq!(kinds, TYPES);
     assert!(page["events"].as_array().unwrap().iter().all(|event| event["free"] == true));
-    for channel in ["conversations", "tasks", "agents", "deployments", "conversation:u1", "task:u1"] {
+    for channel in ["conversations", "tasks", "agents", "deployments", "conversation:u1", "task:u1"]
+    {
         let page = cluster.archive(channel, "limit=1").await;
         assert_eq!(page["events"], json!([]), "{channel}");
     }

@@ -77,7 +77,11 @@ pub fn ending(source: Source, lapsed: &Lapsed) -> Judged {
         field("data", data.to_string()),
     ]);
     let ms = u64::try_from(lapsed.lease_until).unwrap_or(0);
-    validation::validate(source, Entry { id: EntryId { ms, number: 0 }, fields }, lapsed.lease_until)
+    validation::validate(
+        source,
+        Entry { id: EntryId { ms, number: 0 }, fields },
+        lapsed.lease_until,
+    )
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ impl WorkerMetrics {
                 },
                 EntryVerdict::Dead(_) => "none",
             };
-            if let (EntryVerdict::Accepted(submission), Outcome::Recorded(_)) = (&judged.verdict, outcome)
+            if let (EntryVerdict::Accepted(submission), Outcome::Recorded(_)) =
+                (&judged.verdict, outcome)
             {
                 for field in &submission.ignored {
                     self.ignored_fields.with_label_values(&[field]).inc();

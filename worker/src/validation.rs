@@ -26,7 +26,10 @@ fn submission(source: Source, entry: &Entry, now: i64) -> Result<Submission, Rej
         Submission::parse(source.stream, entry.id, &entry.fields, Origin::Outside, now)?;
     if submission.event.kind.is_request() {
         let name = submission.event.kind.name();
-        return Err(Rejection::new(field::TYPE, format!("{name:?} asks for what is not served yet")));
+        return Err(Rejection::new(
+            field::TYPE,
+            format!("{name:?} asks for what is not served yet"),
+        ));
     }
     Ok(submission)
 }

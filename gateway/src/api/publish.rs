@@ -68,7 +68,9 @@ pub async fn publish(
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail));
             }
             Ok(entry) => entries.push(entry),
-            Err(Rejection { path, message, .. }) => wrong.push(EventProblem { index, path, message }),
+            Err(Rejection { path, message, .. }) => {
+                wrong.push(EventProblem { index, path, message })
+            }
         }
     }
     if !wrong.is_empty() {
@@ -114,10 +116,7 @@ fn read(body: &RawValue) -> Result<Vec<EventFields<'_>>, Problem> {
 }
 
 /// The stream entry of an event: the same fields as in an XADD, with `data` as it was given.
-fn entry(
-    document: &Document<'_>,
-    event: &EventFields<'_>,
-) -> Result<(Stream, Fields), Rejection> {
+fn entry(document: &Document<'_>, event: &EventFields<'_>) -> Result<(Stream, Fields), Rejection> {
     // As it was given: half a surrogate pair in a string is an error, not another string.
     let string = |name: &str, given: &str| {
         serde_json::from_str::<String>(given).map_err(|_| Rejection::new(name, "must be a text"))

@@ -4,8 +4,8 @@ use axum::{
     extract::Path,
     response::{IntoResponse as _, Response},
 };
-use http::{StatusCode, header};
 use domain::{event::catalog::schema_document, source::Stream};
+use http::{StatusCode, header};
 
 use super::problem::Problem;
 

@@ -428,4 +428,3 @@ impl ChannelData {
         self.position.as_ref().map(|position| position.offsets.clone()).unwrap_or_default()
     }
 }
-

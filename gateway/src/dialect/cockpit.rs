@@ -94,7 +94,8 @@ impl Dialect for Cockpit {
         let Message::Text(text) = message else { return Vec::new() };
         // As deep as the event that it becomes.
         let document = Document::within(text.as_bytes(), DEPTH_MAX);
-        let value = document.and_then(|document| document.parse::<Value>().map_err(JsonError::from));
+        let value =
+            document.and_then(|document| document.parse::<Value>().map_err(JsonError::from));
         let read = value.map_err(|_| vec![zod::no_json()]);
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,

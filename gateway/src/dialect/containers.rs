@@ -211,11 +211,7 @@ fn invalid(case: Case, container: &str, reason: &str, now: i64) -> Vec<Command> 
 }
 
 /// The event of a container's own frame, which goes along byte for byte.
-fn event(
-    document: &Document<'_>,
-    envelope: &Envelope<'_>,
-    name: &str,
-) -> Result<Append, String> {
+fn event(document: &Document<'_>, envelope: &Envelope<'_>, name: &str) -> Result<Append, String> {
     let data = envelope.data.filter(|_| envelope.has_timestamp());
     let data = data.map(|data| document.given(data));
     let data = data.ok_or("type, containerID, timestamp and data are required")?;

@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::future::BoxFuture;
-use gateway::accept::{self, HttpLimits};
+use gateway::http::accept::{self, HttpLimits};
 use runtime::lifecycle::Lifecycle;
 use tokio::net::TcpListener;
 use websocket::{

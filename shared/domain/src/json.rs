@@ -239,6 +239,8 @@ mod tests {
             Err(JsonError::TooDeep(DEPTH_MAX))
         ));
         assert!(value(&nested(DEPTH_FRAME_MAX)).is_ok());
+        assert_eq!(DEPTH_FRAME_MAX, 110, "the frame wraps it");
+        assert!(value(&nested(DEPTH_FRAME_MAX + 1)).is_err());
         assert!(Document::within(b"[\"[[\\\"[[\",\"]\"]", 1).is_ok());
         for wrong in ["", "{", "NaN", "[1,]", "{\"a\":1,}", "\"\\u12\"", "{} {}", "\"a\nb\"", "01"]
         {

@@ -157,6 +157,7 @@ mod tests {
         }
         assert_eq!(bounded(EARLIEST_MS - 1, NOW), None);
         assert_eq!(bounded(NOW, NOW), Some(NOW));
+        assert_eq!(AHEAD_MS, 86_400_000);
     }
 
     #[test]

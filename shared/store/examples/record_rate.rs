@@ -15,7 +15,7 @@ use domain::{
     source::{Source, Stream},
 };
 use services::{Postgres, Scratch};
-use store::{EntryBatch, Judged, Options, Store, EntryVerdict, connect};
+use store::{EntryBatch, EntryVerdict, Judged, Options, Store, connect};
 
 const BATCH: u64 = 500;
 const DEPLOYMENTS: u64 = 100;

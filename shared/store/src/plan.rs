@@ -15,7 +15,7 @@ use domain::{
 };
 
 use super::{
-    Committed, DeadReason, Judged, Outcome, EntryVerdict,
+    Committed, DeadReason, EntryVerdict, Judged, Outcome,
     channel::Counter,
     event::EventRow,
     known::{Key, Placed},
@@ -79,7 +79,9 @@ impl<'a> Plan<'a> {
     fn open(&self) -> impl Iterator<Item = (usize, &'a Submission)> + '_ {
         self.entries.iter().zip(&self.fates).enumerate().filter_map(|(at, (judged, fate))| {
             match (&judged.verdict, fate) {
-                (EntryVerdict::Accepted(submission), EntryOutcome::Open) => Some((at, &**submission)),
+                (EntryVerdict::Accepted(submission), EntryOutcome::Open) => {
+                    Some((at, &**submission))
+                }
                 _ => None,
             }
         })

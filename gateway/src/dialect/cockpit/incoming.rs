@@ -5,7 +5,8 @@ use domain::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{
-        DATA_BYTES_MAX, bound::bound,
+        DATA_BYTES_MAX,
+        bound::bound,
         catalog::AGENT_STATUSES as STATUSES,
         entity::{Entity, EntityKind},
         submission::field,

@@ -2,7 +2,7 @@
 
 use auth::Authenticator;
 use domain::event::{Event, EventKind};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{super::test_support, *};
 

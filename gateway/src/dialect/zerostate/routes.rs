@@ -11,7 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use domain::{entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream};
+use domain::{
+    entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream,
+};
 use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};

@@ -311,6 +311,7 @@ mod tests {
 
     #[test]
     fn the_bounds_are_reached_and_kept() {
+        assert_eq!((DATA_BYTES_MAX, DEPTH_MAX, TYPE_BYTES_MAX), (2_097_152, 100, 100));
         let ids = ["i".repeat(200), "t".repeat(100), "e".repeat(200)];
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(99), "]".repeat(99));
         let padding = "x".repeat(DATA_BYTES_MAX - 8);

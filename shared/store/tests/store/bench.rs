@@ -12,8 +12,8 @@ use domain::{
 };
 use services::{Postgres, Scratch};
 use store::{
-    EntryBatch, Committed, DeadReason, Judged, Options, Outcome, Page, SourceRow, Store, StoreError,
-    EntryVerdict, connect,
+    Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Options, Outcome, Page, SourceRow,
+    Store, StoreError, connect,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
