@@ -19,9 +19,10 @@ const FLOORS: &[&[&str]] = &[
 const TIERS: &[&[&str]] = &[
     &["fanfare"],
     &["gateway", "worker"],
+    &["shared"], // hands on the names of those below
     &["broker", "store", "auth"],
     &["runtime"],
-    &["domain", "websocket"],
+    &["domain", "crypto", "websocket"],
 ];
 
 /// Returns the plan to which the sources are held.

@@ -21,6 +21,7 @@ mod deployments;
 mod deviations;
 mod dialogues;
 mod embedded;
+mod embedded_redis;
 mod event_streams;
 mod failover;
 mod foreign_ids;

@@ -223,7 +223,7 @@ async fn what_a_request_logs_carries_its_trace_though_nobody_collects() {
     let url = cluster.gateways[0].http("/v1/tasks");
     cluster.http.send("GET", &url, &headers, None).await.unwrap().expect(503);
     let log = cluster.gateways[0].log();
-    let line = log.lines().find(|line| line.contains("could not be answered")).unwrap();
+    let line = log.lines().find(|line| line.contains("request not answered")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["span"]["trace_id"], TRACE, "{line:#}");
 }

@@ -41,7 +41,7 @@ impl Problem {
 
     /// The store does not answer.
     pub fn store(error: &store::StoreError) -> Self {
-        tracing::warn!(%error, "a request could not be answered");
+        tracing::warn!(%error, "api: request not answered, the client gets 503");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").retry_after(1)
     }
 }

@@ -171,7 +171,7 @@ impl Hub {
             match self.history.snapshot(&state.channel).await {
                 Ok(snapshot) => break snapshot,
                 Err(error) => {
-                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again")
+                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again");
                 }
             }
             tokio::time::sleep(pause).await;

@@ -126,7 +126,10 @@ impl Sink for Fanout {
         let Some(parts) = self.parts.upgrade() else { return };
         let context = &parts.context;
         if self.connected.swap(false, Ordering::AcqRel) {
-            tracing::warn!(reason, "not subscribed to the broker: reading from the database");
+            tracing::warn!(
+                reason,
+                "fanout: not subscribed to the broker, channels are read from the database"
+            );
         }
         context.metrics.broker_up.set(0.0);
         context.hub.set_redis_trusted(false);

@@ -142,7 +142,7 @@ impl KeySet {
                 // Said once: the keys that are there go on being good.
                 Err(error) if !std::mem::replace(&mut is_stale, true) => {
                     let url = masked_url(&self.url);
-                    tracing::warn!(url, %error, "the key set is not fetched: keeping the old one");
+                    tracing::warn!(url, %error, "auth: key set not fetched, the old one stays in use");
                 }
                 Err(error) => tracing::debug!(%error, "the key set is not fetched"),
             }

@@ -2,8 +2,8 @@
 
 use crate::workspace::House;
 
-/// Lists the warnings and errors whose message does not begin with a component (lower case, `-`, `_`) and `: `,
-/// as `file:line level message`. The rest of the sentence is for people to judge.
+/// Lists the warnings and errors whose message does not begin with a component (one or two
+/// words in lower case) and `: `, as `file:line level message`. The rest of the sentence is for people to judge.
 pub fn odd_log_lines(house: &House) -> Vec<String> {
     let mut found = Vec::new();
     for file in house.product() {
@@ -17,12 +17,16 @@ pub fn odd_log_lines(house: &House) -> Vec<String> {
     found
 }
 
+/// Says whether a message begins with a component of one or two words, such as `dead letters: `.
 fn names_component(message: &str) -> bool {
     let Some((component, rest)) = message.split_once(": ") else { return false };
-    let lower = |letter: char| {
+    let letter = |letter: char| {
         letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_".contains(letter)
     };
-    component.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && component.chars().all(lower)
+    let words: Vec<_> = component.split(' ').collect();
+    let word = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    words.len() <= 2
+        && words.iter().all(word)
+        && words.iter().all(|word| word.chars().all(letter))
         && !rest.trim().is_empty()
 }

@@ -264,6 +264,8 @@ fn a_warning_without_a_component_is_named() {
     let planted = Planted::new("logs");
     for (message, odd) in [
         ("\"not published yet\"", true),
+        ("\"a request of ours failed: tried again\"", true),
+        ("\"dead letters: not forgotten, tried again\"", false),
         ("%error, \"Redis: connection given up\"", true),
         ("%error, kind = \"a: b\"", true),
         ("%error, \"publisher: not published, tried again\"", false),

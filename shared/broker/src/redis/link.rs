@@ -202,7 +202,7 @@ impl Link {
     fn drop_primary(&self, primary: &Arc<Primary>, reason: &str) {
         let mut current = self.current.lock_unpoisoned();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, primary)) {
-            tracing::warn!(address = %primary.info.addr(), reason, "Redis: connection given up");
+            tracing::warn!(address = %primary.info.addr(), reason, "redis: connection given up, the next command opens another");
             *current = None;
         }
     }

@@ -57,7 +57,7 @@ pub struct AccessSettings {
     pub allowed_origins: Vec<String>,
 }
 
-/// HeartbeatSettings of the dialects.
+/// `HeartbeatSettings` of the dialects.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
     /// `COCKPIT_PING_MS`
@@ -84,7 +84,7 @@ pub struct HeartbeatSettings {
     pub mock_step: (Duration, Duration),
 }
 
-/// LimitSettings of connections and of what clients may do.
+/// `LimitSettings` of connections and of what clients may do.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
@@ -115,7 +115,7 @@ pub struct LimitSettings {
     pub drain: Duration,
 }
 
-/// LimitSettings of the record and its caches.
+/// `LimitSettings` of the record and its caches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// `BATCH_BYTES`
@@ -235,7 +235,9 @@ fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
                 keys.push((name.to_owned(), key.to_owned()));
             }
             _ => {
-                layers.problems.push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"))
+                layers
+                    .problems
+                    .push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
             }
         }
     }
