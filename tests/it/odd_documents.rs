@@ -180,13 +180,12 @@ impl House {
 async fn by_xadd(house: &mut House, odd: &Odd, id: &str) {
     let fields = ["type", "task_created", "id", id, "data", &odd.text];
     house.cluster.xadd("tasks", &fields);
-    match &odd.dead {
-        Some(word) => house.dead_letter(odd, word).await,
-        None => {
-            let data = format!("\"data\":{}", odd.raw);
-            house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
-            house.holds(&format!("task:{id}"), odd, |state| state).await;
-        }
+    if let Some(word) = &odd.dead {
+        house.dead_letter(odd, word).await;
+    } else {
+        let data = format!("\"data\":{}", odd.raw);
+        house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
+        house.holds(&format!("task:{id}"), odd, |state| state).await;
     }
 }
 
@@ -194,14 +193,13 @@ async fn by_publish(house: &mut House, odd: &Odd, id: &str) {
     let before =
         format!("{{\"stream\":\"tasks\",\"type\":\"task_created\",\"id\":\"{id}\",\"data\":");
     let (status, answer) = house.post("/v1/publish", odd.within(&before, "}")).await;
-    match &odd.dead {
-        Some(_) => assert_eq!(status, 400, "{}: {answer}", odd.name),
-        None => {
-            assert_eq!(status, 200, "{}: {answer}", odd.name);
-            let data = format!("\"data\":{}", odd.raw);
-            house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
-            house.holds(&format!("task:{id}"), odd, |state| state).await;
-        }
+    if odd.dead.is_some() {
+        assert_eq!(status, 400, "{}: {answer}", odd.name);
+    } else {
+        assert_eq!(status, 200, "{}: {answer}", odd.name);
+        let data = format!("\"data\":{}", odd.raw);
+        house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
+        house.holds(&format!("task:{id}"), odd, |state| state).await;
     }
 }
 
@@ -211,16 +209,15 @@ async fn by_the_deployments_door(house: &mut House, odd: &Odd, id: &str) {
     viewer.wait_for(&["deployment_update"]).await;
     let path = format!("/internal/deployments/{id}/update");
     let (status, answer) = house.post(&path, odd.within("{\"status\":", "}")).await;
-    match &odd.dead {
-        Some(_) => assert_eq!(status, 400, "{}: {answer}", odd.name),
-        None => {
-            assert_eq!(status, 200, "{}: {answer}", odd.name);
-            let data = format!("\"data\":{}", odd.raw);
-            house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
-            let frame = viewer.wait_for(&["deployment_update", "title"]).await;
-            assert!(serde_json::from_str::<Value>(&frame).is_ok(), "well-formed: {frame}");
-            house.holds(&format!("deployment:{id}"), odd, |state| state).await;
-        }
+    if odd.dead.is_some() {
+        assert_eq!(status, 400, "{}: {answer}", odd.name);
+    } else {
+        assert_eq!(status, 200, "{}: {answer}", odd.name);
+        let data = format!("\"data\":{}", odd.raw);
+        house.native.wait_for(&["\"type\":\"event\"", id, &data]).await;
+        let frame = viewer.wait_for(&["deployment_update", "title"]).await;
+        assert!(serde_json::from_str::<Value>(&frame).is_ok(), "well-formed: {frame}");
+        house.holds(&format!("deployment:{id}"), odd, |state| state).await;
     }
 }
 
@@ -230,16 +227,15 @@ async fn by_the_broadcast_door(house: &mut House, odd: &Odd, id: &str) {
     page.wait_for(&["connected"]).await;
     let before = format!("{{\"type\":\"party-{id}\",\"data\":");
     let (status, answer) = house.post("/api/v1/ws/broadcast", odd.within(&before, "}")).await;
-    match &odd.dead {
-        Some(_) => assert_eq!(status, 400, "{}: {answer}", odd.name),
-        None => {
-            assert_eq!(status, 200, "{}: {answer}", odd.name);
-            let data = format!("\"data\":{}", odd.raw);
-            page.wait_for(&[id, &data]).await;
-            house.native.wait_for(&["\"free\":true", id, &data]).await;
-            let archive = house.get("/v1/channels/broadcast/events?reverse=true&limit=1").await;
-            assert!(archive.contains(&odd.raw), "{}: {archive}", odd.name);
-        }
+    if odd.dead.is_some() {
+        assert_eq!(status, 400, "{}: {answer}", odd.name);
+    } else {
+        assert_eq!(status, 200, "{}: {answer}", odd.name);
+        let data = format!("\"data\":{}", odd.raw);
+        page.wait_for(&[id, &data]).await;
+        house.native.wait_for(&["\"free\":true", id, &data]).await;
+        let archive = house.get("/v1/channels/broadcast/events?reverse=true&limit=1").await;
+        assert!(archive.contains(&odd.raw), "{}: {archive}", odd.name);
     }
 }
 
@@ -251,17 +247,14 @@ async fn by_a_container(house: &mut House, odd: &Odd, id: &str) {
     let before =
         format!("{{\"type\":\"STATUS\",\"containerID\":\"{id}\",\"timestamp\":\"t\",\"data\":");
     container.send(&odd.within(&before, "}")).await;
-    match &odd.dead {
-        Some(_) => {
-            container.wait_for(&["INVALID_MESSAGE"]).await;
-        }
-        None => {
-            let frame = format!("{before}{}}}", odd.raw);
-            assert_eq!(watcher.wait_for(&[id, "\"title\""]).await, frame, "{}", odd.name);
-            let archive = format!("/v1/channels/container:{id}/events?reverse=true&limit=1");
-            let archive = house.get(&archive).await;
-            assert!(archive.contains(&odd.raw), "{}: {archive}", odd.name);
-        }
+    if odd.dead.is_some() {
+        container.wait_for(&["INVALID_MESSAGE"]).await;
+    } else {
+        let frame = format!("{before}{}}}", odd.raw);
+        assert_eq!(watcher.wait_for(&[id, "\"title\""]).await, frame, "{}", odd.name);
+        let archive = format!("/v1/channels/container:{id}/events?reverse=true&limit=1");
+        let archive = house.get(&archive).await;
+        assert!(archive.contains(&odd.raw), "{}: {archive}", odd.name);
     }
 }
 

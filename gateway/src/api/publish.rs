@@ -69,7 +69,7 @@ pub async fn publish(
             }
             Ok(entry) => entries.push(entry),
             Err(Rejection { path, message, .. }) => {
-                wrong.push(EventProblem { index, path, message })
+                wrong.push(EventProblem { index, path, message });
             }
         }
     }

@@ -12,9 +12,10 @@ pub const LATEST_MS: i64 = 253_370_764_799_999;
 /// Longer texts are no numbers that anybody means, and cost nothing.
 const DIGITS_MAX: usize = 64;
 
-/// Returns the time that a number says, in ms: below 1e11 it is seconds, below 1e14 ms, below 1e17
-/// µs, else ns. A fraction of a millisecond is cut. None for what is no time between
-/// [`EARLIEST_MS`] and a day after `now`.
+/// Returns the time that a number says, in ms.
+///
+/// Below 1e11 it is seconds, below 1e14 ms, below 1e17 µs, else ns. A fraction of a millisecond is
+/// cut. None for what is no time between [`EARLIEST_MS`] and a day after `now`.
 pub fn producer_ms(text: &str, now: i64) -> Option<i64> {
     let decimal = Decimal::parse(text)?;
     let shift = match decimal.integer(0)? {
