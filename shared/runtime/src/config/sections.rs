@@ -57,7 +57,7 @@ pub struct AccessSettings {
     pub allowed_origins: Vec<String>,
 }
 
-/// HeartbeatSettings of the dialects.
+/// `HeartbeatSettings` of the dialects.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
     /// `COCKPIT_PING_MS`
@@ -84,7 +84,7 @@ pub struct HeartbeatSettings {
     pub mock_step: (Duration, Duration),
 }
 
-/// LimitSettings of connections and of what clients may do.
+/// `LimitSettings` of connections and of what clients may do.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
@@ -115,7 +115,7 @@ pub struct LimitSettings {
     pub drain: Duration,
 }
 
-/// LimitSettings of the record and its caches.
+/// `LimitSettings` of the record and its caches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// `BATCH_BYTES`
@@ -170,7 +170,7 @@ impl AccessSettings {
         let in_development = |name: &str, value: &str, layers: &Layers| {
             layers.optional(name).or_else(|| (!production).then(|| value.to_owned()))
         };
-        let patterns = |list: &str| list.split(',').map(Pattern::new).collect();
+        let patterns = |list: &str| list.split(',').map(Pattern::encoded).collect();
         let verifies = ["jwt_public_key", "jwks_url"].iter().any(|n| layers.optional(n).is_some());
         let jwt_secret = layers.optional("jwt_secret");
         Self {
@@ -237,7 +237,9 @@ fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
                 keys.push((name.to_owned(), key.to_owned()));
             }
             _ => {
-                layers.problems.push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"))
+                layers
+                    .problems
+                    .push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
             }
         }
     }
