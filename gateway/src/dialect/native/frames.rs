@@ -59,7 +59,7 @@ pub(super) fn event(publication: &Publication, position: &Position, tail: bool) 
     Frame::text(&text)
 }
 
-/// The JSON of [`event`].
+/// The JSON of `event`.
 pub fn event_json(publication: &Publication, position: &Position, tail: bool) -> String {
     let event = &publication.recorded.event;
     let channel = &publication.channel;
