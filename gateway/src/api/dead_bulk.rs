@@ -25,13 +25,13 @@ const SLICE_TIME: Duration = Duration::from_secs(5);
 fn filter(body: &[u8]) -> Result<DeadLetterFilter, Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Asked {
+    struct DeadLetterQuery {
         stream: Option<String>,
         reason: Option<String>,
         before: Option<i64>,
     }
     let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
-    let asked: Asked = serde_json::from_slice(body).map_err(|error| {
+    let asked: DeadLetterQuery = serde_json::from_slice(body).map_err(|error| {
         wrong(format!("expected {{\"stream\", \"reason\", \"before\"}}, at least one: {error}"))
     })?;
     let stream = asked.stream.as_deref().map(str::parse).transpose();

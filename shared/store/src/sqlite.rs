@@ -61,7 +61,9 @@ impl Sqlite {
 
     /// Migrates on a connection of its own, inside a transaction that keeps other processes out.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        let target = SqliteConnectOptions::clone(&self.target).create_if_missing(true).busy_timeout(MIGRATION_PATIENCE);
+        let target = SqliteConnectOptions::clone(&self.target)
+            .create_if_missing(true)
+            .busy_timeout(MIGRATION_PATIENCE);
         let mut connection = SqliteConnection::connect_with(&target).await.map_err(error)?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
         migrator(&SQLITE)
