@@ -273,7 +273,7 @@ async fn a_connection_lost_before_the_commit_did_nothing() {
     let mut owner = wired.owner(DEPLOYMENTS).await;
     wire.fail_once(Fault::CutAfter);
     let lost = owner.try_record(vec![update(1, "d", "{}")]).await;
-    assert!(matches!(lost, Err(StoreError::TooMuch(_))), "{lost:?}");
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
     assert_eq!(direct.row(DEPLOYMENTS).await.cursor, id(0));
     owner.record(vec![update(1, "d", "{}")]).await;
     assert_eq!(offsets(&direct.all("deployment:d").await), [1]);
