@@ -9,6 +9,7 @@ pub mod connections;
 pub mod console_session;
 pub mod cors;
 pub mod dead;
+pub mod dead_bulk;
 pub mod descriptions;
 pub mod events;
 pub mod explain;
@@ -92,6 +93,8 @@ fn own_routes() -> Routes {
         .on(Method::DELETE, "/v1/denied/{user}", connections::admit)
         .get("/v1/dead", dead::list)
         .get("/v1/dead/{id}", dead::one)
+        .on(Method::POST, "/v1/dead/redrive", dead_bulk::redrive)
+        .on(Method::POST, "/v1/dead/drop", dead_bulk::forget)
         .on(Method::DELETE, "/v1/dead/{id}", dead::forget)
         .on(Method::POST, "/v1/dead/{id}/redrive", dead::redrive)
         .get("/v1/explain/{event}", explain::explain)

@@ -42,6 +42,16 @@ impl SentCounters {
     }
 }
 
+/// Registers the counter of messages that are not ours.
+fn foreign_messages(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let metric = IntCounter::new(
+        "fanfare_foreign_messages_total",
+        "Messages of other installations on the same Redis, dropped.",
+    )?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
 /// The metrics of a gateway.
 #[derive(Debug)]
 pub struct GatewayMetrics {
@@ -143,14 +153,7 @@ impl GatewayMetrics {
                 "Requests that were refused for their address.",
                 &["reason"],
             )?,
-            foreign: {
-                let metric = IntCounter::new(
-                    "fanfare_foreign_messages_total",
-                    "Messages of other installations on the same Redis, dropped.",
-                )?;
-                registry.register(Box::new(metric.clone()))?;
-                metric
-            },
+            foreign: foreign_messages(registry)?,
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,
             canary_seconds,

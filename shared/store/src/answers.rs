@@ -9,7 +9,7 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::Source,
+    source::{Source, Stream},
 };
 
 /// A source's row: who owns it and how far it is.
@@ -111,6 +111,17 @@ pub struct Lapsed {
     pub lease_ms: i64,
     /// When its lease ran out, ms since 1970.
     pub lease_until: i64,
+}
+
+/// Which dead letters a call for many is about: those that fit everything that is given.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetterFilter {
+    /// Of this stream, all partitions.
+    pub stream: Option<Stream>,
+    /// For this reason: the word of the metrics, or the whole sentence.
+    pub reason: Option<String>,
+    /// From before this time, ms since 1970.
+    pub before: Option<i64>,
 }
 
 /// An entry that was not accepted.

@@ -138,6 +138,8 @@ pub struct Record {
     pub archive_retention: Duration,
     /// `STATE_RETENTION_MS`
     pub state_retention: Duration,
+    /// `DEAD_LETTER_RETENTION_MS`
+    pub dead_letter_retention: Duration,
     /// `INGEST_PARTITIONS`
     pub partitions: u16,
     /// `MAX_DELIVERIES`
@@ -327,6 +329,7 @@ impl Record {
             hub_cache_bytes: layers.number("hub_cache_bytes", 1 << 20..=1 << 40),
             archive_retention: layers.duration("archive_retention_ms"),
             state_retention: layers.duration("state_retention_ms"),
+            dead_letter_retention: layers.duration("dead_letter_retention_ms"),
             partitions: layers.number("ingest_partitions", 1..=1024),
             deliveries_max: layers.number("max_deliveries", 1..=1000),
         }
