@@ -65,7 +65,7 @@ pub struct GatewayMetrics {
     pub catchups: IntCounterVec,
     /// Gaps that clients were told of, by cause.
     pub gaps: IntCounterVec,
-    /// What was refused for its address, by reason.
+    /// What was refused, by door and reason.
     pub refused: IntCounterVec,
     /// 1 while the subscriber is connected.
     pub broker_up: Gauge,
@@ -137,9 +137,9 @@ impl GatewayMetrics {
                 &["cause"],
             )?,
             refused: counters(
-                "fanfare_gateway_refused_total",
-                "Requests that were refused for their address.",
-                &["reason"],
+                "fanfare_gateway_refusals_total",
+                "Requests that were refused, by door and reason.",
+                &["door", "reason"],
             )?,
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,

@@ -18,6 +18,7 @@ mod departures;
 mod deployments;
 mod deviations;
 mod dialogues;
+mod doors;
 mod embedded;
 mod event_streams;
 mod failover;

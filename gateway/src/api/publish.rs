@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use auth::Authenticator;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::{FromRequest as _, RawQuery, Request, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
@@ -20,8 +20,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
+use crate::http::address::ClientAddress;
 use crate::ingest::{
-    publish_limits::PublishLimits,
+    publish_limits::{EventSender, PublishLimits},
     publisher::{EventPublisher, PublishOutcome},
 };
 
@@ -44,39 +45,41 @@ pub async fn publish(
     State(auth): State<Arc<Authenticator>>,
     State(limits): State<Arc<PublishLimits>>,
     State(publisher): State<Arc<EventPublisher>>,
+    ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Body(body): Body,
+    body: Request,
 ) -> Result<Response, Problem> {
     let identity = access::identify(&auth, &headers, query.as_deref())?;
-    let open = !config.production() && !identity.is_known();
-    if !open && !identity.is_known() {
+    if config.production() && !identity.is_known() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"));
     }
+    // Nobody's body is read before it is known whose it is.
+    let Body(body) = Body::from_request(body, &()).await?;
     let events = read(&body)?;
     let mut entries = Vec::with_capacity(events.len());
     let mut wrong = Vec::new();
     for (index, event) in events.iter().enumerate() {
         match entry(event) {
-            Ok((stream, _)) if !open && !identity.may_publish(stream) => {
-                let detail = format!("you may not publish to {stream}");
-                return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+            Ok(entry) => {
+                access::publisher(&config, &identity, entry.0, id(event))?;
+                entries.push(entry);
             }
-            Ok(entry) => entries.push(entry),
             Err(Rejection { path, message }) => wrong.push(EventProblem { index, path, message }),
         }
     }
     if !wrong.is_empty() {
         return Err(problems(&wrong));
     }
-    if let Err(wait) = limits.take(identity.name(), entries.len()) {
-        let detail = "more events per second than PUBLISH_PER_SECOND allows";
-        return Err(
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(wait.as_secs().max(1))
-        );
+    if let Err(wait) = limits.take(EventSender::of(&identity, address), entries.len()) {
+        return Err(access::too_fast(wait));
     }
     let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
     answer(&outcomes)
+}
+
+fn id(event: &Map<String, Value>) -> Option<&str> {
+    event.get(field::ID).and_then(Value::as_str)
 }
 
 fn read(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {

@@ -12,7 +12,7 @@ use jsonwebtoken::{
 };
 use runtime::config::{AccessSettings, SettingProblem};
 
-use super::{Claims, CredentialError};
+use super::{Claims, CredentialError, TokenFault};
 
 /// How far clocks may differ when a token's times are compared.
 const LEEWAY_SECONDS: u64 = 5;
@@ -115,11 +115,26 @@ impl Key {
     pub(super) fn verify(&self, token: &str) -> Result<Claims, CredentialError> {
         match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
             Ok(data) => Ok(data.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                Err(CredentialError::Expired)
-            }
-            Err(_) => Err(CredentialError::Invalid),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::ExpiredSignature => CredentialError::Expired,
+                kind => CredentialError::Invalid(fault(kind)),
+            }),
         }
+    }
+}
+
+fn fault(kind: &ErrorKind) -> TokenFault {
+    match kind {
+        ErrorKind::InvalidIssuer => TokenFault::Issuer,
+        ErrorKind::InvalidAudience => TokenFault::Audience,
+        ErrorKind::ImmatureSignature => TokenFault::NotYet,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => TokenFault::Issuer,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => TokenFault::Audience,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => TokenFault::Claims,
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
+            TokenFault::Malformed
+        }
+        _ => TokenFault::Signature,
     }
 }
 

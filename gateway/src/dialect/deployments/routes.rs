@@ -12,31 +12,28 @@ use axum::{
     routing::{any, post},
 };
 use domain::id;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json};
 
 use super::{mock, update::update};
 use crate::{
+    http::health::health,
     ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
+    protocol::Request,
 };
 
 /// Returns the endpoints; those below `/deployment-ws` are the guide's aliases.
 pub fn routes() -> Router<Services> {
     let update = "/internal/deployments/{id}/update";
     Router::new()
-        .route("/health", any(health))
         .route("/deployment-ws/health", any(health))
         .route("/test/deploy", any(test_deploy))
         .route(update, post(update_deployment))
         .route(&format!("/deployment-ws{update}"), post(update_deployment))
         .route("/internal/{*rest}", any(unknown_internal))
         .route("/deployment-ws/internal/{*rest}", any(unknown_internal))
-}
-
-async fn health() -> &'static str {
-    "OK"
 }
 
 async fn unknown_internal() -> Response {
@@ -71,15 +68,15 @@ async fn test_deploy(
     axum::Json(answer).into_response()
 }
 
-/// Whether the header is `Bearer INTERNAL_API_KEY`, exactly; without a key only development is open.
+/// Whether the header is `Bearer INTERNAL_API_KEY`, in exactly this case; without a key only development is open.
 fn authorized(config: &Config, headers: &HeaderMap) -> bool {
-    match &config.access.internal_api_key {
-        Some(key) => headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|given| same_secret(given, &format!("Bearer {key}"))),
-        None => !config.production(),
+    let keys = &config.access.internal_keys;
+    if keys.is_empty() {
+        return !config.production();
     }
+    let asked = Request::of("", None, headers);
+    let given = asked.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
+    given.is_some_and(|given| keys.iter().any(|key| same_secret(given, key)))
 }
 
 async fn update_deployment(
