@@ -1,4 +1,4 @@
-//! What a started server prints: where it is, a token, and three commands to try.
+//! What a started server prints: where it is, a token, and commands to try.
 #![expect(clippy::print_stderr, reason = "the greeting of a started process")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,10 @@ use auth::{Authenticator, Claims};
 use domain::channel::Pattern;
 use runtime::config::{Config, masked_url};
 
-use crate::listeners::BoundAddresses;
+use crate::{
+    embedded_redis::{self, EmbeddedRedisAddress, reachable},
+    listeners::BoundAddresses,
+};
 
 /// How long the development token is good.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -18,7 +21,7 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
         tracing::info!(?addresses, "ready");
         return;
     }
-    let Some(address) = addresses.public.first() else { return };
+    let Some(address) = addresses.public.first().copied().map(reachable) else { return };
     let version = env!("CARGO_PKG_VERSION");
     let broker = config
         .redis_url
@@ -29,18 +32,34 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
     row("WebSocket", &format!("ws://{address}/v1/connect"));
     row("HTTP", &format!("http://{address}"));
     row("Console", &format!("http://{address}/console"));
-    row("Metrics", &format!("http://{}/metrics", addresses.admin.unwrap_or(*address)));
+    row("Metrics", &format!("http://{}/metrics", addresses.admin.map_or(address, reachable)));
     row("Broker", &broker);
+    match &addresses.redis {
+        Some(EmbeddedRedisAddress::Serving(at)) => {
+            row("Redis", &format!("redis://{} (takes XADD from any client)", reachable(*at)));
+        }
+        Some(EmbeddedRedisAddress::Taken(at, error)) => {
+            row("Redis", &format!("nobody takes XADD here, {at}: {error} (EMBEDDED_REDIS_LISTEN)"));
+        }
+        None => {}
+    }
     row("Store", &masked_url(&config.database_url));
     for more in &addresses.public[1..] {
-        row("Also at", &format!("http://{more}"));
+        row("Also at", &format!("http://{}", reachable(*more)));
     }
     if let Some(token) = token(auth) {
         row("Token", &token);
     }
     eprintln!("\n  Try it, in another terminal:\n");
     eprintln!("    npx -y wscat@6 -c 'ws://{address}/?deploymentId=demo'");
-    eprintln!("    fanfare watch deployment:demo      # or: cargo run -- watch deployment:demo");
+    let url =
+        if address.port() == 8080 { String::new() } else { format!(" --url http://{address}") };
+    eprintln!(
+        "    fanfare watch deployment:demo{url}      # or: cargo run -- watch deployment:demo{url}"
+    );
+    if let Some(EmbeddedRedisAddress::Serving(at)) = &addresses.redis {
+        eprintln!("    {}", embedded_redis::example(*at, &config.key_prefix));
+    }
     eprintln!(
         "    curl -X POST http://{address}/test/deploy -H 'Content-Type: application/json' \
          -d '{{\"deploymentId\":\"demo\",\"projectName\":\"my-app\"}}'"

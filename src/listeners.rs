@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use runtime::config::{Config, Role};
 use tokio::net::TcpListener;
 
+use crate::embedded_redis::EmbeddedRedisAddress;
+
 /// Where a worker's operator finds it, when nothing else is said.
 pub(crate) const WORKER_ADMIN: &str = "127.0.0.1:9464";
 
@@ -16,6 +18,8 @@ pub(crate) struct BoundAddresses {
     pub(crate) public: Vec<SocketAddr>,
     /// Address for operators, when they have one of their own.
     pub(crate) admin: Option<SocketAddr>,
+    /// Address for Redis clients, or why nobody listens for them.
+    pub(crate) redis: Option<EmbeddedRedisAddress>,
 }
 
 /// Holds sockets that are bound and not served yet: a port in use fails the start before all else.

@@ -3,6 +3,7 @@
 mod admin;
 mod banner;
 mod commands;
+mod embedded_redis;
 mod exit;
 mod listeners;
 mod process;

@@ -25,7 +25,7 @@ use store::{Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
-use crate::{admin, banner, exit, listeners::Listeners};
+use crate::{admin, banner, embedded_redis, exit, listeners::Listeners};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -79,7 +79,7 @@ fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "open files"),
         Err(error) => {
-            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has")
+            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has");
         }
     }
 }
@@ -104,7 +104,7 @@ async fn start(
     auth: Authenticator,
     life: &Lifecycle,
 ) -> Result<Option<Services>, LaunchError> {
-    let listeners = Listeners::bind(role, config).await?;
+    let mut listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
     let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
     let store = connect_store(config, deadline).await?;
@@ -143,8 +143,10 @@ async fn start(
     if let Some((listener, _)) = listeners.admin {
         serve(vec![listener], api::admin_router(gateway.clone()), config, life);
     }
-    serve(listeners.public, api::router(gateway.clone()), config, life);
+    listeners.addresses.redis = embedded_redis::serve(role, &gateway, life).await;
+    // Bound already: who connects waits, and whoever sees it ready finds what it said.
     banner::show(config, &listeners.addresses, &gateway.context.auth);
+    serve(listeners.public, api::router(gateway.clone()), config, life);
     Ok(Some(gateway))
 }
 

@@ -19,6 +19,7 @@ pub mod listing;
 pub mod origin;
 pub mod problem;
 pub mod publish;
+pub mod schemas;
 pub mod tokens;
 pub mod upgrade;
 
@@ -92,6 +93,7 @@ fn own_routes() -> Routes {
     Routes::default()
         .get("/openapi.json", descriptions::openapi)
         .get("/asyncapi.yaml", descriptions::asyncapi)
+        .get("/schemas/{stream}/{file}", schemas::schema)
         .get("/console/session", console_session::session)
         .on(Method::POST, "/v1/tokens", tokens::issue)
         .on(Method::POST, "/v1/publish", publish::publish)

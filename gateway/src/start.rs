@@ -90,7 +90,13 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         Arc::clone(&metrics),
         record.partitions,
     );
-    let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes);
+    let hub = Hub::new(
+        history,
+        life.clone(),
+        Arc::clone(&metrics),
+        record.hub_cache_bytes,
+        record.state_bytes,
+    );
     let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));

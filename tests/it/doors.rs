@@ -20,7 +20,7 @@ fn bearer(token: &str) -> Headers {
 
 /// A token that may publish to these streams.
 fn publisher(user: &str, publish: &[&str]) -> String {
-    token_with(&json!({ "sub": user, "publish": publish, "channels": ["*"] }))
+    token_with(json!({ "sub": user, "publish": publish, "channels": ["*"] }))
 }
 
 async fn production(more: &[(&str, &str)]) -> Cluster {
@@ -112,7 +112,7 @@ async fn a_container_that_dials_the_path_of_002_is_a_container() {
     let cluster = Cluster::embedded().start().await;
     let path = "/ws?token=default-token&containerID=c1";
     let mut container = Socket::connect(&cluster.gateways[0].ws(path)).await;
-    container.expect(json!({"type": "CONNECTED", "...": ""})).await;
+    container.expect(json!({"type": "STATUS", "containerID": "c1", "...": ""})).await;
     let mut other = Socket::connect(&cluster.gateways[0].ws("/ws?token=abc123")).await;
     other.expect(json!({"type": "auth", "...": ""})).await;
 }
@@ -131,7 +131,7 @@ async fn strangers_of_002_and_003_hear_the_system_and_what_is_open_to_all() {
         agents.send(json!({"type": "ping"})).await;
         agents.expect(json!({"type": "pong", "...": ""})).await;
         let mut page = Socket::connect(&node.ws("/api/v1/ws/connect")).await;
-        page.expect(json!({"type": "connected", "...": ""})).await;
+        page.expect(json!({"type": "system", "...": ""})).await;
         let events = json!([
             {"stream": "tasks", "type": "task_created", "id": "t", "data": {"title": "x"}},
             {"stream": "messages", "type": "notification", "data": {"message": "n"}},
@@ -217,7 +217,7 @@ async fn origins_are_compared_as_origins_by_sockets_and_by_cors() {
 #[tokio::test]
 async fn a_development_server_answers_to_no_foreign_name_and_no_foreign_page() {
     let cluster = Cluster::embedded().start().await;
-    let task = json!({"title": "x", "executor": "bash"});
+    let task = json!({"title": "x", "executor": "codex"});
     for (name, value) in [("Host", "evil.example"), ("Origin", "https://evil.example")] {
         let foreign = header(name, value);
         let refused = ask(&cluster, "POST", "/api/cockpit/tasks", &foreign, Some(&task)).await;

@@ -38,7 +38,7 @@ export function folder(t) {
 /** One process; by default all in one, on a database file of its own. */
 export async function start(t, { port, home = folder(t), role = [], env = {} } = {}) {
   port ??= await freePort();
-  const settings = { PORT: String(port), DATABASE_URL: `sqlite://${home}/fanfare.db`, LOG_LEVEL: "warn", DRAIN_MS: "2000" };
+  const settings = { PORT: String(port), DATABASE_URL: `sqlite://${home}/fanfare.db`, LOG_LEVEL: "warn", DRAIN_MS: "2000", EMBEDDED_REDIS_LISTEN: "off" };
   const child = spawn(binary, role, { cwd: home, env: { PATH: process.env.PATH, ...settings, ...env }, stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (part) => (said = (said + part).slice(-4000)));

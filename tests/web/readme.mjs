@@ -85,9 +85,8 @@ function write(name, text, folder = home) {
 
 /** Every example that can be run here appends an event that the server records. */
 async function publishing() {
-  const redis = begin(`exec redis-server --dir '${home}' --save '' --appendonly no`);
-  const gateway = begin("exec cargo run", { REDIS_URL: "redis://127.0.0.1:6379", DATABASE_URL: `sqlite://${home}/examples.db` });
-  await until(() => answers() || gateway.code !== undefined, "the server with Redis", 60_000);
+  const gateway = begin("exec cargo run", { DATABASE_URL: `sqlite://${home}/examples.db` });
+  await until(() => answers() || gateway.code !== undefined, "the server", 60_000);
   const { token } = await (await fetch("http://127.0.0.1:8080/console/session")).json();
   const head = async () => {
     const answer = await fetch("http://127.0.0.1:8080/v1/channels/deployments", { headers: { authorization: `Bearer ${token}` } });
@@ -109,7 +108,6 @@ async function publishing() {
     console.log(`recorded: the ${language} example\n`);
   }
   await gateway.end();
-  await redis.end();
 }
 
 try {

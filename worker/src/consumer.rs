@@ -264,8 +264,11 @@ impl Consumer {
 
     fn batch(&self, part: Vec<Entry>, entries_max: usize) -> EntryBatch {
         let cursor = part.last().map_or(self.row.cursor, |entry| entry.id);
-        let mut entries: Vec<_> =
-            part.into_iter().map(|entry| validation::validate(self.row.source, entry)).collect();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut entries: Vec<_> = part
+            .into_iter()
+            .map(|entry| validation::validate(self.row.source, entry, now))
+            .collect();
         let killed = entries_max == 1 && self.row.attempts > self.worker.limits.deliveries_max;
         if let Some(first) = entries.first_mut().filter(|_| killed) {
             validation::reject(first, "workers died while they worked on this entry");

@@ -31,15 +31,16 @@ export interface Wire {
 
 function parse<F>(text: unknown): F | null {
   try {
-    return JSON.parse(String(text)) as F;
+    const frame: unknown = JSON.parse(String(text));
+    return frame !== null && typeof frame === "object" && !Array.isArray(frame) ? (frame as F) : null;
   } catch {
     return null; // Not ours: a proxy's greeting, say. Silence is right, the connection stays.
   }
 }
 
 /** Opens a WebSocket. */
-export function openSocket<F>(Socket: WebSocketConstructor, url: string, to: WireListener<F>): Wire {
-  const socket = new Socket(url);
+export function openSocket<F>(Socket: WebSocketConstructor, url: string, to: WireListener<F>, protocols?: string[]): Wire {
+  const socket = protocols ? new Socket(url, protocols) : new Socket(url);
   let over = false;
   const wire: Wire = {
     kind: "websocket",

@@ -27,6 +27,8 @@ export class Gateway {
   tokens: Set<string> | null = null;
   /** What clients said, in order. */
   readonly heard: Json[] = [];
+  /** The addresses of the sockets that were asked for, in order. */
+  readonly asked: string[] = [];
   /** How many connections were let in. */
   welcomed = 0;
   silent = false;
@@ -85,7 +87,7 @@ export class Gateway {
     const channel = this.#channel(name);
     const id = name.includes(":") ? name.slice(name.indexOf(":") + 1) : null;
     const offset = channel.trimmed + channel.events.length + 1;
-    const frame: EventFrame = { type: "event", channel: name, position: this.#position(offset), event, id, data, at: 1_700_000_000_000 + offset };
+    const frame: EventFrame = { type: "event", channel: name, position: this.#position(offset), event, id, data, at: 1_700_000_000_000 + offset, recorded: 1_700_000_000_000 + offset };
     channel.events.push(frame);
     if (/^(deployment|task|agent|container):/.test(name)) channel.state = fold(channel.state, frame);
     for (const node of [this, ...others]) node.#deliver(frame);
@@ -120,7 +122,9 @@ export class Gateway {
   }
 
   #connect(socket: WebSocket, request: IncomingMessage): void {
-    const token = new URL(request.url ?? "", "http://x").searchParams.get("token") ?? "";
+    const offered = String(request.headers["sec-websocket-protocol"] ?? "").split(/, ?/);
+    const token = offered.find((one) => one.startsWith("bearer."))?.slice("bearer.".length) ?? "";
+    this.asked.push(request.url ?? "");
     const write: Write = (frame) => socket.send(JSON.stringify(frame));
     if (this.tokens && !this.tokens.has(token)) {
       write({ type: "error", code: "unauthorized", message: "the token was refused" });

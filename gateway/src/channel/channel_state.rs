@@ -11,7 +11,12 @@ use std::{
 
 use domain::{
     channel::Channel,
-    event::{State, entity::Entity, fold::fold},
+    event::{
+        State,
+        bound::{bound, growth_bound, json_bytes},
+        entity::Entity,
+        fold::fold,
+    },
     position::{Offsets, Position},
     publication::Publication,
     source::Source,
@@ -66,6 +71,10 @@ pub struct ChannelData {
     pub fresh_at: Option<Instant>,
     /// When SQL was last asked because no head was there.
     pub asked_store_at: Option<Instant>,
+    /// The most bytes of the folded state (`STATE_BYTES`), as in the record.
+    state_bytes_max: usize,
+    /// At least as many bytes as the state has.
+    state_bytes: usize,
     state: Option<Arc<State>>,
     unfolded: Vec<Arc<Outgoing>>,
     /// None when it would be empty: then it begins at the position.
@@ -113,10 +122,10 @@ pub struct Overflowed {
 
 impl ChannelState {
     /// Returns a channel that knows nothing yet.
-    pub fn new(channel: Channel) -> Arc<Self> {
+    pub fn new(channel: Channel, state_bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             channel,
-            inner: Mutex::default(),
+            inner: Mutex::new(ChannelData { state_bytes_max, ..ChannelData::default() }),
             pages: OnceLock::new(),
             advanced: Notify::new(),
         })
@@ -154,6 +163,7 @@ impl ChannelState {
         let mut inner = self.lock();
         let before = inner.position.take();
         inner.state = snapshot.state;
+        inner.state_bytes = usize::MAX;
         inner.unfolded.clear();
         inner.forget_tail();
         inner.known = snapshot.position.offsets.clone();
@@ -272,7 +282,7 @@ impl ChannelData {
         states: &EncodingSet,
     ) -> Arc<Outgoing> {
         self.state(channel);
-        self.state = fold_one(channel, self.state.take(), publication);
+        self.fold(channel, publication);
         let outgoing = Outgoing::new(publication.clone(), position.clone());
         for encoding in states.iter() {
             outgoing.preset(encoding, encoding.state(channel, position, self.state.as_deref()));
@@ -324,9 +334,25 @@ impl ChannelData {
     /// Returns the folded state at the position.
     pub fn state(&mut self, channel: &Channel) -> Option<Arc<State>> {
         for outgoing in std::mem::take(&mut self.unfolded) {
-            self.state = fold_one(channel, self.state.take(), &outgoing.publication);
+            self.fold(channel, &outgoing.publication);
         }
         self.state.clone()
+    }
+
+    /// Folds a publication into the state, as the record did.
+    fn fold(&mut self, channel: &Channel, publication: &Publication) {
+        let Some(entity) = Entity::of(channel) else { return };
+        let state = self.state.take().map(Arc::unwrap_or_clone);
+        let recorded = &publication.recorded;
+        let mut state = fold(&entity, state, &recorded.event, recorded.recorded);
+        self.state_bytes = self.state_bytes.saturating_add(growth_bound(&recorded.event));
+        if let Some(state) = &mut state
+            && self.state_bytes > self.state_bytes_max
+        {
+            bound(state, self.state_bytes_max);
+            self.state_bytes = json_bytes(state);
+        }
+        self.state = state.map(Arc::new);
     }
 
     /// Returns everything after `offsets`, when the tail reaches back so far.
@@ -401,15 +427,4 @@ impl ChannelData {
     fn at(&self) -> Offsets {
         self.position.as_ref().map(|position| position.offsets.clone()).unwrap_or_default()
     }
-}
-
-fn fold_one(
-    channel: &Channel,
-    state: Option<Arc<State>>,
-    publication: &Publication,
-) -> Option<Arc<State>> {
-    let entity = Entity::of(channel)?;
-    let state = state.map(Arc::unwrap_or_clone);
-    let recorded = &publication.recorded;
-    fold(&entity, state, &recorded.event, recorded.recorded).map(Arc::new)
 }

@@ -6,11 +6,14 @@ use arc_swap::ArcSwap;
 use broker::{Broker, BrokerError, Head};
 use domain::{
     channel::{Channel, ChannelKind},
-    event::{State, entity::Entity},
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
     position::{Offsets, Position},
     source::Source,
 };
-use store::{Page, Snapshot, SourceRow, Store, StoreError};
+use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::metrics::GatewayMetrics;
@@ -113,6 +116,15 @@ impl History {
         self.store.entity(entity).await
     }
 
+    /// Returns entities of a kind, newest first.
+    pub async fn entities(
+        &self,
+        kind: EntityKind,
+        filter: &EntityFilter,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.store.entities(kind, filter).await
+    }
+
     /// Returns the last events of a channel before a position, from the archive.
     pub async fn page_back(
         &self,
@@ -175,17 +187,11 @@ impl History {
         let all = (0..self.partitions).map(|partition| Source { stream, partition });
         match channel.kind() {
             Kind::User => Source::all(self.partitions).collect(),
-            Kind::Deployment | Kind::Task | Kind::Agent | Kind::Container | Kind::Conversation => {
+            _ if channel.is_entity() => {
                 vec![Source::of(stream, channel.id(), self.partitions)]
             }
             Kind::Broadcast => vec![channel.home()],
-            Kind::Deployments
-            | Kind::Tasks
-            | Kind::Agents
-            | Kind::Repos
-            | Kind::Alerts
-            | Kind::Conversations
-            | Kind::Presence => all.collect(),
+            _ => all.collect(),
         }
     }
 }

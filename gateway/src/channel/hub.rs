@@ -52,6 +52,8 @@ pub struct Hub {
     /// Since when the broker is trusted or not.
     trust_changed: ArcSwap<Instant>,
     pub(super) history: History,
+    /// The most bytes of a folded state.
+    state_bytes_max: usize,
     subscriber: OnceLock<Arc<dyn Subscriber>>,
     cache_bytes_max: usize,
     pub(super) life: Lifecycle,
@@ -65,6 +67,7 @@ impl Hub {
         life: Lifecycle,
         metrics: Arc<GatewayMetrics>,
         cache_bytes_max: usize,
+        state_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -74,6 +77,7 @@ impl Hub {
             unhealthy: AtomicBool::new(false),
             trust_changed: ArcSwap::from_pointee(Instant::now()),
             history,
+            state_bytes_max,
             subscriber: OnceLock::new(),
             cache_bytes_max,
             life,
@@ -138,7 +142,7 @@ impl Hub {
             state.lock().idle_since = None;
             return Arc::clone(state);
         }
-        let state = ChannelState::new(channel.clone());
+        let state = ChannelState::new(channel.clone(), self.state_bytes_max);
         shard.insert(channel.clone(), Arc::clone(&state));
         drop(shard);
         self.metrics.channels.inc();
@@ -167,7 +171,7 @@ impl Hub {
             match self.history.snapshot(&state.channel).await {
                 Ok(snapshot) => break snapshot,
                 Err(error) => {
-                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again")
+                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again");
                 }
             }
             tokio::time::sleep(pause).await;

@@ -8,7 +8,7 @@ use auth::Identity;
 use broker::Registration;
 use domain::{
     channel::{Channel, ChannelKind},
-    id,
+    id, json,
 };
 use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
@@ -96,7 +96,7 @@ impl Dialect for CloudAgents {
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
-        let value = json_text(message).and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value = json_text(message).and_then(|text| json::value(text.as_bytes()).ok());
         let is_stranger = view.production && !view.identity.is_known();
         if is_stranger && value.as_ref().is_none_or(|value| value["type"] != "ping") {
             return Vec::new();
@@ -138,8 +138,10 @@ fn identify(token: &str, context: &OpenContext<'_>) -> Result<Identity, String> 
     match context.auth.token(token) {
         Ok(identity) => Ok(identity),
         Err(_) if is_opaque && !context.config.production() => {
-            let in_id = |c: char| if c.is_control() || c == '*' { '_' } else { c };
-            let name: String = token.chars().take(NAME_CHARS).map(in_id).collect();
+            let name: String = token.chars().take(NAME_CHARS).collect();
+            // What no id may hold reads `_`.
+            let name: String =
+                name.chars().map(|c| if c.is_control() || c == '*' { '_' } else { c }).collect();
             Ok(context.auth.anonymous().named(&format!("user_{name}")))
         }
         Err(error) => Err(error.to_string()),

@@ -5,7 +5,7 @@ mod frames;
 pub mod sse;
 
 use auth::CredentialError;
-use domain::channel::Channel;
+use domain::{channel::Channel, json};
 use runtime::config::{Config, HeartbeatSettings};
 use serde::Deserialize;
 
@@ -109,7 +109,7 @@ impl Dialect for Native {
                 Err(_) => return complain("bad_frame", "frames are JSON texts", "", None),
             },
         };
-        let value: serde_json::Value = match serde_json::from_str(text) {
+        let value: serde_json::Value = match json::value(text.as_bytes()) {
             Ok(value) => value,
             Err(cause) => {
                 return complain("bad_json", &format!("no JSON: {cause}"), "", None);
@@ -145,6 +145,7 @@ fn refusal(cause: CredentialError) -> Refusal {
         CredentialError::Expired | CredentialError::Invalid(_) => {
             (close::UNAUTHORIZED, "token invalid or expired")
         }
+        CredentialError::Subject => (close::UNAUTHORIZED, "the token's sub is no user id"),
         CredentialError::Denied => (close::FORBIDDEN, "kept out by an operator"),
     };
     Refusal::Socket { frames: vec![error("token", &cause.to_string(), &[], None)], code, reason }

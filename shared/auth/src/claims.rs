@@ -15,6 +15,9 @@ pub struct Claims {
     /// When it expires, seconds since 1970.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
+    /// When it begins to be good, seconds since 1970; null is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_date")]
+    pub nbf: Option<u64>,
     /// When it was made; of no consequence when it is read.
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub iat: Option<u64>,
@@ -38,6 +41,12 @@ pub enum CredentialError {
     /// It never was, or not here.
     #[error("invalid token")]
     Invalid(TokenFault),
+    /// It is good, but whom it names can never be addressed: its `sub` is no id.
+    #[error(
+        "the token's sub is no user id: 1 to 200 bytes of UTF-8 without control characters and *, \
+         and not ., .. or -"
+    )]
+    Subject,
     /// It is good, but an operator keeps its user out.
     #[error("this user is kept out by an operator")]
     Denied,
@@ -66,6 +75,7 @@ impl CredentialError {
         match self {
             Self::Expired => "expired",
             Self::Denied => "denied",
+            Self::Subject => "subject",
             Self::Invalid(TokenFault::Malformed) => "malformed",
             Self::Invalid(TokenFault::Signature) => "signature",
             Self::Invalid(TokenFault::Issuer) => "issuer",
@@ -80,10 +90,16 @@ impl CredentialError {
         let weight = |error| match error {
             Self::Invalid(TokenFault::Malformed | TokenFault::Signature) => 0,
             Self::Invalid(_) => 1,
-            Self::Expired | Self::Denied => 2,
+            Self::Expired | Self::Denied | Self::Subject => 2,
         };
         weight(self) > weight(other)
     }
+}
+
+fn maybe_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let seconds = Option::<f64>::deserialize(deserializer)?;
+    // What is out of range becomes the end of the range.
+    Ok(seconds.map(|seconds| seconds as u64))
 }
 
 /// Seconds that may have a fraction (RFC 7519 §2).

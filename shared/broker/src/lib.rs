@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod local_streams;
 mod memory;
 mod options;
 mod port;
@@ -18,6 +19,10 @@ mod run;
 pub use self::{
     connect::connect,
     error::BrokerError,
+    local_streams::{
+        EntryIdRequest, EntryRange, Keep, LocalAppendError, LocalStreams, NewEntry, RangeTooLarge,
+        Trimming,
+    },
     options::BrokerOptions,
     port::{Broker, Head, ServerIdentity, StreamInfo, StreamReader},
     pubsub::{Sink, Subscriber, Topic, TopicMessage},

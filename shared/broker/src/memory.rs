@@ -33,8 +33,9 @@ use self::{
     stream::MemoryStream,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, Registration, ServerIdentity,
-    Sink, StreamInfo, StreamReader, Subscriber, Topic, TopicMessage, run,
+    Broker, BrokerError, BrokerOptions, EntryRange, ExpiredNode, Head, LocalAppendError,
+    LocalStreams, Member, NewEntry, RangeTooLarge, Registration, ServerIdentity, Sink, StreamInfo,
+    StreamReader, Subscriber, Topic, TopicMessage, run,
 };
 
 /// The broker in memory.
@@ -90,8 +91,26 @@ impl StreamReader for MemoryReader {
     }
 }
 
+impl LocalStreams for MemoryBroker {
+    fn append_entry(
+        &self,
+        source: Source,
+        entry: NewEntry,
+    ) -> Result<Option<EntryId>, LocalAppendError> {
+        self.stream(source).append_entry(entry)
+    }
+
+    fn range(&self, source: Source, range: EntryRange) -> Result<Vec<Entry>, RangeTooLarge> {
+        self.stream(source).range(range)
+    }
+}
+
 #[async_trait]
 impl Broker for MemoryBroker {
+    fn local_streams(&self) -> Option<&dyn LocalStreams> {
+        Some(self)
+    }
+
     async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>> {
         entries.iter().map(|(source, fields)| self.stream(*source).append(fields)).collect()
     }

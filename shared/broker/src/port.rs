@@ -14,6 +14,7 @@ use domain::{
 
 use crate::{
     error::BrokerError,
+    local_streams::LocalStreams,
     pubsub::{Sink, Subscriber, Topic},
     registry::{ExpiredNode, Member, Registration},
 };
@@ -71,6 +72,11 @@ pub trait StreamReader: Send {
 pub trait Broker: Send + Sync + 'static {
     /// Appends entries, in order, in one pipeline. One answer for each.
     async fn append(&self, entries: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>>;
+
+    /// Returns the streams as a Redis server shows them; none when a real one does.
+    fn local_streams(&self) -> Option<&dyn LocalStreams> {
+        None
+    }
 
     /// A reader of a source.
     fn reader(&self, source: Source) -> Box<dyn StreamReader>;

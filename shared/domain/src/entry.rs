@@ -17,6 +17,15 @@ impl EntryId {
     /// The id that lies before every entry.
     pub const ZERO: Self = Self { ms: 0, number: 0 };
 
+    /// Returns the lowest id above this one; none above the highest that there is.
+    pub const fn next(self) -> Option<Self> {
+        match (self.number.checked_add(1), self.ms.checked_add(1)) {
+            (Some(number), _) => Some(Self { number, ..self }),
+            (None, Some(ms)) => Some(Self { ms, number: 0 }),
+            (None, None) => None,
+        }
+    }
+
     /// The first possible id `ms` milliseconds before this one.
     #[must_use]
     pub const fn minus_ms(self, ms: u64) -> Self {

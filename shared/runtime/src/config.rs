@@ -4,6 +4,7 @@
 //! setting; a process with a problem ends with exit code 78 before it binds a port.
 
 mod access;
+mod embedded_redis;
 mod layers;
 mod role;
 mod sections;
@@ -14,6 +15,7 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
     access::AccessSettings,
+    embedded_redis::EmbeddedRedis,
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
     sections::{HeartbeatSettings, LimitSettings, Record, Traces},
@@ -49,13 +51,15 @@ pub struct Config {
     pub key_prefix: String,
     /// `DIALECTS`: names of those that are served.
     pub dialects: Vec<String>,
+    /// Where the process takes XADD itself.
+    pub embedded_redis: EmbeddedRedis,
     /// Keys and tokens.
     pub access: AccessSettings,
-    /// HeartbeatSettings of the dialects.
+    /// `HeartbeatSettings` of the dialects.
     pub rhythm: HeartbeatSettings,
-    /// LimitSettings of connections.
+    /// `LimitSettings` of connections.
     pub limits: LimitSettings,
-    /// LimitSettings of the record.
+    /// `LimitSettings` of the record.
     pub record: Record,
     /// `LOG_LEVEL`
     pub log_level: String,
@@ -149,14 +153,15 @@ impl Config {
             admin_listen: layers.optional("admin_listen"),
             allow_insecure: layers.flag("allow_insecure"),
             startup_timeout: layers.duration("startup_timeout_ms"),
-            url: layers
-                .optional("fanfare_url")
-                .unwrap_or_else(|| format!("http://{}", own.replace("0.0.0.0", "127.0.0.1"))),
+            url: layers.optional("fanfare_url").unwrap_or_else(|| {
+                format!("http://{}", own.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"))
+            }),
             token: layers.optional("fanfare_token"),
             redis_url: layers.optional("redis_url"),
             database_url: layers.text("database_url").to_owned(),
             key_prefix: layers.text("key_prefix").to_owned(),
             dialects: dialects(layers),
+            embedded_redis: EmbeddedRedis::build(layers, production),
             access: AccessSettings::build(layers, production),
             rhythm: HeartbeatSettings::build(layers),
             limits: LimitSettings::build(layers),
@@ -207,6 +212,10 @@ impl Config {
                 problem("listen", "addresses are HOST:PORT, separated by commas");
             }
         }
+        let listen = self.embedded_redis.listen.as_deref();
+        if let Some(reason) = listen.and_then(|address| self.embedded_redis_problem(address)) {
+            problem("embedded_redis_listen", reason);
+        }
         if self.production() {
             self.access.check_production(role, problems);
         } else if role != Role::Command && !self.insecure_allowed() {
@@ -215,6 +224,20 @@ impl Config {
                 "development mode on an address that is not loopback: set ENVIRONMENT=production, \
                  or ALLOW_INSECURE=true if everybody on that network may do everything",
             );
+        }
+    }
+
+    /// What is wrong with where XADD is taken.
+    fn embedded_redis_problem(&self, address: &str) -> Option<&'static str> {
+        let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(_))) {
+            Some("must be HOST:PORT, or `off`")
+        } else if self.redis_url.is_some() {
+            Some("is for the broker in memory: with REDIS_URL producers XADD there")
+        } else if !self.production() && !self.allow_insecure && !is_loopback(address) {
+            Some("development mode on an address that is not loopback: see ALLOW_INSECURE")
+        } else {
+            None
         }
     }
 
@@ -307,6 +330,26 @@ mod tests {
         assert_eq!(refused(Role::Whole, &[("HOST", "0.0.0.0")]), ["HOST"]);
         assert!(load(Role::Whole, &[("HOST", "0.0.0.0"), ("ALLOW_INSECURE", "true")]).is_ok());
         assert!(load(Role::Whole, &[("LISTEN", "[::1]:1,localhost:2")]).is_ok());
+    }
+
+    #[test]
+    fn xadd_is_taken_in_development_while_the_broker_is_in_memory() {
+        let listens = |pairs: &[_]| load(Role::Whole, pairs).unwrap().embedded_redis.listen;
+        assert_eq!(listens(&[]).as_deref(), Some("127.0.0.1:6380"));
+        assert_eq!(listens(&[("EMBEDDED_REDIS_LISTEN", "off")]), None);
+        assert_eq!(listens(&[("REDIS_URL", "redis://h")]), None);
+        let production = ("ENVIRONMENT", "production");
+        let good = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        assert_eq!(listens(&[production, good]), None);
+        let anywhere = ("EMBEDDED_REDIS_LISTEN", "0.0.0.0:6380");
+        assert_eq!(listens(&[production, good, anywhere]).as_deref(), Some("0.0.0.0:6380"));
+        for wrong in [
+            &[anywhere][..],
+            &[("EMBEDDED_REDIS_LISTEN", "6380")],
+            &[("EMBEDDED_REDIS_LISTEN", "127.0.0.1:1"), ("REDIS_URL", "redis://h")],
+        ] {
+            assert_eq!(refused(Role::Whole, wrong), ["EMBEDDED_REDIS_LISTEN"], "{wrong:?}");
+        }
     }
 
     #[test]

@@ -290,7 +290,7 @@ mod tests {
         for source in Source::all(3) {
             assert_eq!(of(number(source)).unwrap(), source);
         }
-        assert!(of(5 << 16).is_err());
+        assert!(of(6 << 16).is_err());
         assert!(of(-1).is_err());
     }
 }

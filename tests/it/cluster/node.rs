@@ -46,7 +46,9 @@ impl Node {
         } else {
             command.env("HOST", "127.0.0.1").env("PORT", port.to_string());
         }
-        if role != "embedded" {
+        if role == "embedded" {
+            command.env("EMBEDDED_REDIS_LISTEN", "127.0.0.1:0");
+        } else {
             command.arg(role);
         }
         command.envs(settings.iter().map(|(name, value)| (name, value)));

@@ -38,6 +38,9 @@ const WRITES_PER_TURN: usize = 128;
 /// The shortest pause between two looks at who sleeps.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
+/// A socket that has to do with a container, by the number of its connection.
+type AttendingSocket = (u64, Weak<dyn Attendee>);
+
 /// The containers that this node's sockets attend.
 pub struct ContainerSessions {
     /// `MAX_SESSIONS`
@@ -54,7 +57,7 @@ struct ContainerSession {
     /// What other nodes know of that.
     announced_at: i64,
     /// Its sockets, with their numbers.
-    sockets: Vec<(u64, Weak<dyn Attendee>)>,
+    sockets: Vec<AttendingSocket>,
 }
 
 fn now() -> i64 {
@@ -85,7 +88,7 @@ impl ContainerSessions {
     }
 
     async fn send_heartbeats(&self, metrics: &GatewayMetrics) {
-        let all: Vec<(Box<str>, Vec<(u64, Weak<dyn Attendee>)>)> = {
+        let all: Vec<(Box<str>, Vec<AttendingSocket>)> = {
             let sessions = self.lock();
             sessions.iter().map(|(id, session)| (id.clone(), session.sockets.clone())).collect()
         };

@@ -11,10 +11,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use domain::{entry::Fields, event::submission::field, id, node::NodeId, source::Stream};
+use domain::{
+    entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream,
+};
 use http::{StatusCode, header};
 use runtime::config::Config;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::stats::Statistics;
@@ -125,8 +128,10 @@ async fn broadcast(
     body: Request,
 ) -> Answer {
     let sender = door.identify(&headers)?;
-    let message = read(body).await?;
-    door.pass(&sender, client, None, &message).await?;
+    let body = receive(body).await?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    door.pass(&sender, client, None, &document, &message).await?;
     Ok(Json(json!({ "message": "broadcast sent successfully" })))
 }
 
@@ -138,8 +143,10 @@ async fn to_user(
     body: Request,
 ) -> Answer {
     let sender = door.identify(&headers)?;
-    let message = read(body).await?;
-    door.pass(&sender, client, Some(&user), &message).await?;
+    let body = receive(body).await?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    door.pass(&sender, client, Some(&user), &document, &message).await?;
     Ok(Json(json!({ "message": "user message sent successfully" })))
 }
 
@@ -151,11 +158,14 @@ async fn send(
     body: Request,
 ) -> Answer {
     let sender = door.identify(&headers)?;
-    let message = read(body).await?;
-    let user = message.get("user_id").and_then(Value::as_str);
+    let body = receive(body).await?;
+    let document = document(&body)?;
+    let message = read(&document)?;
+    let user = message.user.map(|user| serde_json::from_str::<String>(document.given(user)));
+    let user = user.and_then(Result::ok);
     let user =
         user.ok_or_else(|| ZeroStateRefusal::invalid("user_id is required and must be a text"))?;
-    door.pass(&sender, client, Some(user), &message).await?;
+    door.pass(&sender, client, Some(&user), &document, &message).await?;
     Ok(Json(json!({ "message": "user message sent successfully" })))
 }
 
@@ -172,7 +182,7 @@ impl MessageDoor {
         let checked = self.auth.credential(credential);
         checked.map_err(|error| match error {
             CredentialError::Denied => ZeroStateRefusal::forbidden(&error.to_string()),
-            CredentialError::Expired | CredentialError::Invalid(_) => {
+            CredentialError::Expired | CredentialError::Invalid(_) | CredentialError::Subject => {
                 ZeroStateRefusal::unauthorized(&error.to_string())
             }
         })
@@ -184,54 +194,77 @@ impl MessageDoor {
         sender: &Identity,
         client: ClientAddress,
         user: Option<&str>,
-        message: &Value,
+        document: &Document<'_>,
+        message: &Message<'_>,
     ) -> Result<(), ZeroStateRefusal> {
         if self.config.production() && !sender.may_publish(Stream::Messages, user) {
-            let message = "the token does not allow to publish messages";
-            return Err(ZeroStateRefusal::forbidden(message));
+            let error = "the token does not allow to publish messages";
+            return Err(ZeroStateRefusal::forbidden(error));
         }
         self.limits
             .take(EventSender::of(sender, client.0), 1)
             .map_err(ZeroStateRefusal::too_fast)?;
-        publish(&self.publisher, user, message).await
+        publish(&self.publisher, user, document, message).await
     }
 }
 
-/// Reads a message; whose it is was asked before.
-async fn read(body: Request) -> Result<Value, ZeroStateRefusal> {
-    let body = Bytes::from_request(body, &()).await;
-    let body = body.map_err(|refused| {
+/// Reads a body; whose it is was asked before.
+async fn receive(body: Request) -> Result<Bytes, ZeroStateRefusal> {
+    Bytes::from_request(body, &()).await.map_err(|refused| {
         let body = json!({ "error": "invalid request", "message": refused.body_text() });
         ZeroStateRefusal(refused.status(), body)
-    })?;
-    understand(&body)
+    })
 }
 
-fn understand(body: &[u8]) -> Result<Value, ZeroStateRefusal> {
-    let message: Value = serde_json::from_slice(body)
+/// A message, not looked at yet.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, rename = "user_id", default)]
+    user: Option<&'a RawValue>,
+}
+
+fn document(body: &[u8]) -> Result<Document<'_>, ZeroStateRefusal> {
+    Document::read(body)
+        .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))
+}
+
+fn read<'d>(document: &'d Document<'_>) -> Result<Message<'d>, ZeroStateRefusal> {
+    let message: Message<'_> = document
+        .parse()
         .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))?;
-    let has_type = message.get("type").and_then(Value::as_str).is_some_and(|t| !t.is_empty());
-    if !has_type {
+    if kind(&message).is_none() {
         return Err(ZeroStateRefusal::invalid("type is required and must be a text"));
     }
-    if !message.get("data").is_some_and(Value::is_object) {
+    if !message.data.is_some_and(|data| data.get().starts_with('{')) {
         return Err(ZeroStateRefusal::invalid("data is required and must be an object"));
     }
     Ok(message)
 }
 
+fn kind(message: &Message<'_>) -> Option<String> {
+    let kind: String = serde_json::from_str(message.kind?.get()).ok()?;
+    Some(kind).filter(|kind| !kind.is_empty())
+}
+
+/// Records a free message: whatever its type is called, it is for that user, or for all.
 async fn publish(
     publisher: &EventPublisher,
     user: Option<&str>,
-    message: &Value,
+    document: &Document<'_>,
+    message: &Message<'_>,
 ) -> Result<(), ZeroStateRefusal> {
     let mut fields = Fields::default();
-    fields.push(field::TYPE, message["type"].as_str().unwrap_or_default());
+    fields.push(field::TYPE, kind(message).unwrap_or_default());
+    fields.push(field::FREE, "1");
     if let Some(user) = user {
         id::check(user).map_err(|error| ZeroStateRefusal::invalid(&format!("user_id {error}")))?;
         fields.push(field::ID, user);
     }
-    fields.push(field::DATA, message["data"].to_string());
+    fields.push(field::DATA, message.data.map(|data| document.given(data)).unwrap_or_default());
     EventPublisher::check(Stream::Messages, &fields)
         .map_err(|rejection| ZeroStateRefusal::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];

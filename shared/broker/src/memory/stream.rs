@@ -10,7 +10,10 @@ use domain::entry::{Entry, EntryId, Fields};
 use runtime::lock::LockExt as _;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{BrokerError, StreamInfo};
+use crate::{
+    BrokerError, EntryIdRequest, EntryRange, Keep, LocalAppendError, NewEntry, RangeTooLarge,
+    StreamInfo, Trimming,
+};
 
 /// What an entry takes besides its fields, about.
 const ENTRY_OVERHEAD_BYTES: usize = 100;
@@ -42,20 +45,58 @@ impl MemoryStream {
     /// Appends an entry. The stream refuses what it has no room for, and makes room only by what
     /// was consumed: nothing that waits is dropped.
     pub(super) fn append(&self, fields: &Fields) -> Result<EntryId, BrokerError> {
-        let size = entry_bytes(fields);
+        let entry = NewEntry {
+            fields: fields.clone(),
+            id: EntryIdRequest::Next,
+            create: true,
+            trimming: None,
+        };
+        let refused = |error: LocalAppendError| BrokerError::Refused(error.to_string());
+        self.append_entry(entry).map_err(refused).map(Option::unwrap_or_default)
+    }
+
+    /// Appends an entry as XADD does. Returns none when the stream does not exist and is not to.
+    pub(super) fn append_entry(
+        &self,
+        entry: NewEntry,
+    ) -> Result<Option<EntryId>, LocalAppendError> {
+        let size = entry_bytes(&entry.fields);
         let mut log = self.log.lock_unpoisoned();
+        if !entry.create && log.last == EntryId::ZERO {
+            return Ok(None);
+        }
+        let id = log.id_for(entry.id)?;
         while log.bytes + size > self.bytes_max && log.drop_consumed() {}
         if log.bytes + size > self.bytes_max {
-            return Err(BrokerError::Refused("the stream in memory is full".to_owned()));
+            return Err(LocalAppendError::Full);
         }
-        let id = log.next_id();
         log.bytes += size;
         log.last = id;
         log.added += 1;
-        log.entries.push_back(Entry { id, fields: fields.clone() });
+        log.entries.push_back(Entry { id, fields: entry.fields });
+        if let Some(trimming) = entry.trimming {
+            log.trim(trimming);
+        }
         drop(log);
         self.appended.notify_waiters();
-        Ok(id)
+        Ok(Some(id))
+    }
+
+    /// Returns the entries of a range, as XRANGE does.
+    pub(super) fn range(&self, range: EntryRange) -> Result<Vec<Entry>, RangeTooLarge> {
+        let log = self.log.lock_unpoisoned();
+        let start = log.entries.partition_point(|entry| entry.id < range.from);
+        let asked = log.entries.range(start..).take_while(|entry| entry.id <= range.to);
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in asked.take(range.entries_max) {
+            bytes += entry_bytes(&entry.fields);
+            if bytes > range.bytes_max {
+                return Err(RangeTooLarge);
+            }
+            entries.push(entry.clone());
+        }
+        Ok(entries)
     }
 
     /// Entries after `after`, waiting up to `wait` for the first one.
@@ -98,11 +139,42 @@ impl MemoryStream {
 }
 
 impl Log {
-    /// By the clock, and never going back.
-    fn next_id(&self) -> EntryId {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = EntryId { ms: u64::try_from(since_1970.as_millis()).unwrap_or(0), number: 0 };
-        now.max(EntryId { number: self.last.number + 1, ..self.last })
+    /// The id that a new entry gets: higher than every one before.
+    fn id_for(&self, request: EntryIdRequest) -> Result<EntryId, LocalAppendError> {
+        let following = self.last.next().ok_or(LocalAppendError::IdsExhausted)?;
+        match request {
+            // By the clock, and never going back.
+            EntryIdRequest::Next => Ok(following.max(EntryId { ms: now_ms(), number: 0 })),
+            EntryIdRequest::NextWithin(ms) if ms > self.last.ms => Ok(EntryId { ms, number: 0 }),
+            EntryIdRequest::NextWithin(ms) if ms == following.ms => Ok(following),
+            EntryIdRequest::Exactly(id) if id >= following => Ok(id),
+            EntryIdRequest::NextWithin(_) | EntryIdRequest::Exactly(_) => {
+                Err(LocalAppendError::IdTooSmall)
+            }
+        }
+    }
+
+    /// Trims exactly what is asked for, as Redis does: also what no reader has had, which the worker
+    /// then sees and says. What is asked for approximately spares those entries.
+    fn trim(&mut self, trimming: Trimming) {
+        let removed_max = match trimming.removed_max {
+            0 => u64::MAX,
+            limit => limit,
+        };
+        let mut removed = 0;
+        while removed < removed_max
+            && self.entries.front().is_some_and(|entry| match trimming.keep {
+                Keep::Newest(length) => self.entries.len() as u64 > length,
+                Keep::From(id) => entry.id < id,
+            })
+        {
+            if !trimming.approximate {
+                self.drop_first();
+            } else if !self.drop_consumed() {
+                break;
+            }
+            removed += 1;
+        }
     }
 
     fn after(&mut self, after: EntryId, entries_max: usize) -> Vec<Entry> {
@@ -127,6 +199,11 @@ impl Log {
     }
 }
 
+fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(0)
+}
+
 fn entry_bytes(fields: &Fields) -> usize {
     fields.size_bytes() + ENTRY_OVERHEAD_BYTES
 }
@@ -149,5 +226,84 @@ mod tests {
         assert!(stream.append(&fields(1000)).is_ok());
         assert_eq!(stream.info().max_deleted, ids[0]);
         assert_eq!(stream.info().first, Some(ids[1]));
+    }
+    fn appended(
+        stream: &MemoryStream,
+        id: EntryIdRequest,
+    ) -> Result<Option<EntryId>, LocalAppendError> {
+        stream.append_entry(NewEntry { fields: fields(1), id, create: true, trimming: None })
+    }
+
+    fn id(text: &str) -> EntryId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_id_of_the_producer_must_be_higher_than_every_one_before() {
+        let stream = MemoryStream::new(1 << 20);
+        let exactly = |text| appended(&stream, EntryIdRequest::Exactly(id(text)));
+        assert_eq!(exactly("0-0"), Err(LocalAppendError::IdTooSmall));
+        assert_eq!(exactly("5-3"), Ok(Some(id("5-3"))));
+        assert_eq!(exactly("5-3"), Err(LocalAppendError::IdTooSmall));
+        assert_eq!(exactly("4-9"), Err(LocalAppendError::IdTooSmall));
+        assert_eq!(appended(&stream, EntryIdRequest::NextWithin(5)), Ok(Some(id("5-4"))));
+        assert_eq!(appended(&stream, EntryIdRequest::NextWithin(7)), Ok(Some(id("7-0"))));
+        let last = EntryId { ms: 9, number: u64::MAX };
+        assert_eq!(appended(&stream, EntryIdRequest::Exactly(last)), Ok(Some(last)));
+        let refused = appended(&stream, EntryIdRequest::NextWithin(9));
+        assert_eq!(refused, Err(LocalAppendError::IdTooSmall));
+        assert!(appended(&stream, EntryIdRequest::Next).unwrap().unwrap() > last);
+        let end = EntryId { ms: u64::MAX, number: u64::MAX };
+        assert_eq!(appended(&stream, EntryIdRequest::Exactly(end)), Ok(Some(end)));
+        let refused = appended(&stream, EntryIdRequest::Next);
+        assert_eq!(refused, Err(LocalAppendError::IdsExhausted));
+    }
+
+    #[tokio::test]
+    async fn trimming_is_exact_where_it_is_asked_for_and_spares_what_waits_where_not() {
+        let stream = MemoryStream::new(1 << 20);
+        let append = |length, approximate| {
+            let keep = Keep::Newest(length);
+            let trimming = Some(Trimming { keep, approximate, removed_max: 0 });
+            let id = EntryIdRequest::Next;
+            stream.append_entry(NewEntry { fields: fields(1), id, create: true, trimming }).unwrap()
+        };
+        for _ in 0..5 {
+            append(2, true);
+        }
+        assert_eq!(stream.info().length, 5, "nobody has read them");
+        let read = stream.read(EntryId::ZERO, 3, Duration::ZERO).await;
+        stream.read(read[2].id, 0, Duration::ZERO).await;
+        append(2, true);
+        assert_eq!(stream.info().length, 3, "three were read");
+        append(1, false);
+        assert_eq!(stream.info().length, 1);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_there_begins_only_when_it_may() {
+        let stream = MemoryStream::new(1 << 20);
+        let id = EntryIdRequest::Next;
+        let entry = NewEntry { fields: fields(1), id, create: false, trimming: None };
+        assert_eq!(stream.append_entry(entry.clone()), Ok(None));
+        appended(&stream, id).unwrap();
+        assert!(stream.append_entry(entry).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_range_has_both_its_ends_and_never_more_than_is_allowed() {
+        let stream = MemoryStream::new(1 << 20);
+        for ms in 1..=5 {
+            appended(&stream, EntryIdRequest::Exactly(EntryId { ms, number: 0 })).unwrap();
+        }
+        let range = |from, to, entries_max, bytes_max| {
+            let entries =
+                stream.range(EntryRange { from: id(from), to: id(to), entries_max, bytes_max });
+            entries.map(|entries| entries.iter().map(|entry| entry.id.ms).collect::<Vec<_>>())
+        };
+        assert_eq!(range("2-0", "4-0", 10, 1 << 20), Ok(vec![2, 3, 4]));
+        assert_eq!(range("2-1", "9-0", 2, 1 << 20), Ok(vec![3, 4]));
+        assert_eq!(range("4-0", "2-0", 2, 1 << 20), Ok(vec![]));
+        assert_eq!(range("1-0", "5-0", 10, 300), Err(RangeTooLarge));
     }
 }

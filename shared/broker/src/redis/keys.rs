@@ -13,7 +13,7 @@
 //! | `P:{R}:on:TOPIC:NODE` | hash | registry: key → JSON |
 //!
 //! `P` is `KEY_PREFIX`, `T` a tag by what the name is about, `R` one tag for the whole registry,
-//! because its scripts touch several of its keys.
+//! because its scripts touch several of its keys. Names of channels are ASCII: `domain::id::encode`.
 
 use domain::{channel::Channel, node::NodeId, source::Source};
 
@@ -37,11 +37,13 @@ impl Keys {
     }
 
     pub(super) fn head(&self, channel: &Channel, source: Source) -> String {
-        format!("{}:{{{}}}:p:{channel}:{source}", self.prefix, tags::of(channel.as_str()))
+        let name = channel.encoded();
+        format!("{}:{{{}}}:p:{name}:{source}", self.prefix, tags::of(&name))
     }
 
     pub(super) fn history(&self, channel: &Channel, source: Source) -> String {
-        format!("{}:{{{}}}:h:{channel}:{source}", self.prefix, tags::of(channel.as_str()))
+        let name = channel.encoded();
+        format!("{}:{{{}}}:h:{name}:{source}", self.prefix, tags::of(&name))
     }
 
     pub(super) fn mark(&self, source: Source) -> String {
@@ -52,7 +54,7 @@ impl Keys {
     /// The pub/sub channel of a topic.
     pub(super) fn topic(&self, topic: &Topic) -> String {
         match topic {
-            Topic::Channel(channel) => self.about("c", channel.as_str()),
+            Topic::Channel(channel) => self.about("c", &channel.encoded()),
             Topic::Node(node) => self.about("node", &node.0),
             Topic::Nodes => format!("{}:{{{}}}:nodes", self.prefix, tags::of("nodes")),
             Topic::Workers => format!("{}:{{{}}}:workers", self.prefix, tags::of("workers")),

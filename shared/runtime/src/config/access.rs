@@ -67,7 +67,7 @@ impl AccessSettings {
         let in_development = |name: &str, value: &str, layers: &Layers| {
             layers.optional(name).or_else(|| (!production).then(|| value.to_owned()))
         };
-        let patterns = |list: &str| list.split(',').map(Pattern::new).collect();
+        let patterns = |list: &str| list.split(',').map(Pattern::encoded).collect();
         let verifies = ["jwt_public_key", "jwks_url"].iter().any(|n| layers.optional(n).is_some());
         let jwt_secret = layers.optional("jwt_secret");
         Self {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::layers::{Layers, SettingProblem};
 
-/// HeartbeatSettings of the dialects.
+/// `HeartbeatSettings` of the dialects.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
     /// `COCKPIT_PING_MS`
@@ -33,7 +33,7 @@ pub struct HeartbeatSettings {
     pub mock_step: (Duration, Duration),
 }
 
-/// LimitSettings of connections and of what clients may do.
+/// `LimitSettings` of connections and of what clients may do.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
@@ -64,7 +64,7 @@ pub struct LimitSettings {
     pub drain: Duration,
 }
 
-/// LimitSettings of the record and its caches.
+/// `LimitSettings` of the record and its caches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// `BATCH_BYTES`
