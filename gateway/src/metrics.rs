@@ -67,6 +67,8 @@ pub struct GatewayMetrics {
     pub gaps: IntCounterVec,
     /// What was refused, by door and reason.
     pub refused: IntCounterVec,
+    /// Messages of other installations on the same Redis: dropped.
+    pub foreign: IntCounter,
     /// 1 while the subscriber is connected.
     pub broker_up: Gauge,
     /// 1 while the store answers.
@@ -121,11 +123,7 @@ impl GatewayMetrics {
                 "Messages of clients.",
                 &["dialect", "outcome"],
             )?,
-            closes: counters(
-                "fanfare_gateway_closes_total",
-                "Closed sockets.",
-                &["dialect", "code"],
-            )?,
+            closes: counters("fanfare_gateway_closes_total", "Ends.", &["dialect", "code"])?,
             catchups: counters(
                 "fanfare_gateway_catchups_total",
                 "Catch-ups of listeners and fills of channels.",
@@ -136,11 +134,15 @@ impl GatewayMetrics {
                 "Gaps that clients were told of.",
                 &["cause"],
             )?,
-            refused: counters(
-                "fanfare_gateway_refusals_total",
-                "Requests that were refused, by door and reason.",
-                &["door", "reason"],
-            )?,
+            refused: counters("fanfare_gateway_refusals_total", "Refusals.", &["door", "reason"])?,
+            foreign: {
+                let metric = IntCounter::new(
+                    "fanfare_foreign_messages_total",
+                    "Messages of other installations on the same Redis, dropped.",
+                )?;
+                registry.register(Box::new(metric.clone()))?;
+                metric
+            },
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,
             canary_seconds,

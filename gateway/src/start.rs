@@ -100,7 +100,8 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
-    let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
+    let presence =
+        Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), Arc::clone(&metrics));
     let presence = Arc::new(presence);
     let topics = dialects.all.iter().flat_map(|dialect| dialect.topics()).copied().collect();
     let disconnects = Disconnects::new(

@@ -31,6 +31,7 @@ mod heartbeats;
 mod ingest;
 mod leases;
 mod limits;
+mod memories;
 mod network;
 mod odd_documents;
 mod operators;

@@ -24,6 +24,8 @@ pub struct WorkerMetrics {
     pub unpublished: IntGaugeVec,
     /// Dead letters, by stream and reason.
     pub dead_letters: IntCounterVec,
+    /// Entries that were removed from a stream before they were read.
+    pub trimmed: IntCounterVec,
     /// Fields that only decorate an event and were dropped, by field.
     pub ignored_fields: IntCounterVec,
     /// 1 where this worker is the owner.
@@ -76,6 +78,11 @@ impl WorkerMetrics {
                 "fanfare_worker_dead_letters_total",
                 "Entries that were not accepted.",
                 &["stream", "reason"],
+            )?,
+            trimmed: counters(
+                "fanfare_worker_trimmed_entries_total",
+                "Entries that a producer trimmed from the stream before they were read: lost.",
+                &["stream"],
             )?,
             ignored_fields: counters(
                 "fanfare_worker_ignored_fields_total",

@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, State},
 };
 use broker::{Broker, BrokerError, Topic};
-use domain::control::Control;
+use domain::{control::Control, position::Epoch};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -75,7 +75,8 @@ pub async fn disconnect(
     };
     // The order waits for nobody to be counted: that costs what everybody has.
     let disconnect = Control::Disconnect { user: user.clone(), until };
-    let (ordered, found) = tokio::join!(order(&*broker, disconnect), open(&registry, Some(&user)));
+    let (ordered, found) =
+        tokio::join!(order(&*broker, store.epoch(), disconnect), open(&registry, Some(&user)));
     ordered?;
     let mut answer = json!({ "closed": found.ok().map(|found| found.len()) });
     if let Some(until) = until {
@@ -121,13 +122,13 @@ pub async fn admit(
 ) -> Result<Json<Value>, Problem> {
     let was = store.admit(&user).await.map_err(|error| Problem::store(&error))?;
     auth.denials().admit(&user);
-    order(&*broker, Control::Admit { user }).await?;
+    order(&*broker, store.epoch(), Control::Admit { user }).await?;
     Ok(Json(json!({ "admitted": was })))
 }
 
 /// Sends an order to every node.
-async fn order(broker: &dyn Broker, order: Control) -> Result<(), Problem> {
-    let sent = broker.send(&Topic::Nodes, order.encode()).await;
+async fn order(broker: &dyn Broker, epoch: Epoch, order: Control) -> Result<(), Problem> {
+    let sent = broker.send(&Topic::Nodes, order.encode(epoch)).await;
     sent.map(drop).map_err(|error| unavailable(&error))
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, sync::Arc, time::Duration};
 use auth::Authenticator;
 use axum::{
     Json,
-    extract::{FromRequest as _, RawQuery, Request, State},
+    extract::{FromRef, FromRequest as _, RawQuery, Request, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
@@ -26,6 +26,7 @@ use crate::ingest::{
     publish_limits::{EventSender, PublishLimits},
     publisher::{EventPublisher, PublishOutcome},
 };
+use crate::node::services::Services;
 
 /// How long a publisher waits for the outcome (contract §3).
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -40,12 +41,29 @@ struct EventProblem {
     message: String,
 }
 
+/// What events pass on their way in.
+#[derive(Clone)]
+pub struct PublishDoor {
+    config: Arc<Config>,
+    auth: Arc<Authenticator>,
+    limits: Arc<PublishLimits>,
+    publisher: Arc<EventPublisher>,
+}
+
+impl FromRef<Services> for PublishDoor {
+    fn from_ref(services: &Services) -> Self {
+        Self {
+            config: Arc::from_ref(services),
+            auth: Arc::from_ref(services),
+            limits: Arc::from_ref(services),
+            publisher: Arc::from_ref(services),
+        }
+    }
+}
+
 /// Publishes one event or an array of them.
 pub async fn publish(
-    State(config): State<Arc<Config>>,
-    State(auth): State<Arc<Authenticator>>,
-    State(limits): State<Arc<PublishLimits>>,
-    State(publisher): State<Arc<EventPublisher>>,
+    State(PublishDoor { config, auth, limits, publisher }): State<PublishDoor>,
     ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

@@ -10,7 +10,7 @@ use domain::{
         State,
         entity::{Entity, EntityKind},
     },
-    position::{Offsets, Position},
+    position::{Epoch, Offsets, Position},
     source::Source,
 };
 use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
@@ -61,6 +61,16 @@ impl History {
             store_answered: ArcSwap::from_pointee(Instant::now()),
             rows: ArcSwap::default(),
         }
+    }
+
+    /// Returns the epoch of the database as last seen.
+    pub fn epoch(&self) -> Epoch {
+        self.store.epoch()
+    }
+
+    /// Asks the database for its epoch; none when it does not answer.
+    pub async fn ask_epoch(&self) -> Option<Epoch> {
+        self.store.check().await.ok().map(|()| self.store.epoch())
     }
 
     /// Returns how long ago the database answered last.

@@ -12,6 +12,7 @@ use domain::{
     node::NodeId,
 };
 use serde::{Deserialize, Serialize};
+use store::Store;
 use tokio::time::Instant;
 
 use crate::{
@@ -37,6 +38,7 @@ const GONE_MAX: usize = 100_000;
 pub struct Presence {
     node: NodeId,
     broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
     metrics: Arc<GatewayMetrics>,
     listeners: Mutex<Vec<Arc<Listener>>>,
     /// Who was announced to be offline a moment ago, and by which node.
@@ -46,6 +48,9 @@ pub struct Presence {
 /// Changes on their way between nodes.
 #[derive(Debug, Serialize, Deserialize)]
 struct PresenceMessage {
+    /// The epoch of the installation; earlier releases do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u32>,
     node: String,
     at: i64,
     status: String,
@@ -55,8 +60,13 @@ struct PresenceMessage {
 
 impl Presence {
     /// Returns the presence of a node without listeners.
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Arc<GatewayMetrics>) -> Self {
-        Self { node, broker, metrics, listeners: Mutex::default(), gone: Mutex::default() }
+    pub fn new(
+        node: NodeId,
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        metrics: Arc<GatewayMetrics>,
+    ) -> Self {
+        Self { node, broker, store, metrics, listeners: Mutex::default(), gone: Mutex::default() }
     }
 
     /// Returns the topic by which changes travel.
@@ -68,6 +78,7 @@ impl Presence {
     pub async fn announce(&self, users: Vec<Option<String>>, status: &str) {
         for users in users.chunks(CHANGES_AT_ONCE) {
             let message = PresenceMessage {
+                epoch: Some(self.store.epoch().0),
                 node: self.node.to_string(),
                 at: jiff::Timestamp::now().as_millisecond(),
                 status: status.to_owned(),
@@ -83,6 +94,10 @@ impl Presence {
     /// Delivers changes that a node announced.
     pub fn received(&self, payload: &[u8]) {
         let Ok(message) = serde_json::from_slice::<PresenceMessage>(payload) else { return };
+        if message.epoch.is_some_and(|epoch| epoch != self.store.epoch().0) {
+            self.metrics.foreign.inc();
+            return;
+        }
         for user in &message.users {
             let user = user.as_deref();
             if !user.is_some_and(|user| self.is_echo(user, &message)) {

@@ -245,6 +245,7 @@ mod tests {
 
     #[test]
     fn a_numeric_date_may_have_a_fraction() {
+        crypto::install();
         let claims = serde_json::json!({ "sub": "ann", "exp": 4_000_000_000.5 });
         let environment = HashMap::new();
         let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();

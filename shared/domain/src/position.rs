@@ -9,7 +9,7 @@ use std::fmt;
 use crate::{channel::Channel, source::Source};
 
 /// Which database gave the offsets: a fingerprint of its system identifier, timeline and own id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u32);
 
 impl fmt::Display for Epoch {

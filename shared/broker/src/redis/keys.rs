@@ -7,6 +7,7 @@
 //! | `P:{T}:h:CHANNEL:SOURCE` | stream | history; ids `OFFSET-0`, field `p` |
 //! | `P:{T}:c:CHANNEL` | pub/sub | publications of a channel |
 //! | `P:{T}:generation:SOURCE` | string | the mark of a source |
+//! | `P:{T}:published:SOURCE` | string | how far it may be published: `EPOCH:SEQ` |
 //! | `P:{T}:node:NODE`, `P:{T}:nodes`, `P:{T}:workers`, `P:{T}:probe:NODE` | pub/sub | control, probe |
 //! | `P:{R}:lease` | sorted set | registry: node → end of its lease, ms |
 //! | `P:{R}:topics:NODE` | set | registry: the topics that a node speaks of |
@@ -49,6 +50,12 @@ impl Keys {
     pub(super) fn mark(&self, source: Source) -> String {
         let source = source.to_string();
         format!("{}:{{{}}}:generation:{source}", self.prefix, tags::of(&source))
+    }
+
+    /// How far a source may be published; in the slot of its mark.
+    pub(super) fn published(&self, source: Source) -> String {
+        let source = source.to_string();
+        format!("{}:{{{}}}:published:{source}", self.prefix, tags::of(&source))
     }
 
     /// The pub/sub channel of a topic.

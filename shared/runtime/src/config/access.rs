@@ -169,7 +169,9 @@ fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
                 keys.push((name.to_owned(), key.to_owned()));
             }
             _ => {
-                layers.problems.push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
+                layers
+                    .problems
+                    .push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
             }
         }
     }

@@ -71,6 +71,8 @@ pub struct Record {
     pub batch_bytes: usize,
     /// `BATCH_ENTRIES`
     pub batch_entries: usize,
+    /// `BATCH_STATE_BYTES`
+    pub batch_state_bytes: usize,
     /// `HISTORY_LENGTH`
     pub history_length: usize,
     /// `HISTORY_BYTES`
@@ -185,6 +187,7 @@ impl Record {
         Self {
             batch_bytes: layers.number("batch_bytes", 4096..=1 << 30),
             batch_entries: layers.number("batch_entries", 1..=100_000),
+            batch_state_bytes: layers.number("batch_state_bytes", 1 << 20..=1 << 34),
             history_length: layers.number("history_length", 1..=10_000_000),
             history_bytes: layers.number("history_bytes", 4096..=1 << 30),
             history_ttl: layers.duration("history_ttl_ms"),
