@@ -101,6 +101,7 @@ store! {
         unpublished(source: Source, after_seq: u64, events_max: usize) -> Vec<Publication>;
         entity(entity: &Entity) -> Option<State>;
         entities(kind: EntityKind, filter: &EntityFilter) -> Vec<Listed>;
+        entity_counts(kind: EntityKind, text: Option<&str>) -> Vec<(String, u64)>;
         lapsed(
             source: Source, read_to_end: Duration, reachable: Duration, limit: usize
         ) -> Vec<Lapsed>;

@@ -74,6 +74,10 @@ pub struct EntityFilter {
     pub matching: Vec<(&'static str, serde_json::Value)>,
     /// Only those whose state has this key: seed 001 lists tasks that were created, with `created_at`.
     pub having: Option<&'static str>,
+    /// Only those of whose id, title or project this is a part, without regard to case.
+    pub text: Option<String>,
+    /// Whether the oldest come first.
+    pub is_oldest_first: bool,
     /// At most so many.
     pub limit: usize,
     /// Leave out so many of the first.

@@ -342,6 +342,16 @@ impl Store for Database {
         self.within(asked).await
     }
 
+    async fn entity_counts(
+        &self,
+        kind: EntityKind,
+        text: Option<&str>,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let asked =
+            async { entity::counts(&mut self.session(SessionKind::Read).await?, kind, text).await };
+        self.within(asked).await
+    }
+
     async fn lapsed(
         &self,
         source: Source,

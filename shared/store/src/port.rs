@@ -157,6 +157,14 @@ pub trait Store: Send + Sync + 'static {
         filter: &EntityFilter,
     ) -> Result<Vec<Listed>, StoreError>;
 
+    /// How many entities of a kind there are by status (alerts: `open` and `acknowledged`), those of
+    /// whose id, title or project this text is a part.
+    async fn entity_counts(
+        &self,
+        kind: EntityKind,
+        text: Option<&str>,
+    ) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
     /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
     /// in time is still unread. A lease longer than `reachable` does not count yet: so long the
