@@ -8,7 +8,7 @@ use domain::node::NodeId;
 use runtime::{config::Config, lifecycle::Lifecycle};
 use store::Store;
 use tokio_util::task::TaskTracker;
-use websocket::{ConnectionLimits, Connections, MessageLimits};
+use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
 
 use crate::{
     channel::{history::History, hub::Hub},
@@ -25,6 +25,7 @@ use crate::{
         fanout::Fanout,
         services::{Parts, Services},
     },
+    protocol::Sender,
     session::{
         context::{Degraded, SessionContext},
         heartbeats::Heartbeats,
@@ -91,7 +92,12 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         record.partitions,
     );
     let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes);
-    let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
+    let publisher = EventPublisher::new(
+        node.clone(),
+        Arc::clone(&broker),
+        Arc::clone(&store),
+        record.partitions,
+    );
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
     let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
@@ -144,10 +150,20 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
 }
 
 fn connection_limits(config: &Config) -> ConnectionLimits {
+    let limits = &config.limits;
+    let all = [Sender::Anonymous, Sender::Client, Sender::Agent, Sender::Container];
+    let bytes_max = all.map(|sender| sender.frame_bytes(limits)).into_iter().max();
     let defaults = ConnectionLimits::default();
     ConnectionLimits {
-        message: MessageLimits { bytes_max: config.limits.frame_bytes, ..defaults.message },
-        send_queue_bytes: config.limits.send_queue_bytes,
+        message: MessageLimits { bytes_max: bytes_max.unwrap_or_default(), ..defaults.message },
+        uploads: UploadLimits {
+            all_bytes_max: limits.upload_bytes,
+            strangers_bytes_max: limits.anonymous_upload_bytes,
+            group_bytes_max: limits.address_upload_bytes,
+            message_ms: u32::try_from(limits.message_timeout.as_millis()).unwrap_or(u32::MAX),
+        },
+        send_queue_bytes: limits.send_queue_bytes,
+        send_queues_bytes: limits.send_queues_bytes,
         ..defaults
     }
 }
@@ -177,6 +193,8 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { address_limits.run().await });
     let token_expiry = Arc::clone(&context.token_expiry);
     life.spawn_until_stop(async move { token_expiry.run().await });
+    let presence = Arc::clone(&context.presence);
+    life.spawn_until_stop(async move { presence.run().await });
     let disconnects = Arc::clone(&context.disconnects);
     life.spawn_until_stop(async move { disconnects.run().await });
     let disconnects = Arc::clone(&context.disconnects);

@@ -2,6 +2,7 @@
 //! often, or been refused too often, and the key that a token names may have to be fetched.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -73,6 +74,19 @@ impl ClientAddr {
             admission.limits.warn_of_proxy(client);
         }
         Self(client)
+    }
+
+    /// Returns the number under which its half uploads are counted; 0 on this machine, where a proxy
+    /// speaks for all.
+    pub fn upload_group(self) -> u32 {
+        let Some(address) = self.0.filter(|address| !address.is_loopback()) else { return 0 };
+        let mut hasher = DefaultHasher::new();
+        match address {
+            IpAddr::V4(address) => address.hash(&mut hasher),
+            // A home or a server has 2⁶⁴ of them.
+            IpAddr::V6(address) => (address.to_bits() >> 64).hash(&mut hasher),
+        }
+        (hasher.finish() as u32).max(1)
     }
 }
 

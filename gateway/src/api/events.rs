@@ -17,7 +17,7 @@ use super::{access, origin::origin_allowed, problem::Problem};
 use crate::{
     dialect::native::{self, encoder::ENCODING, sse::Sse},
     protocol::{
-        Command, Dialect, Mode, Opening, Subscribe, Transport,
+        Command, Dialect, Mode, OpenContext, Opening, Subscribe, Transport,
         event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
     },
     session::{context::SessionContext, sessions::Sessions},
@@ -57,7 +57,17 @@ pub async fn events(
     let number = sessions.next_number();
     let name = context.connection_name(number);
     let ping = context.config.rhythm.ping;
-    let mut commands = vec![Command::Send(native::welcome(&name, identity.user.as_deref(), ping))];
+    let place = OpenContext {
+        auth: &context.auth,
+        config: &context.config,
+        node: &context.node.0,
+        degraded: context.degraded.reason(),
+        connection: &name,
+        now: jiff::Timestamp::now().as_millisecond(),
+    };
+    let sender = Sse.sender(&identity, context.config.production());
+    let welcome = native::welcome(&place, identity.user.as_deref(), sender);
+    let mut commands = vec![Command::Send(welcome)];
     commands.extend(wanted.subscriptions(&id));
     let opening = Opening { encoding: ENCODING, identity, protocol: None, commands };
     let stream = Arc::new(EventStream::new(context.config.limits.send_queue_bytes));

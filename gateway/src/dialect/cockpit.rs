@@ -7,7 +7,7 @@ mod shapes;
 mod task;
 mod zod;
 
-use auth::same_secret;
+use auth::{Identity, same_secret};
 use domain::{entry::Fields, event::submission::field, source::Stream};
 use http::StatusCode;
 use runtime::config::{Config, HeartbeatSettings};
@@ -16,7 +16,7 @@ use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSched
 
 use self::encoder::ENCODING;
 use crate::protocol::{
-    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
+    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, Sender, View, WatchedTopic,
 };
 
 /// The dialect of seed 001.
@@ -57,6 +57,7 @@ impl Dialect for Cockpit {
         Heartbeat {
             ping_ms: ms(settings.ping),
             timeout_ms: ms(settings.timeout),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::AnyFrame,
@@ -70,6 +71,7 @@ impl Dialect for Cockpit {
         Some(Heartbeat {
             ping_ms: ms(settings.cockpit_ping),
             timeout_ms: ms(settings.cockpit_stale),
+            flood_ms: 0,
             ping: Ping::Message(|now| {
                 Frame::text(&format!(r#"{{"type":"ping","timestamp":{now}}}"#))
             }),
@@ -83,14 +85,18 @@ impl Dialect for Cockpit {
         })
     }
 
+    fn sender(&self, _identity: &Identity, _production: bool) -> Sender {
+        Sender::Agent
+    }
+
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         // Binary frames were never looked at.
         let Message::Text(text) = message else { return Vec::new() };
         let value = serde_json::from_str::<Value>(text);
-        let read = value.map_err(|_| vec![zod::no_json()]);
+        let read = value.map_err(|_| zod::no_json().into());
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,
-            Err(issues) => vec![Command::Send(zod::error_frame(&issues))],
+            Err(issues) => vec![Command::Send(zod::error_frame(issues))],
         }
     }
 

@@ -81,7 +81,7 @@ impl Sink for Fanout {
                 Topic::Channel(channel) => match Publication::decode_all(&channel, &payload) {
                     Ok(read) => {
                         for attendance in &self.attendances {
-                            attendance.note_publications(&channel);
+                            attendance.note_publications(&channel, &read);
                         }
                         publications.extend(read);
                     }

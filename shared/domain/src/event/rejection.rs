@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::state::State;
+use crate::excerpt::{EXCERPT_CHARS_MAX, excerpt};
 
 /// Why an entry is not accepted: the field, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +18,7 @@ pub struct Rejection {
 impl Rejection {
     /// A rejection of the field at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: shown(path.into()), message: message.into() }
     }
 
     /// The field alone, without indices: a label of few values for the metrics.
@@ -34,6 +35,11 @@ impl Rejection {
             _ => "other",
         }
     }
+}
+
+/// A path holds names that somebody gave.
+fn shown(path: String) -> String {
+    if path.len() <= EXCERPT_CHARS_MAX { path } else { excerpt(&path).into_owned() }
 }
 
 /// `data.KEY` must be a string that is not empty.
