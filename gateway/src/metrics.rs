@@ -51,6 +51,8 @@ pub struct GatewayMetrics {
     pub subscriptions: IntGauge,
     /// Channels with a place in the hub.
     pub channels: IntGauge,
+    /// What the hub holds of them beside their positions, in bytes.
+    pub cache_bytes: IntGauge,
     /// What was handed to sockets, by encoding.
     sent: Vec<SentCounters>,
     /// Sockets since the start, by encoding.
@@ -115,6 +117,7 @@ impl GatewayMetrics {
             publications_sent: counts(),
             connections,
             subscriptions: count("fanfare_gateway_subscriptions", "Listeners.")?,
+            cache_bytes: count("fanfare_gateway_cache_bytes", "What the hub holds in memory.")?,
             channels: count("fanfare_gateway_channels", "Channels with listeners.")?,
             frames_received: counters(
                 "fanfare_gateway_frames_received_total",

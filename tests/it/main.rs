@@ -29,6 +29,7 @@ mod limits;
 mod network;
 mod operators;
 mod outages;
+mod price;
 mod resume;
 mod rolling;
 mod rules;

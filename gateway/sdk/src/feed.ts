@@ -24,6 +24,8 @@ export class Feed {
   state: Json | null = null;
   /** Confirmed on the connection in use. */
   active = false;
+  /** When the server was asked, ms since 1970; null once it has refused. */
+  askedAt: number | null = null;
   readonly readers: Set<Reader> = new Set();
   /** Confirmed at least once; what comes before that belongs to an earlier subscription. */
   #joined = false;
@@ -142,6 +144,7 @@ export class Feed {
   }
 
   failed(frame: ErrorFrame): void {
+    this.askedAt = null;
     const error = new FanfareError(frame.code, frame.message, false, frame.details);
     for (const reader of this.readers) reader.tell("error", error);
   }

@@ -30,6 +30,8 @@ export class Gateway {
   /** How many connections were let in. */
   welcomed = 0;
   silent = false;
+  /** What `welcome` allows. */
+  limits: { frames_per_second: number; subscriptions: number; frame_bytes: number } | undefined;
   /** So many of the next connections are sent on at once, as by a server that drains. */
   leaving = 0;
   readonly sockets: Set<WebSocket> = new Set();
@@ -138,7 +140,7 @@ export class Gateway {
 
   #welcome(write: Write, token: string): void {
     this.welcomed += 1;
-    write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test" });
+    write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test", ...(this.limits && { limits: this.limits }) });
     if (this.leaving-- > 0) write(BYE);
   }
 

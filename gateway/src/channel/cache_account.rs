@@ -32,8 +32,8 @@ impl CacheAccount {
     }
 
     /// Counts a channel that was used, as it is now; what was used longest ago goes until there is
-    /// room.
-    pub(super) fn settle(&self, state: &Arc<ChannelState>) {
+    /// room. Returns the bytes of all.
+    pub(super) fn settle(&self, state: &Arc<ChannelState>) -> usize {
         let used = self.uses.fetch_add(1, Ordering::Relaxed);
         let (before, after, is_new) = {
             let mut inner = state.lock();
@@ -50,7 +50,7 @@ impl CacheAccount {
             held.by_use.insert(used, Arc::downgrade(state));
         }
         while held.bytes > self.bytes_max {
-            let Some((use_of, oldest)) = held.by_use.pop_first() else { return };
+            let Some((use_of, oldest)) = held.by_use.pop_first() else { break };
             drop(held);
             let outcome = oldest.upgrade().map_or(Turn::Gone(0), |oldest| turn(&oldest, use_of));
             held = self.lock();
@@ -61,16 +61,12 @@ impl CacheAccount {
                 }
             }
         }
+        held.bytes
     }
 
     /// Counts a channel no longer.
     pub(super) fn forget(&self, counted: &mut CountedChannel) {
         self.lock().bytes -= std::mem::take(&mut counted.bytes);
-    }
-
-    /// Returns the bytes of all channels.
-    pub(super) fn bytes(&self) -> usize {
-        self.lock().bytes
     }
 
     fn lock(&self) -> MutexGuard<'_, HeldChannels> {

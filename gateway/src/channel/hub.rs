@@ -217,7 +217,7 @@ impl Hub {
                 continue;
             }
             match state.apply(publication, &mut batch, &mut overflowed, &self.metrics) {
-                Applied::Yes => self.cache.settle(&state),
+                Applied::Yes => self.settle(&state),
                 Applied::Repeat => {}
                 Applied::Hole => self.fill(&state, "hole"),
                 Applied::OtherEpoch | Applied::StateForgotten => self.change_epoch(&state),
@@ -246,7 +246,7 @@ impl Hub {
 
     /// Counts what a channel holds that was used.
     pub(super) fn settle(&self, state: &Arc<ChannelState>) {
-        self.cache.settle(state);
+        self.metrics.cache_bytes.set(i64::try_from(self.cache.settle(state)).unwrap_or(i64::MAX));
     }
 
     /// Waits until a channel's state is held, which may have been forgotten.
@@ -338,11 +338,6 @@ impl Hub {
                 _ => {}
             }
         }
-    }
-
-    /// Returns what the hub holds beside positions, in bytes.
-    pub fn cached_bytes(&self) -> usize {
-        self.cache.bytes()
     }
 }
 
