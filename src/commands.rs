@@ -29,7 +29,7 @@ pub(crate) enum CliCommand {
     /// Consumes streams, records and publishes: needs `REDIS_URL` and `DATABASE_URL`
     Worker,
     /// Brings the database to the current schema
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Shows every setting, its value and where that came from
     Config,
     /// Signs a token with `JWT_SECRET`
@@ -73,7 +73,7 @@ async fn execute(command: CliCommand, config: &Config, layers: &Layers) -> Resul
     match command {
         // Servers run in `process.rs`.
         CliCommand::Gateway | CliCommand::Worker => Ok(()),
-        CliCommand::Migrate => migrate::run(config).await,
+        CliCommand::Migrate(wanted) => migrate::run(&wanted, config).await,
         CliCommand::Config => config::show(layers),
         CliCommand::Token(token) => token.run(config),
         CliCommand::Publish(publish) => publish.run(config).await,

@@ -9,6 +9,8 @@ use runtime::config::SettingProblem;
 const USAGE: u8 = 64;
 /// Exit code when a needed service is not reachable.
 const UNAVAILABLE: u8 = 69;
+/// Exit code when another process has what only one may have (`EX_CANTCREAT`).
+const IN_USE: u8 = 73;
 /// Exit code after wrong configuration.
 const CONFIGURATION: u8 = 78;
 
@@ -40,6 +42,12 @@ pub(crate) fn configuration(problems: &[SettingProblem]) -> ExitCode {
 pub(crate) fn unavailable(what: &str) -> ExitCode {
     eprintln!("fanfare: {what}");
     ExitCode::from(UNAVAILABLE)
+}
+
+/// Ends because another process has the database.
+pub(crate) fn in_use(what: &str) -> ExitCode {
+    eprintln!("fanfare: {what}");
+    ExitCode::from(IN_USE)
 }
 
 /// Ends after anything else.

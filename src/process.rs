@@ -1,6 +1,10 @@
 //! A server process: connects to its services, starts its parts, drains on a signal.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use auth::Authenticator;
@@ -21,7 +25,7 @@ use runtime::{
     telemetry,
     trace::{self, export::Exporter},
 };
-use store::{Store, StoreError};
+use store::{FileOwner, Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
@@ -62,6 +66,10 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
             life.finish(FINISH_MAX).await;
             return exit::unavailable(&what);
         }
+        Err(LaunchError::InUse(what)) => {
+            life.finish(FINISH_MAX).await;
+            return exit::in_use(&what);
+        }
         Err(LaunchError::Other(error)) => {
             life.finish(FINISH_MAX).await;
             return exit::failure(&error);
@@ -76,7 +84,7 @@ fn allow_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "open files"),
         Err(error) => {
-            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has")
+            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has");
         }
     }
 }
@@ -85,6 +93,8 @@ fn allow_open_files() {
 pub(crate) enum LaunchError {
     /// A service cannot be reached.
     Unreachable(String),
+    /// Another process has what only one may have.
+    InUse(String),
     /// Any other failure.
     Other(anyhow::Error),
 }
@@ -156,12 +166,37 @@ fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, lif
     life.spawn(accept::serve(listeners, router, limits, life.clone()));
 }
 
+/// Takes an SQLite file for this process, until it ends.
+fn own_file(config: &Config) -> Result<(), LaunchError> {
+    static OWNER: OnceLock<Option<FileOwner>> = OnceLock::new();
+    let url = runtime::config::masked_url(&config.database_url);
+    match FileOwner::of(&config.database_url) {
+        Ok(owner) => {
+            let _already = OWNER.set(owner);
+            Ok(())
+        }
+        Err(StoreError::Owned(owner)) => {
+            let what = format!(
+                "the database {url} belongs to {owner}, which still runs; one process owns a file, several share PostgreSQL"
+            );
+            Err(LaunchError::InUse(what))
+        }
+        Err(error) => {
+            Err(LaunchError::Other(anyhow::anyhow!("the database {url} cannot be used: {error}")))
+        }
+    }
+}
+
 /// Connects to SQL and brings the schema up, trying until the deadline.
 pub(crate) async fn connect_store(
     config: &Config,
     deadline: Instant,
 ) -> Result<Arc<dyn Store>, LaunchError> {
-    let options = store::Options::default();
+    let options = store::Options {
+        batch_state_bytes: config.record.batch_state_bytes,
+        ..store::Options::default()
+    };
+    own_file(config)?;
     let mut logged = false;
     loop {
         let error = match store::connect(&config.database_url, &options).await {
@@ -172,7 +207,9 @@ pub(crate) async fn connect_store(
             Err(error) => error,
         };
         let final_error = matches!(error, StoreError::Refused(_));
-        if final_error || Instant::now() >= deadline {
+        // A standby is promoted by somebody who also says where the primary is.
+        let standby = matches!(error, StoreError::Standby);
+        if final_error || standby || Instant::now() >= deadline {
             let url = runtime::config::masked_url(&config.database_url);
             let what = format!("the database {url} cannot be used: {error}");
             return Err(if final_error {

@@ -18,6 +18,7 @@ pub mod listing;
 pub mod origin;
 pub mod problem;
 pub mod publish;
+pub mod schemas;
 pub mod upgrade;
 
 use axum::{
@@ -77,6 +78,7 @@ fn own_routes() -> Routes {
         .get("/metrics", health::metrics)
         .get("/openapi.json", descriptions::openapi)
         .get("/asyncapi.yaml", descriptions::asyncapi)
+        .get("/schemas/{stream}/{file}", schemas::schema)
         .get("/console/session", console_session::session)
         .on(Method::POST, "/v1/publish", publish::publish)
         .get("/v1/channels/{channel}", channels::channel)

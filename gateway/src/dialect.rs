@@ -39,6 +39,7 @@ pub static ENCODINGS: [Encoding; Encoding::COUNT] = [
     containers::encoder::UPPER,
     containers::encoder::LOWER,
     native::encoder::ENCODING,
+    cockpit::dashboard::DASHBOARD,
 ];
 
 /// The dialects of a node, built once.

@@ -69,6 +69,8 @@ pub struct GatewayMetrics {
     pub gaps: IntCounterVec,
     /// What was refused for its address, by reason.
     pub refused: IntCounterVec,
+    /// Messages of other installations on the same Redis: dropped.
+    pub foreign: IntCounter,
     /// 1 while the subscriber is connected.
     pub broker_up: Gauge,
     /// 1 while the store answers.
@@ -144,6 +146,14 @@ impl GatewayMetrics {
                 "Requests that were refused for their address.",
                 &["reason"],
             )?,
+            foreign: {
+                let metric = IntCounter::new(
+                    "fanfare_foreign_messages_total",
+                    "Messages of other installations on the same Redis, dropped.",
+                )?;
+                registry.register(Box::new(metric.clone()))?;
+                metric
+            },
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,
             canary_seconds,

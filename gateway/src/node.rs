@@ -5,4 +5,5 @@ mod delivery_trace;
 pub mod denylist;
 pub mod drain;
 pub mod fanout;
+mod foreign_epochs;
 pub mod services;

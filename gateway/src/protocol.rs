@@ -16,7 +16,7 @@ pub mod transport;
 pub use self::{
     attendance::{Attendance, Attendee},
     channel_memo::ChannelMemo,
-    command::{Append, Command, Condition, Mode, Subscribe},
+    command::{Append, Command, Condition, ListRequest, Mode, Subscribe},
     dialect::{Dialect, OpenContext, Opening, Refusal, TurnedAway, View, WatchedTopic},
     encoder::{Cause, Encoder, Encoding, EncodingSet, ErrorReport, PresenceChange, Subscribed},
     outgoing::Outgoing,

@@ -91,7 +91,13 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         Arc::clone(&metrics),
         record.partitions,
     );
-    let hub = Hub::new(history, life.clone(), Arc::clone(&metrics), record.hub_cache_bytes);
+    let hub = Hub::new(
+        history,
+        life.clone(),
+        Arc::clone(&metrics),
+        record.hub_cache_bytes,
+        record.state_bytes,
+    );
     let publisher = EventPublisher::new(
         node.clone(),
         Arc::clone(&broker),
@@ -100,7 +106,8 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     );
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
-    let presence = Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&metrics));
+    let presence =
+        Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), Arc::clone(&metrics));
     let presence = Arc::new(presence);
     let topics = dialects.all.iter().flat_map(|dialect| dialect.topics()).copied().collect();
     let disconnects = Disconnects::new(

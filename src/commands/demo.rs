@@ -130,7 +130,7 @@ impl Interleaving {
 mod tests {
     use domain::{
         entry::{EntryId, Fields},
-        event::Submission,
+        event::{Submission, submission::Origin},
         source::Stream,
     };
 
@@ -148,7 +148,7 @@ mod tests {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 fields.push(name, text);
             }
-            let taken = Submission::parse(stream, EntryId::ZERO, &fields);
+            let taken = Submission::parse(stream, EntryId::ZERO, &fields, Origin::Outside, 0);
             assert!(taken.is_ok(), "{event}: {taken:?}");
             seen.insert(event["type"].as_str().unwrap().to_owned());
         }

@@ -16,6 +16,9 @@ pub(crate) enum Failure {
     /// The server, or a service, is not there.
     #[error("{0}")]
     Unreachable(String),
+    /// Another process has it.
+    #[error("{0}")]
+    InUse(String),
     /// The answer was no.
     #[error("{0}")]
     Refused(String),
@@ -34,6 +37,7 @@ impl Failure {
             Self::Usage(what) => exit::misuse(&what),
             Self::Setting(problem) => exit::configuration(&[problem]),
             Self::Unreachable(what) => exit::unavailable(&what),
+            Self::InUse(what) => exit::in_use(&what),
             // Who closed the pipe has what it wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Outcome => ExitCode::FAILURE,

@@ -6,10 +6,24 @@ use tokio::time::Instant;
 use super::{failure::Failure, output};
 use crate::process::{self, LaunchError};
 
+/// What `fanfare migrate` is asked to do besides.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Migrate {
+    /// Begins a new epoch: the database is an older copy of itself, put back in a way that nothing
+    /// inside it can tell. Clients are told and start from its state
+    #[arg(long)]
+    new_epoch: bool,
+}
+
 /// Migrates, waiting for the database up to `STARTUP_TIMEOUT_MS`.
-pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
+pub(crate) async fn run(wanted: &Migrate, config: &Config) -> Result<(), Failure> {
     match process::connect_store(config, Instant::now() + config.startup_timeout).await {
-        Ok(_) => {
+        Ok(store) => {
+            if wanted.new_epoch {
+                let begun = store.begin_epoch(store.epoch()).await;
+                begun.map_err(|error| Failure::Unreachable(error.to_string()))?;
+                output::chatter("positions begin a new epoch");
+            }
             output::chatter(&format!(
                 "{} has the current schema",
                 masked_url(&config.database_url)
@@ -17,6 +31,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
             Ok(())
         }
         Err(LaunchError::Unreachable(what)) => Err(Failure::Unreachable(what)),
+        Err(LaunchError::InUse(what)) => Err(Failure::InUse(what)),
         Err(LaunchError::Other(error)) => Err(Failure::Refused(format!("{error:#}"))),
     }
 }

@@ -77,7 +77,7 @@ fn object(text: &str) -> Result<Value, Failure> {
         "-" => std::io::read_to_string(std::io::stdin())?,
         given => given.to_owned(),
     };
-    match serde_json::from_str(&text) {
+    match domain::json::value(text.as_bytes()) {
         Ok(object @ Value::Object(_)) => Ok(object),
         Ok(_) => Err(Failure::Usage("JSON must be an object: '{\"progress\":50}'".into())),
         Err(error) => Err(Failure::Usage(format!("JSON cannot be read: {error}"))),

@@ -105,7 +105,7 @@ impl ServerClient {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let text = response.text().await.map_err(|error| self.unreachable(&error))?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((status, domain::json::value(text.as_bytes()).unwrap_or(Value::String(text))))
     }
 
     /// The failure of a server that is not there.

@@ -15,7 +15,7 @@ pub(crate) struct Token {
     /// The user
     #[arg(long, value_name = "USER")]
     sub: String,
-    /// Channels that may be read; without it: the user's own and `broadcast`
+    /// Channels that may be read, ids percent-encoded; without it: the user's own and `broadcast`
     #[arg(long, value_name = "PATTERN,…", value_delimiter = ',')]
     channels: Option<Vec<String>>,
     /// Streams that may be published to
@@ -34,7 +34,7 @@ impl Token {
     pub(crate) fn run(self, config: &Config) -> Result<(), Failure> {
         let auth = Authenticator::new(&config.access)?;
         let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-        let patterns = |list: Vec<String>| list.iter().map(|p| Pattern::new(p)).collect();
+        let patterns = |list: Vec<String>| list.iter().map(|p| Pattern::encoded(p)).collect();
         let claims = Claims {
             sub: Some(self.sub),
             exp: now + self.ttl.as_secs(),

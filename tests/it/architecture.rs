@@ -19,7 +19,6 @@ const FLOORS: &[&[&str]] = &[
 const TIERS: &[&[&str]] = &[
     &["fanfare"],
     &["gateway", "worker"],
-    &["shared"], // hands on the names of those below
     &["broker", "store", "auth"],
     &["runtime"],
     &["domain", "crypto", "websocket"],

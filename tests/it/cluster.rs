@@ -220,6 +220,12 @@ impl Cluster {
         self.publish(event).await;
     }
 
+    /// The value of a setting of every node.
+    pub(crate) fn setting(&self, name: &str) -> String {
+        let given = self.settings.iter().rev().find(|(given, _)| given == name);
+        given.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     fn set(&mut self, name: &str, value: String) {
         self.settings.push((name.to_owned(), value));
     }

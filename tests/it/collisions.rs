@@ -114,6 +114,11 @@ async fn all_protocols_see_their_own_and_nothing_else() {
     zerostate
         .wait_for(json!({"type": "system", "data": {"message": "x", "level": "info"}, "...": ""}))
         .await;
+    cloud_agents
+        .expect(
+            json!({"type": "notification", "data": {"message": "x", "level": "info"}, "...": ""}),
+        )
+        .await;
     for socket in [deployments, cockpit, cloud_agents, containers] {
         socket.expect_silence(Duration::from_millis(100)).await;
     }

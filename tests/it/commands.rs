@@ -60,7 +60,7 @@ async fn explain_tells_every_hop_of_an_event_and_every_node_with_listeners() {
         watchers.push(watcher);
     }
     let place = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let fields = ["type", "task_update", "id", "t1", "at", "1000", "traceparent", place];
+    let fields = ["type", "task_update", "id", "t1", "at", "1700000000", "traceparent", place];
     let entry = cluster.xadd("tasks", &fields);
     let mut position = String::new();
     for watcher in &mut watchers {
@@ -74,7 +74,7 @@ async fn explain_tells_every_hop_of_an_event_and_every_node_with_listeners() {
         let outcome = fanfare(&["explain", &what, "--json"], &settings).await.expect(0);
         let told: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
         assert_eq!(told["entry"], entry);
-        assert_eq!(told["at"], 1000);
+        assert_eq!(told["at"], 1_700_000_000_000_u64);
         let appended = told["appended_at"].as_u64().unwrap();
         assert_eq!(entry.split('-').next().unwrap(), appended.to_string());
         assert!(told["recorded_at"].as_u64().unwrap() >= appended);

@@ -1,14 +1,18 @@
 //! The owner of one source: reads, validates, records and publishes, one batch after the other.
 
+mod batch_limit;
+mod batches;
 mod error;
 
 use std::{
-    collections::VecDeque,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use broker::StreamReader;
+use broker::{StreamInfo, StreamReader};
 use domain::{
     entry::{Entry, EntryId},
     source::Stream,
@@ -16,23 +20,18 @@ use domain::{
 use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
-use self::error::Error;
+use self::{batch_limit::BatchLimit, error::Error};
 use crate::{
     LEASE, Worker,
     generation::{self, CHECK_INTERVAL, Finding},
     lag::Lag,
     lease_expiry::{self, ReadProgress},
-    publisher, retention,
-    traces::{self, BatchTrace},
-    validation,
+    publisher,
+    retention::{self, TrimPoint},
 };
 
 /// How long one read waits for the first entry.
 const READ_WAIT: Duration = Duration::from_millis(500);
-
-/// From so many unfinished attempts on the owner takes one entry at a time: one of them kills
-/// workers.
-const SUSPECT_ATTEMPTS: u32 = 3;
 
 /// Consumes one source for as long as this worker owns it.
 struct Consumer {
@@ -41,8 +40,14 @@ struct Consumer {
     reader: Box<dyn StreamReader>,
     /// Up to this entry the stream is being read again: nothing may be trimmed.
     reread_until: EntryId,
-    /// Whether this owner has counted its attempt at the current cursor.
+    /// How often the cursor was set back, or found elsewhere: what was read before is thrown away.
+    set_backs: u64,
+    /// Whether this owner has counted its attempt.
     attempted: bool,
+    limit: BatchLimit,
+    trim_point: TrimPoint,
+    /// Set when the source is to be given back.
+    give_back: Arc<AtomicBool>,
     lag: Lag,
     progress: ReadProgress,
     next_renewal: Instant,
@@ -51,12 +56,16 @@ struct Consumer {
 }
 
 /// Consumes a source until the process stops, `give_back` is set, or the lease is lost.
-pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
+pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
     let now = Instant::now();
     let mut consumer = Consumer {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
+        set_backs: 0,
         attempted: false,
+        limit: BatchLimit::new(worker.limits.batch_entries),
+        trim_point: TrimPoint::default(),
+        give_back,
         lag: Lag::default(),
         progress: ReadProgress::new(now),
         next_renewal: now + CHECK_INTERVAL,
@@ -66,7 +75,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: &AtomicBool) {
         row,
     };
     let mut failures = 0;
-    while !consumer.worker.life.is_stopping() && !give_back.load(Ordering::Relaxed) {
+    while !consumer.is_leaving() {
         match consumer.round().await {
             Ok(()) => failures = 0,
             Err(Error::LeaseLost(source)) => {
@@ -102,39 +111,6 @@ impl Consumer {
         self.expire_leases().await
     }
 
-    /// Brings entries from validation to publication: one batch, or several where one is too small.
-    async fn process(&mut self, entries: Vec<Entry>, started: Instant) -> Result<(), Error> {
-        runtime::failpoint::hit("after_read");
-        let entries_max = self.entries_max().await?;
-        let mut parts = self.parts(entries, entries_max);
-        let mut refusals = 0;
-        while let Some(part) = parts.pop_front() {
-            let batch = self.batch(part, entries_max);
-            let mut trace = BatchTrace::begin(self.row.source, &batch);
-            match traces::instrumented(trace.as_ref(), self.record(&batch)).await {
-                Ok(committed) => {
-                    refusals = 0;
-                    trace.iter_mut().for_each(BatchTrace::recorded);
-                    traces::instrumented(trace.as_ref(), self.publish(&committed)).await?;
-                    if let Some(trace) = trace {
-                        trace.published(&self.worker.node, &batch, &committed);
-                    }
-                    publisher::reply(&self.worker, self.row.source, &batch, &committed).await;
-                    self.count(&batch, &committed, started);
-                }
-                Err(StoreError::Refused(cause)) => {
-                    trace.iter_mut().for_each(|trace| trace.failed(&cause));
-                    self.bisect(batch, &mut parts, &mut refusals, &cause).await?;
-                }
-                Err(error) => {
-                    trace.iter_mut().for_each(|trace| trace.failed(&error.to_string()));
-                    return Err(self.reload_after(error).await);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Ends entities whose lease ran out before the stream was read to its end.
     async fn expire_leases(&mut self) -> Result<(), Error> {
         if !matches!(self.row.source.stream, Stream::Deployments | Stream::Tasks) {
@@ -162,14 +138,32 @@ impl Consumer {
         }
     }
 
-    /// Renews the lease when it is time.
+    fn is_leaving(&self) -> bool {
+        self.worker.life.is_stopping() || self.give_back.load(Ordering::Relaxed)
+    }
+
+    /// Renews the lease when it is time. The row shows, too, what a commit of unknown outcome has
+    /// done by now (rule 3).
     async fn renew_lease(&mut self) -> Result<(), Error> {
         if Instant::now() >= self.next_renewal {
             let row = &self.row;
-            self.worker.store.renew(row.source, row.fence, row.published, LEASE).await?;
+            let row = self.worker.store.renew(row.source, row.fence, row.published, LEASE).await?;
+            self.adopt(row);
             self.next_renewal = Instant::now() + CHECK_INTERVAL;
         }
         Ok(())
+    }
+
+    /// Goes on from the row as the database has it.
+    fn adopt(&mut self, row: SourceRow) {
+        if row.cursor != self.row.cursor {
+            self.set_backs += 1;
+        }
+        if row.promoted || row.database_epoch != self.row.epoch {
+            self.next_check = Instant::now();
+        }
+        let published = self.row.published.max(row.published);
+        self.row = SourceRow { published, ..row };
     }
 
     /// Compares the broker's memory with the row when it is time.
@@ -182,16 +176,45 @@ impl Consumer {
             Finding::Same(info) => {
                 self.progress.newest(asked, info.last_generated);
                 self.lag.observe(&self.worker.metrics, &self.row, &info);
+                self.count_trimmed(&info).await?;
             }
             Finding::Changed { row, reread_until } => {
                 self.progress.interrupted();
-                let published = self.row.published.max(row.published);
+                self.set_backs += 1;
+                let published = self.row.published.max(row.published).min(row.seq);
                 self.row = SourceRow { published, ..row };
                 self.reread_until = self.reread_until.max(reread_until);
                 self.lag = Lag::default();
             }
         }
         self.next_check = Instant::now() + CHECK_INTERVAL;
+        Ok(())
+    }
+
+    /// Finds out whether entries were removed from the stream before they were read: a producer's
+    /// `MAXLEN` does that. While entries are left to read this is what is certainly gone.
+    async fn count_trimmed(&mut self, info: &StreamInfo) -> Result<(), Error> {
+        let caught_up = self.row.cursor >= info.last_generated;
+        let trimmed = match self.row.added {
+            Some(added) => {
+                let left = if caught_up { 0 } else { info.length };
+                info.added.saturating_sub(added).saturating_sub(left)
+            }
+            // Before Redis 7.0 nothing counts what was added.
+            None if caught_up && info.added > 0 => 0,
+            None => return Ok(()),
+        };
+        if self.row.added.is_some() && trimmed == 0 {
+            return Ok(());
+        }
+        let added = self.row.added.map_or(info.added, |added| added + trimmed);
+        self.worker.store.count_added(self.row.source, self.row.fence, added).await?;
+        self.row.added = Some(added);
+        if trimmed > 0 {
+            let source = self.row.source;
+            self.worker.metrics.trimmed.with_label_values(&[&source.to_string()]).inc_by(trimmed);
+            tracing::error!(%source, trimmed, "consumer: entries were trimmed from the stream unread, they are lost; a producer may use MAXLEN or MINID");
+        }
         Ok(())
     }
 
@@ -213,7 +236,7 @@ impl Consumer {
         if Instant::now() >= self.next_trim {
             self.next_trim = Instant::now() + retention::TRIM_INTERVAL;
             if self.row.cursor >= self.reread_until {
-                let before = self.row.cursor.minus_ms(retention::TRIM_BEHIND_MS);
+                let before = self.trim_point.before(Instant::now(), self.row.cursor);
                 self.worker.broker.trim(self.row.source, before).await?;
             }
         }
@@ -221,7 +244,7 @@ impl Consumer {
     }
 
     async fn read(&mut self) -> Result<Vec<Entry>, Error> {
-        let entries_max = self.worker.limits.batch_entries;
+        let entries_max = self.entries_max();
         let life = self.worker.life.clone();
         tokio::select! {
             entries = self.reader.read(self.row.cursor, entries_max, READ_WAIT) => Ok(entries?),
@@ -229,143 +252,24 @@ impl Consumer {
         }
     }
 
-    /// Returns how many entries a batch may hold: one, when earlier owners died at this cursor.
-    async fn entries_max(&mut self) -> Result<usize, Error> {
-        if self.attempted {
-            return Ok(self.worker.limits.batch_entries);
-        }
-        let row = &self.row;
-        self.row.attempts = self.worker.store.attempt(row.source, row.fence).await?;
-        self.attempted = self.row.attempts < SUSPECT_ATTEMPTS;
-        Ok(if self.attempted { self.worker.limits.batch_entries } else { 1 })
-    }
-
-    /// Cuts what was read into batches within the limits of entries and bytes.
-    fn parts(&self, entries: Vec<Entry>, entries_max: usize) -> VecDeque<Vec<Entry>> {
-        let mut parts: VecDeque<Vec<Entry>> = VecDeque::new();
-        let mut bytes = 0;
-        for entry in entries {
-            let size = entry.fields.size_bytes();
-            bytes += size;
-            match parts.back_mut() {
-                Some(part)
-                    if part.len() < entries_max && bytes <= self.worker.limits.batch_bytes =>
-                {
-                    part.push(entry);
-                }
-                _ => {
-                    bytes = size;
-                    parts.push_back(vec![entry]);
-                }
-            }
-        }
-        parts
-    }
-
-    fn batch(&self, part: Vec<Entry>, entries_max: usize) -> EntryBatch {
-        let cursor = part.last().map_or(self.row.cursor, |entry| entry.id);
-        let mut entries: Vec<_> =
-            part.into_iter().map(|entry| validation::validate(self.row.source, entry)).collect();
-        let killed = entries_max == 1 && self.row.attempts > self.worker.limits.deliveries_max;
-        if let Some(first) = entries.first_mut().filter(|_| killed) {
-            validation::reject(first, "workers died while they worked on this entry");
-        }
-        EntryBatch { before: self.row.cursor, cursor, entries, published: self.row.published }
-    }
-
-    async fn record(&mut self, batch: &EntryBatch) -> Result<Committed, StoreError> {
-        let row = &self.row;
-        let bytes_max = self.worker.limits.state_bytes;
-        let committed = self.worker.store.record(row.source, row.fence, batch, bytes_max).await?;
-        runtime::failpoint::hit("after_commit");
-        if batch.cursor > self.row.cursor {
-            self.lag.recorded(batch.entries.len());
-        }
-        self.row.cursor = batch.cursor;
-        self.row.seq = committed.seq;
-        self.row.attempts = 0;
-        Ok(committed)
-    }
-
-    /// Publishes a recorded batch, again and again until it succeeds; renews the lease meanwhile.
-    async fn publish(&mut self, committed: &Committed) -> Result<(), Error> {
-        let mut failures = 0;
-        loop {
-            let publications = &committed.publications;
-            match publisher::publish(&self.worker, self.row.generation, publications).await {
-                Ok(()) => break,
-                Err(error) if self.worker.life.is_stopping() => return Err(error.into()),
-                Err(error) => {
-                    if failures == 0 {
-                        tracing::error!(source = %self.row.source, %error, "consumer: batch not published, tried again after a pause");
-                    }
-                    failures += 1;
-                    self.next_check = Instant::now();
-                    tokio::time::sleep(publisher::pause(failures)).await;
-                    self.renew_lease().await?;
-                    // The broker may refuse until the generation is raised.
-                    if let Err(Error::LeaseLost(source)) = self.check().await {
-                        return Err(Error::LeaseLost(source));
-                    }
-                }
-            }
-        }
-        runtime::failpoint::hit("before_published");
-        self.row.published = committed.seq;
-        Ok(())
-    }
-
-    /// Halves a batch that the database refuses for its data, down to the entry at fault; that one is
-    /// tried `MAX_DELIVERIES` times and then becomes a dead letter.
-    async fn bisect(
-        &mut self,
-        mut batch: EntryBatch,
-        parts: &mut VecDeque<Vec<Entry>>,
-        refusals: &mut u32,
-        cause: &str,
-    ) -> Result<(), Error> {
-        if batch.entries.len() > 1 {
-            let mut first: Vec<Entry> = batch
-                .entries
-                .into_iter()
-                .map(|judged| Entry { id: judged.entry, fields: judged.fields })
-                .collect();
-            let second = first.split_off(first.len() / 2);
-            parts.push_front(second);
-            parts.push_front(first);
-            return Ok(());
-        }
-        *refusals += 1;
-        if *refusals < self.worker.limits.deliveries_max {
-            tokio::time::sleep(publisher::pause(*refusals)).await;
-        } else if let Some(judged) = batch.entries.first_mut() {
-            *refusals = 0;
-            validation::reject(judged, &format!("the database refuses it: {cause}"));
-            let started = Instant::now();
-            let committed = self.record(&batch).await?;
-            self.count(&batch, &committed, started);
-            return Ok(());
-        }
-        let again = batch.entries.into_iter();
-        parts.push_front(again.map(|j| Entry { id: j.entry, fields: j.fields }).collect());
-        Ok(())
-    }
-
     /// Reads the row again after a failed transaction, and says whether this worker may go on.
     async fn reload_after(&mut self, error: StoreError) -> Error {
-        let passing = matches!(error, StoreError::Unavailable(_) | StoreError::Conflict(_));
-        if passing {
+        use StoreError::{Conflict, Standby, TooMuch, Unavailable};
+        if matches!(error, Unavailable(_) | Standby | Conflict(_) | TooMuch(_)) {
             return error.into();
         }
         // Unknown or fenced: the row says whether the batch is recorded, and which worker is the owner.
-        match self.worker.store.sources(&[self.row.source]).await {
-            Ok(rows) => match rows.into_iter().next() {
+        let source = self.row.source;
+        match self.worker.store.sources(&[source]).await {
+            Ok(rows) => match rows.into_iter().find(|row| row.source == source) {
                 Some(row) if row.fence == self.row.fence && row.owner.is_some() => {
-                    let published = self.row.published.max(row.published);
-                    self.row = SourceRow { published, ..row };
+                    self.adopt(row);
+                    self.next_check = Instant::now();
+                    // A commit of unknown outcome may come yet: the lease's renewal will show it.
+                    self.next_renewal = Instant::now();
                     Error::Retry(error.to_string())
                 }
-                _ => Error::LeaseLost(self.row.source),
+                _ => Error::LeaseLost(source),
             },
             Err(error) => Error::Retry(error.to_string()),
         }

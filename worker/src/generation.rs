@@ -1,10 +1,10 @@
-//! Generations: notices that the broker lost its memory, and sets the cursor back (`design.md` §3,
-//! rules 6 and 7).
+//! Generations and epochs: notices that the broker or the database lost its memory, and sets the
+//! cursor back (`design.md` §3, rules 6 and 7).
 
 use std::time::Duration;
 
-use broker::{BrokerError, StreamInfo};
-use domain::entry::EntryId;
+use broker::{BrokerError, PublishedUpTo, ServerIdentity, StreamInfo};
+use domain::{entry::EntryId, position::Epoch, source::Source};
 use store::{SourceRow, StoreError};
 
 use crate::Worker;
@@ -42,10 +42,11 @@ pub enum CheckError {
     Store(#[from] StoreError),
 }
 
-/// Compares the broker and the database with what the row remembers.
+/// Compares the broker and the database with what the row remembers, and both with each other.
 ///
 /// A new epoch, another replication id or a lost mark raise the generation and set the cursor back;
-/// a stream whose last id lies before the cursor sets the cursor back alone.
+/// a stream whose last id lies before the cursor sets the cursor back alone. A database that ends
+/// before what the broker remembers as published gets a new epoch.
 ///
 /// # Errors
 /// Fails with [`CheckError`] when the broker or the store does.
@@ -53,18 +54,28 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
     let source = row.source;
     let identity = worker.broker.identity(source).await?;
     let info = worker.broker.inspect(source).await?;
+    if row.promoted {
+        judge_promotion(worker).await?;
+    } else if is_older(row, &identity, worker.store.epoch()) {
+        begin_epoch(worker, source).await?;
+    }
+    let epoch = worker.store.epoch();
     let same_server = identity.replid == row.replid
         && identity.generation == Some(row.generation)
-        && worker.store.epoch() == row.epoch;
-    if same_server && info.last_generated >= row.cursor {
+        && epoch == row.epoch;
+    if same_server && info.last_generated >= row.cursor && !row.promoted {
         return Ok(Finding::Same(info));
     }
-    let generation = if same_server { row.generation } else { row.generation + 1 };
+    // Two memories hold it, and either can be restored behind the other's back.
+    let raised = row.generation.max(identity.generation.unwrap_or(0)) + 1;
+    let generation = if same_server { row.generation } else { raised };
     let back = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);
     let changed =
         worker.store.regenerate(source, row.fence, generation, &identity.replid, back).await?;
-    // SQL first: a mark without its row would vouch for a memory that was never checked.
-    worker.broker.mark(source, generation).await?;
+    // SQL first: a mark without its row would vouch for a memory that was never checked. All that is
+    // recorded may have been published.
+    let published = PublishedUpTo { epoch: changed.epoch, seq: changed.seq };
+    worker.broker.mark(source, changed.generation, published).await?;
     if row.generation > 0 {
         tracing::warn!(
             %source, generation, from = %back, until = %row.cursor,
@@ -72,4 +83,59 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
         );
     }
     Ok(Finding::Changed { row: changed, reread_until: row.cursor })
+}
+
+/// Whether the database ends before what was published from it: it was restored, or went back.
+fn is_older(row: &SourceRow, identity: &ServerIdentity, epoch: Epoch) -> bool {
+    let Some(published) = identity.published else { return false };
+    if published.epoch == epoch {
+        return published.seq > row.seq;
+    }
+    // A mark that this row never left belongs to a later life of the database.
+    let later = identity.generation.is_some_and(|generation| generation > row.generation);
+    later && published.epoch != row.epoch && row.seq > 0
+}
+
+async fn begin_epoch(worker: &Worker, source: Source) -> Result<(), CheckError> {
+    // The row may be older than the mark: only what the database says now counts.
+    let rows = worker.store.sources(&[source]).await?;
+    let epoch = worker.store.epoch();
+    let identity = worker.broker.identity(source).await?;
+    let row = rows.into_iter().find(|row| row.source == source);
+    if row.is_some_and(|row| is_older(&row, &identity, epoch)) {
+        let epoch = worker.store.begin_epoch(epoch).await?;
+        tracing::error!(%source, epoch = epoch.0, "generation: database is older than what was published from it, positions begin a new epoch");
+    }
+    Ok(())
+}
+
+/// Judges a database on a new timeline: the same record if it holds everything that may have been
+/// published, of every source; otherwise, or without a mark to ask, a new epoch.
+async fn judge_promotion(worker: &Worker) -> Result<(), CheckError> {
+    let mut marks = Vec::new();
+    for row in worker.store.sources(&[]).await? {
+        marks.push((row.source, worker.broker.identity(row.source).await?.published));
+    }
+    // After the marks: what they say was recorded before.
+    let rows = worker.store.sources(&[]).await?;
+    let epoch = worker.store.epoch();
+    let holds_all = |row: &SourceRow| {
+        let mark = marks.iter().find(|(source, _)| *source == row.source);
+        let published = mark.and_then(|(_, published)| *published);
+        row.seq == 0 || published.is_some_and(|it| it.epoch == epoch && it.seq <= row.seq)
+    };
+    if rows.iter().all(holds_all) {
+        worker.store.accept_promotion().await?;
+        tracing::warn!(
+            epoch = epoch.0,
+            "generation: database was promoted and holds everything that was published, positions go on"
+        );
+    } else {
+        let epoch = worker.store.begin_epoch(epoch).await?;
+        tracing::error!(
+            epoch = epoch.0,
+            "generation: database was promoted and may lack what was published, positions begin a new epoch"
+        );
+    }
+    Ok(())
 }

@@ -14,27 +14,44 @@ use std::{
 
 use domain::source::Source;
 use store::{SourceRow, StoreError};
-use tokio::task::JoinSet;
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::{Instant, timeout},
+};
 
 use crate::{LEASE, Worker, consumer};
 
 /// How often free sources are looked for.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How long the broker may be silent for this worker until it leaves its sources to others.
+const BROKER_SILENCE_MAX: Duration = Duration::from_secs(3);
+
 /// Holds the sources that this worker owns, each with its consumer.
 struct Owned {
     worker: Worker,
     wanted: Vec<Source>,
     give_back: HashMap<Source, Arc<AtomicBool>>,
-    consumers: JoinSet<Source>,
+    consumers: JoinSet<()>,
+    tasks: HashMap<Id, Source>,
+    /// Since when the broker does not answer this worker.
+    broker_silent: Option<Instant>,
 }
 
 /// Owns a fair share of the sources until the process stops; then gives them back at once.
 pub async fn run(worker: Worker) {
     let wanted = Source::all(worker.limits.partitions).collect();
-    let mut owned = Owned { worker, wanted, give_back: HashMap::new(), consumers: JoinSet::new() };
+    let mut owned = Owned {
+        worker,
+        wanted,
+        give_back: HashMap::new(),
+        consumers: JoinSet::new(),
+        tasks: HashMap::new(),
+        broker_silent: None,
+    };
     let mut healthy = true;
     while !owned.worker.life.is_stopping() {
+        owned.ask_broker().await;
         match owned.balance().await {
             Ok(()) if !healthy => {
                 healthy = true;
@@ -56,21 +73,65 @@ impl Owned {
     /// Waits until the next look: a consumer that ended, a stop, or the poll interval.
     async fn wait(&mut self) {
         tokio::select! {
-            Some(ended) = self.consumers.join_next() => {
-                if let Ok(source) = ended {
-                    self.forget(source);
-                }
-            }
+            Some(ended) = self.consumers.join_next_with_id() => self.ended(ended),
             () = self.worker.life.stopping() => {}
             () = tokio::time::sleep(POLL) => {}
         }
     }
 
+    /// Takes note of a consumer's end: one that panicked owns nothing any more either.
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(source) = self.tasks.remove(&id) else { return };
+        if let Err(error) = ended {
+            tracing::error!(%source, %error, "lease: consumer failed, the source is claimed again");
+        }
+        self.forget(source);
+    }
+
+    /// Notes since when the broker is silent.
+    async fn ask_broker(&mut self) {
+        let Some(source) = self.wanted.first() else { return };
+        let asked = timeout(POLL, self.worker.broker.identity(*source)).await;
+        match asked {
+            Ok(Ok(_)) => self.broker_silent = None,
+            _ => drop(self.broker_silent.get_or_insert_with(Instant::now)),
+        }
+    }
+
+    /// Leaves everything to the others, if there are any and the broker is silent for this worker.
+    async fn leave_to_others(&self) -> Result<bool, StoreError> {
+        if !self.broker_silent.is_some_and(|since| since.elapsed() > BROKER_SILENCE_MAX) {
+            return Ok(false);
+        }
+        // A lease of no length: this worker is not among the living that are counted.
+        let others = self.worker.store.heartbeat(&self.worker.node, Duration::ZERO).await?;
+        if others == 0 {
+            return Ok(false);
+        }
+        for (source, flag) in &self.give_back {
+            if !flag.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%source, "lease: broker does not answer this worker, the source is left to others");
+            }
+        }
+        Ok(true)
+    }
+
     /// Claims free sources up to the share of this worker, and gives a surplus back.
+    ///
+    /// Those of more partitions than are wanted now come last, and are consumed like all others: what
+    /// waits there and the leases of their entities would never end otherwise.
     async fn balance(&mut self) -> Result<(), StoreError> {
+        if self.leave_to_others().await? {
+            return Ok(());
+        }
         let alive = self.worker.store.heartbeat(&self.worker.node, LEASE).await?;
-        let rows = self.worker.store.sources(&self.wanted).await?;
-        let share = self.wanted.len().div_ceil(alive.max(1) as usize);
+        let mut rows = self.worker.store.sources(&self.wanted).await?;
+        rows.sort_by_key(|row| !self.wanted.contains(&row.source));
+        let share = rows.len().div_ceil(alive.max(1) as usize);
         let (given, kept): (Vec<_>, Vec<_>) =
             self.give_back.values().partition(|flag| flag.load(Ordering::Relaxed));
         let surplus = self.give_back.len().saturating_sub(share).saturating_sub(given.len());
@@ -100,10 +161,8 @@ impl Owned {
         let give_back = Arc::new(AtomicBool::new(false));
         self.give_back.insert(source, Arc::clone(&give_back));
         let worker = self.worker.clone();
-        self.consumers.spawn(async move {
-            consumer::run(worker, row, &give_back).await;
-            source
-        });
+        let task = self.consumers.spawn(consumer::run(worker, row, give_back));
+        self.tasks.insert(task.id(), source);
     }
 
     fn forget(&mut self, source: Source) {
@@ -112,10 +171,8 @@ impl Owned {
     }
 
     async fn finish(mut self) {
-        while let Some(ended) = self.consumers.join_next().await {
-            if let Ok(source) = ended {
-                self.forget(source);
-            }
+        while let Some(ended) = self.consumers.join_next_with_id().await {
+            self.ended(ended);
         }
         if let Err(error) = self.worker.store.deregister_worker(&self.worker.node).await {
             tracing::debug!(%error, "lease: worker not deregistered, its heartbeat runs out by itself");

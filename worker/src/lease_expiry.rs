@@ -77,7 +77,11 @@ pub fn ending(source: Source, lapsed: &Lapsed) -> Judged {
         field("data", data.to_string()),
     ]);
     let ms = u64::try_from(lapsed.lease_until).unwrap_or(0);
-    validation::validate(source, Entry { id: EntryId { ms, number: 0 }, fields })
+    validation::validate(
+        source,
+        Entry { id: EntryId { ms, number: 0 }, fields },
+        lapsed.lease_until,
+    )
 }
 
 #[cfg(test)]
@@ -114,10 +118,10 @@ mod tests {
             (Stream::Deployments, EntityKind::Deployment, EventKind::DeploymentUpdate),
         ] {
             let entity = Entity { kind, id: "x".into() };
-            let lapsed = Lapsed { entity, lease_ms: 1000, lease_until: 5000 };
+            let lapsed = Lapsed { entity, lease_ms: 1000, lease_until: 1_795_784_289_609 };
             let judged = ending(Source::first(stream), &lapsed);
             let EntryVerdict::Accepted(submission) = judged.verdict else { panic!("{judged:?}") };
-            assert_eq!((submission.event.kind, submission.event.at), (event, 5000));
+            assert_eq!((submission.event.kind, submission.event.at), (event, 1_795_784_289_609));
             assert!(submission.event.data.get().contains("\"status\":\"abandoned\""));
         }
     }

@@ -24,6 +24,10 @@ pub struct WorkerMetrics {
     pub unpublished: IntGaugeVec,
     /// Dead letters, by stream and reason.
     pub dead_letters: IntCounterVec,
+    /// Entries that were removed from a stream before they were read.
+    pub trimmed: IntCounterVec,
+    /// Fields that only decorate an event and were dropped, by field.
+    pub ignored_fields: IntCounterVec,
     /// 1 where this worker is the owner.
     pub lease: IntGaugeVec,
     /// 1 while the store answers.
@@ -75,6 +79,16 @@ impl WorkerMetrics {
                 "Entries that were not accepted.",
                 &["stream", "reason"],
             )?,
+            trimmed: counters(
+                "fanfare_worker_trimmed_entries_total",
+                "Entries that a producer trimmed from the stream before they were read: lost.",
+                &["stream"],
+            )?,
+            ignored_fields: counters(
+                "fanfare_worker_ignored_fields_total",
+                "Fields that only decorate an event and were dropped, because they say nothing usable.",
+                &["field"],
+            )?,
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,
         })
@@ -95,11 +109,18 @@ impl WorkerMetrics {
             let kind = match &judged.verdict {
                 // A free type is the publisher's own word: as a label it would be unbounded.
                 EntryVerdict::Accepted(submission) => match &submission.event.kind {
-                    EventKind::Free(_) => "free",
+                    EventKind::Free(_) | EventKind::Topic(_) => "free",
                     kind => kind.name(),
                 },
                 EntryVerdict::Dead(_) => "none",
             };
+            if let (EntryVerdict::Accepted(submission), Outcome::Recorded(_)) =
+                (&judged.verdict, outcome)
+            {
+                for field in &submission.ignored {
+                    self.ignored_fields.with_label_values(&[field]).inc();
+                }
+            }
             if let Outcome::Dead(reason) = outcome {
                 self.dead_letters.with_label_values(&[stream, reason.label]).inc();
                 let trace_id = traces::context(judged).map(TraceContext::trace_id);

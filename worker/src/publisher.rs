@@ -85,7 +85,7 @@ pub async fn reply(worker: &Worker, source: Source, batch: &EntryBatch, committe
         };
         let topic = Topic::Node(NodeId(node.into()));
         let control = Control::Outcome { request, result };
-        if let Err(error) = worker.broker.send(&topic, control.encode()).await {
+        if let Err(error) = worker.broker.send(&topic, control.encode(committed.epoch)).await {
             tracing::debug!(%error, node, "publisher: outcome not sent, the publisher asks again");
         }
     }

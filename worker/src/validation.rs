@@ -2,19 +2,36 @@
 
 use domain::{
     entry::Entry,
-    event::{Rejection, Submission},
+    event::{
+        Rejection, Submission,
+        submission::{Origin, field},
+    },
     source::Source,
 };
 use store::{DeadReason, EntryVerdict, Judged};
 
-/// Decides what an entry of a source becomes, with its digest.
-pub fn validate(source: Source, entry: Entry) -> Judged {
+/// Decides what an entry of a source becomes, with its digest. `now`, ms since 1970, is what the
+/// producer's times are measured against.
+pub fn validate(source: Source, entry: Entry, now: i64) -> Judged {
     let digest = entry.fields.digest();
-    let verdict = match Submission::parse(source.stream, entry.id, &entry.fields) {
+    let verdict = match submission(source, &entry, now) {
         Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
         Err(rejection) => EntryVerdict::Dead(reason(&rejection)),
     };
     Judged { entry: entry.id, digest, verdict, fields: entry.fields }
+}
+
+fn submission(source: Source, entry: &Entry, now: i64) -> Result<Submission, Rejection> {
+    let submission =
+        Submission::parse(source.stream, entry.id, &entry.fields, Origin::Outside, now)?;
+    if submission.event.kind.is_request() {
+        let name = submission.event.kind.name();
+        return Err(Rejection::new(
+            field::TYPE,
+            format!("{name:?} asks for what is not served yet"),
+        ));
+    }
+    Ok(submission)
 }
 
 fn reason(rejection: &Rejection) -> DeadReason {
@@ -40,9 +57,22 @@ mod tests {
         let mut fields = Fields::default();
         fields.push("type", "deployment_update");
         let entry = Entry { id: EntryId::ZERO, fields };
-        let judged = validate(Source::first(Stream::Deployments), entry);
+        let judged = validate(Source::first(Stream::Deployments), entry, 0);
         let EntryVerdict::Dead(reason) = judged.verdict else { panic!("accepted") };
         assert_eq!(reason.label, "id");
         assert_eq!(reason.text, "id is required for deployment_update");
+    }
+
+    #[test]
+    fn a_step_of_the_worker_and_a_request_are_no_events_from_outside() {
+        for (kind, label) in [("task_assigned", "reserved"), ("task_cancel", "type")] {
+            let mut fields = Fields::default();
+            fields.push("type", kind);
+            fields.push("id", "t");
+            let judged =
+                validate(Source::first(Stream::Tasks), Entry { id: EntryId::ZERO, fields }, 0);
+            let EntryVerdict::Dead(reason) = judged.verdict else { panic!("{kind} was accepted") };
+            assert_eq!(reason.label, label);
+        }
     }
 }

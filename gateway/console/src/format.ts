@@ -45,14 +45,20 @@ export function ago(at: number, now: number): string {
   if (seconds < 60) return `${seconds} s ago`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
-  return day.format(at);
+  return day.format(date(at));
 }
 
 /** 14:03:07 */
 export function time(at: number): string {
-  return clock.format(at);
+  return clock.format(date(at));
 }
 
 export function exact(at: number): string {
-  return new Date(at).toISOString();
+  return date(at).toISOString();
+}
+
+/** The time, or 1970 for what is none: nothing that is received may end the page. */
+function date(at: number): Date {
+  const date = new Date(at);
+  return Number.isNaN(date.valueOf()) ? new Date(0) : date;
 }

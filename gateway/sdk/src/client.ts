@@ -48,7 +48,7 @@ export interface FanfareEvents {
 
 /** One event to publish (contract §3). */
 export interface Publication {
-  stream: "deployments" | "tasks" | "agents" | "containers" | "messages";
+  stream: "deployments" | "tasks" | "agents" | "containers" | "messages" | "topics";
   type: string;
   id?: string | undefined;
   data?: object | undefined;

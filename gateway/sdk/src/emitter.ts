@@ -23,15 +23,13 @@ export class Emitter<E extends object> {
     return stop;
   }
 
-  /** A listener that throws is reported to the host and does not keep the others from hearing. */
+  /** A listener that throws is reported to the host: it keeps nobody else from hearing, and ends no process. */
   protected emit<K extends keyof E>(event: K, value: E[K]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         listener(value as never);
       } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
+        (globalThis.reportError ?? console.error)(error);
       }
     }
   }

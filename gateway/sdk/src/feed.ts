@@ -109,7 +109,7 @@ export class Feed {
       if (covers(this.channel, this.position, frame.position)) return;
       this.position = frame.position;
       if (!covers(this.channel, this.head, frame.position)) this.head = frame.position;
-      if (this.#known && FOLDED.test(this.channel)) this.state = fold(this.state, frame);
+      this.#fold(frame);
     }
     for (const reader of this.readers) {
       const held = this.#held.get(reader);
@@ -147,6 +147,17 @@ export class Feed {
     this.askedAt = null;
     const error = new FanfareError(frame.code, frame.message, false, frame.details);
     for (const reader of this.readers) reader.tell("error", error);
+  }
+
+  /** An event that cannot be folded is told like any other; the state is unknown until it comes whole. */
+  #fold(frame: EventFrame): void {
+    if (!this.#known || !FOLDED.test(this.channel)) return;
+    try {
+      this.state = fold(this.state, frame);
+    } catch (error) {
+      [this.state, this.#known] = [null, false];
+      this.failed({ type: "error", code: "fold", message: String(error), channel: this.channel });
+    }
   }
 
   /** One that comes late is told what the others know; its tail is read by HTTP. */

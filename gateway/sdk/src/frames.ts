@@ -18,6 +18,10 @@ export interface EventFrame<D = Json, T extends string = string> {
   data: D;
   /** When it happened, ms since 1970. */
   at: number;
+  /** When it was recorded, ms since 1970: the time in states. */
+  recorded: number;
+  /** A message whose type was free to choose, however it is spelled: never one of the record's own. */
+  free?: boolean;
   /** Set on the events before the position of `subscribed`, which `tail` asked for. */
   tail?: boolean;
   traceparent?: string;
@@ -141,9 +145,12 @@ export interface DeploymentState extends Json {
 /** `task:ID` */
 export interface TaskState extends Json {
   id: string;
-  status: "pending" | "queued" | "running" | "completed" | "failed" | "abandoned";
+  status: "pending" | "assigned" | "running" | "completed" | "failed" | "cancelled" | "expired" | "abandoned";
   title?: string;
   executor?: string | null;
+  /** Of a task for one agent: the newest attempt, and who holds it. */
+  attempt?: number;
+  agent?: string | null;
   progress?: number;
   logs?: string[];
   result?: unknown;
@@ -225,11 +232,24 @@ type Some<S> = Partial<Pick<S, keyof { [K in keyof S as string extends K ? never
 type Events<M> = { [T in keyof M & string]: EventFrame<M[T], T> }[keyof M & string];
 
 type DeploymentEvents = Events<{ deployment_update: Some<DeploymentState>; deployment_log: LogLines }>;
+/** A step of a task that is for one agent. */
+interface Attempt extends Json {
+  attempt: number;
+  agent: string;
+}
+
 type TaskEvents = Events<{
   task_created: Some<TaskState> & { title: string };
   task_update: Some<TaskState>;
   task_log: LogLines;
-  task_result: Some<TaskState> & { error?: unknown };
+  task_result: Some<TaskState> & { error?: unknown; attempt?: number; reason?: string };
+  task_progress: Json & { progress?: number; message?: string; attempt?: number; agent?: string };
+  task_assigned: Attempt;
+  task_accepted: Attempt;
+  task_released: Attempt & { why: "lost" | "timeout" | "rejected" | "failed"; after_ms?: number };
+  task_cancelled: Json & { attempt?: number; by?: string; reason?: string };
+  task_expired: Json;
+  task_retried: Json & { by?: string; why: "hand" | "dependency" };
 }>;
 type AgentEvents = Events<{ agent_status: Some<AgentState>; agent_update: Some<AgentState> }>;
 type ContainerEvents = Events<{

@@ -5,7 +5,7 @@ export { Fanfare } from "./client.ts";
 export type { Verdict } from "./codes.ts";
 export { FanfareError, meaning, verdict } from "./codes.ts";
 export type { Stop } from "./emitter.ts";
-export { fold, LOG_LINES_MAX, logLines } from "./fold.ts";
+export { type EntityKind, fold, foldEntity, LOG_LINES_MAX, logLines } from "./fold.ts";
 export type * from "./frames.ts";
 export type { ConnectionState, Reconnecting } from "./link.ts";
 export { covers, distance } from "./position.ts";

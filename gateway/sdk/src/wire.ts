@@ -31,7 +31,8 @@ export interface Wire {
 
 function parse<F>(text: unknown): F | null {
   try {
-    return JSON.parse(String(text)) as F;
+    const frame: unknown = JSON.parse(String(text));
+    return frame !== null && typeof frame === "object" && !Array.isArray(frame) ? (frame as F) : null;
   } catch {
     return null; // Not ours: a proxy's greeting, say. Silence is right, the connection stays.
   }

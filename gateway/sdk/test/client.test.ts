@@ -33,6 +33,26 @@ function numbers(subscription: { on(what: "event", listener: (event: EventFrame)
 const until = vi.waitUntil;
 
 describe("subscribing", () => {
+  it("loses no event to a fold that throws, to a frame that is none, or to a time that is no date", async () => {
+    const node = await gateway();
+    const channel = client(node.url).subscribe("deployment:odd");
+    const seen: string[] = [];
+    const errors: string[] = [];
+    channel.on("event", ({ position }) => void seen.push(position));
+    channel.on("error", (error) => void errors.push(String(error)));
+    await until(() => channel.active);
+    const frame = node.publish("deployment:odd", "deployment_update", { message: "one" });
+    const at = (offset: number): string => frame.position.replace(/\d+$/, String(offset));
+    node.say([]);
+    node.say({ ...frame, position: at(2), at: 1795784289609000000, recorded: 1795784289609000000 });
+    node.say({ ...frame, position: at(3), data: null });
+    node.say({ ...frame, position: at(4) });
+    await until(() => seen.length === 4);
+    expect(seen).toEqual([1, 2, 3, 4].map(at));
+    expect(errors).toHaveLength(1);
+    expect(channel.state).toBeNull();
+  });
+
   it("gives the state first, then folds each event into it as the server does", async () => {
     const node = await gateway();
     node.publish("deployment:d1", "deployment_update", { status: "building", progress: 20, message: "go" });

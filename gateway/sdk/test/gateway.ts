@@ -87,7 +87,7 @@ export class Gateway {
     const channel = this.#channel(name);
     const id = name.includes(":") ? name.slice(name.indexOf(":") + 1) : null;
     const offset = channel.trimmed + channel.events.length + 1;
-    const frame: EventFrame = { type: "event", channel: name, position: this.#position(offset), event, id, data, at: 1_700_000_000_000 + offset };
+    const frame: EventFrame = { type: "event", channel: name, position: this.#position(offset), event, id, data, at: 1_700_000_000_000 + offset, recorded: 1_700_000_000_000 + offset };
     channel.events.push(frame);
     if (/^(deployment|task|agent|container):/.test(name)) channel.state = fold(channel.state, frame);
     for (const node of [this, ...others]) node.#deliver(frame);

@@ -37,7 +37,9 @@ pub fn identify(
 /// A fresh token helps where the answer is 401, nothing where it is 403.
 fn status(error: CredentialError) -> StatusCode {
     match error {
-        CredentialError::Expired | CredentialError::Invalid => StatusCode::UNAUTHORIZED,
+        CredentialError::Expired | CredentialError::Invalid | CredentialError::Subject => {
+            StatusCode::UNAUTHORIZED
+        }
         CredentialError::Denied => StatusCode::FORBIDDEN,
     }
 }

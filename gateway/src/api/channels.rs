@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::{channel::Channel, position::Position};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use store::{Page, Store};
 
@@ -62,7 +62,7 @@ pub async fn events(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Params(wanted): Params<ArchiveQuery>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ArchivePage>, Problem> {
     let channel = parse(&name)?;
     access::reader(&auth, &headers, query.as_deref(), &channel)?;
     let since = wanted.since.as_deref().map(|since| Position::parse(&channel, since)).transpose();
@@ -81,7 +81,15 @@ pub async fn events(
     Ok(Json(answer(&channel, since.as_ref(), &page, reverse)))
 }
 
-fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: bool) -> Value {
+/// A page of an archive. Its events are written as they travel, byte for byte.
+#[derive(Debug, Serialize)]
+pub struct ArchivePage {
+    channel: String,
+    events: Vec<Box<RawValue>>,
+    next: Option<String>,
+}
+
+fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: bool) -> ArchivePage {
     let mut at = Position { epoch: page.head.epoch, offsets: page.floor.clone() };
     for (source, offset) in since.iter().flat_map(|since| since.offsets.iter()) {
         at.offsets.set(source, offset.max(at.offsets.get(source)));
@@ -103,5 +111,5 @@ fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: boo
     } else {
         (!at.offsets.covers(&page.head.offsets)).then(|| at.show(channel))
     };
-    json!({ "channel": channel.as_str(), "events": events, "next": next })
+    ArchivePage { channel: channel.as_str().to_owned(), events, next }
 }

@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, State},
 };
 use broker::{Broker, BrokerError, Topic};
-use domain::control::Control;
+use domain::{control::Control, position::Epoch};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ pub async fn disconnect(
         None => None,
     };
     let closed = open(&registry, Some(&user)).await?.len();
-    order(&*broker, Control::Disconnect { user, until }).await?;
+    order(&*broker, store.epoch(), Control::Disconnect { user, until }).await?;
     let mut answer = json!({ "closed": closed });
     if let Some(until) = until {
         answer["denied_until"] = until.into();
@@ -119,13 +119,13 @@ pub async fn admit(
 ) -> Result<Json<Value>, Problem> {
     let was = store.admit(&user).await.map_err(|error| Problem::store(&error))?;
     auth.denials().admit(&user);
-    order(&*broker, Control::Admit { user }).await?;
+    order(&*broker, store.epoch(), Control::Admit { user }).await?;
     Ok(Json(json!({ "admitted": was })))
 }
 
 /// Sends an order to every node.
-async fn order(broker: &dyn Broker, order: Control) -> Result<(), Problem> {
-    let sent = broker.send(&Topic::Nodes, order.encode()).await;
+async fn order(broker: &dyn Broker, epoch: Epoch, order: Control) -> Result<(), Problem> {
+    let sent = broker.send(&Topic::Nodes, order.encode(epoch)).await;
     sent.map(drop).map_err(|error| unavailable(&error))
 }
 

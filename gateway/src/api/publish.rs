@@ -1,6 +1,6 @@
 //! `POST /v1/publish`: events over HTTP, answered when they are recorded and published.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, sync::Arc, time::Duration};
 
 use auth::Authenticator;
 use axum::{
@@ -12,11 +12,12 @@ use axum::{
 use domain::{
     entry::Fields,
     event::{Rejection, submission::field},
+    json::Document,
     source::Stream,
 };
 use http::StatusCode;
 use runtime::config::Config;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
@@ -53,17 +54,23 @@ pub async fn publish(
     if !open && !identity.is_known() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"));
     }
-    let events = read(&body)?;
+    let bad = |error: &dyn Display| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))
+    };
+    let document = Document::read(&body).map_err(|error| bad(&error))?;
+    let events = read(document.parse().map_err(|error| bad(&error))?)?;
     let mut entries = Vec::with_capacity(events.len());
     let mut wrong = Vec::new();
     for (index, event) in events.iter().enumerate() {
-        match entry(event) {
+        match entry(&document, event) {
             Ok((stream, _)) if !open && !identity.may_publish(stream) => {
                 let detail = format!("you may not publish to {stream}");
                 return Err(Problem::new(StatusCode::FORBIDDEN, detail));
             }
             Ok(entry) => entries.push(entry),
-            Err(Rejection { path, message }) => wrong.push(EventProblem { index, path, message }),
+            Err(Rejection { path, message, .. }) => {
+                wrong.push(EventProblem { index, path, message });
+            }
         }
     }
     if !wrong.is_empty() {
@@ -79,68 +86,58 @@ pub async fn publish(
     answer(&outcomes)
 }
 
-fn read(body: &[u8]) -> Result<Vec<Map<String, Value>>, Problem> {
+/// An event of a request: its fields, not looked at yet. Of equal names the last counts.
+type EventFields<'a> = BTreeMap<String, &'a RawValue>;
+
+fn read(body: &RawValue) -> Result<Vec<EventFields<'_>>, Problem> {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body is no JSON: {error}")))?;
-    let items = match body {
-        Value::Array(items) => items,
-        event => vec![event],
+    let items: Vec<&RawValue> = if body.get().starts_with('[') {
+        serde_json::from_str(body.get())
+            .map_err(|error| bad(format!("the body is no JSON: {error}")))?
+    } else {
+        vec![body]
     };
     if items.is_empty() || items.len() > EVENTS_MAX {
         return Err(bad(format!("1 to {EVENTS_MAX} events are expected")));
     }
-    let wrong: Vec<EventProblem> = items
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| !item.is_object())
-        .map(|(index, _)| EventProblem {
-            index,
-            path: String::new(),
-            message: "an event is a JSON object".into(),
-        })
-        .collect();
-    if !wrong.is_empty() {
-        return Err(problems(&wrong));
+    let mut events = Vec::with_capacity(items.len());
+    let mut wrong = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        match serde_json::from_str(item.get()) {
+            Ok(event) => events.push(event),
+            Err(_) => wrong.push(EventProblem {
+                index,
+                path: String::new(),
+                message: "an event is a JSON object".into(),
+            }),
+        }
     }
-    let object = |item| match item {
-        Value::Object(event) => Some(event),
-        _ => None,
-    };
-    Ok(items.into_iter().filter_map(object).collect())
+    if wrong.is_empty() { Ok(events) } else { Err(problems(&wrong)) }
 }
 
-/// The stream entry of an event: the same fields as in an XADD, with `data` as JSON.
-fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
-    let stream = match event.get("stream").and_then(Value::as_str) {
+/// The stream entry of an event: the same fields as in an XADD, with `data` as it was given.
+fn entry(document: &Document<'_>, event: &EventFields<'_>) -> Result<(Stream, Fields), Rejection> {
+    // As it was given: half a surrogate pair in a string is an error, not another string.
+    let string = |name: &str, given: &str| {
+        serde_json::from_str::<String>(given).map_err(|_| Rejection::new(name, "must be a text"))
+    };
+    let stream = event.get("stream").map(|given| string("stream", document.given(given)));
+    let stream = match stream.transpose()? {
         Some(name) => name.parse::<Stream>(),
         None => return Err(Rejection::new("stream", "is required: the bare name of a stream")),
     };
     let stream = stream.map_err(|error| Rejection::new("stream", error.to_string()))?;
     let mut fields = Fields::default();
     for (name, value) in event {
-        match (name.as_str(), value) {
-            ("stream", _) | (_, Value::Null) => {}
-            (field::DATA, data @ Value::Object(_)) => fields.push(field::DATA, data.to_string()),
-            (field::DATA, _) => return Err(Rejection::new("data", "must be a JSON object")),
-            (field::LEASE_MS | field::AT, Value::Number(number)) => {
-                fields.push(name, number.to_string());
-            }
-            (
-                field::TYPE
-                | field::ID
-                | field::USER
-                | field::EVENT_ID
-                | field::TRACEPARENT
-                | field::LEASE_MS
-                | field::AT,
-                Value::String(text),
-            ) => fields.push(name, text.as_str()),
-            (field::TYPE | field::ID | field::USER | field::EVENT_ID | field::TRACEPARENT, _) => {
-                return Err(Rejection::new(name, "must be a text"));
-            }
-            (field::LEASE_MS | field::AT, _) => {
-                return Err(Rejection::new(name, "must be a number of milliseconds"));
+        let given = document.given(value);
+        match name.as_str() {
+            _ if given == "null" => {}
+            "stream" => {}
+            field::DATA => fields.push(field::DATA, given),
+            field::TYPE | field::ID | field::EVENT_ID => fields.push(name, string(name, given)?),
+            // What is wrong with these costs nothing, and is counted where the event is recorded.
+            name if field::DECORATIONS.contains(&name) => {
+                fields.push(name, string(name, given).unwrap_or_else(|_| given.to_owned()));
             }
             _ => return Err(Rejection::new(name, "is no field of an event")),
         }
@@ -150,7 +147,7 @@ fn entry(event: &Map<String, Value>) -> Result<(Stream, Fields), Rejection> {
 }
 
 /// The answer to an event that is wrong.
-pub(super) fn problem(index: usize, Rejection { path, message }: Rejection) -> Problem {
+pub(super) fn problem(index: usize, Rejection { path, message, .. }: Rejection) -> Problem {
     problems(&[EventProblem { index, path, message }])
 }
 
@@ -177,7 +174,7 @@ pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
         let wrong: Vec<EventProblem> = (0..)
             .zip(outcomes)
             .filter_map(|(index, outcome)| match outcome {
-                PublishOutcome::Rejected(Rejection { path, message }) => {
+                PublishOutcome::Rejected(Rejection { path, message, .. }) => {
                     Some(EventProblem { index, path: path.clone(), message: message.clone() })
                 }
                 _ => None,

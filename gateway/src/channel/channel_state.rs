@@ -11,7 +11,12 @@ use std::{
 
 use domain::{
     channel::Channel,
-    event::{State, entity::Entity, fold::fold},
+    event::{
+        State,
+        bound::{bound, growth_bound, json_bytes},
+        entity::Entity,
+        fold::fold,
+    },
     position::{Epoch, Offsets, Position},
     publication::Publication,
     source::Source,
@@ -67,9 +72,13 @@ pub struct ChannelData {
     pub fresh_at: Option<Instant>,
     /// When SQL was last asked because no head was there.
     pub asked_store_at: Option<Instant>,
+    /// The most bytes of the folded state (`STATE_BYTES`), as in the record.
+    state_bytes_max: usize,
+    /// At least as many bytes as the state has.
+    state_bytes: usize,
     state: Option<Arc<State>>,
     /// What the state occupies, roughly, in bytes.
-    state_bytes: usize,
+    state_weight: usize,
     /// Whether there may be a state, but it is not held: it has to be read.
     is_state_forgotten: bool,
     unfolded: Vec<Arc<Outgoing>>,
@@ -126,10 +135,10 @@ pub struct Overflowed {
 
 impl ChannelState {
     /// Returns a channel that knows nothing yet.
-    pub fn new(channel: Channel) -> Arc<Self> {
+    pub fn new(channel: Channel, state_bytes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             channel,
-            inner: Mutex::default(),
+            inner: Mutex::new(ChannelData { state_bytes_max, ..ChannelData::default() }),
             pages: OnceLock::new(),
             advanced: Notify::new(),
         })
@@ -174,7 +183,10 @@ impl ChannelState {
     pub fn reset(&self, snapshot: Snapshot) -> Vec<Overflowed> {
         let mut inner = self.lock();
         let before = inner.position.take();
-        inner.set_state(snapshot.state);
+        inner.state = snapshot.state;
+        inner.state_bytes = usize::MAX;
+        inner.is_state_forgotten = false;
+        inner.weigh_state();
         inner.unfolded = Vec::new();
         inner.forget_tail();
         let heard = inner.heard_epoch.take().or(before.as_ref().map(|before| before.epoch));
@@ -320,8 +332,8 @@ impl ChannelData {
         states: &EncodingSet,
     ) -> Arc<Outgoing> {
         self.state(channel);
-        let folded = fold_one(channel, self.state.take(), publication);
-        self.set_state(folded);
+        self.fold(channel, publication);
+        self.weigh_state();
         let outgoing = Outgoing::new(publication.clone(), position.clone());
         for encoding in states.iter() {
             outgoing.preset(encoding, encoding.state(channel, position, self.state.as_deref()));
@@ -373,22 +385,20 @@ impl ChannelData {
     /// Returns the folded state at the position, unless it is forgotten.
     pub fn state(&mut self, channel: &Channel) -> Option<Arc<State>> {
         let unfolded = std::mem::take(&mut self.unfolded);
+        for outgoing in &unfolded {
+            self.fold(channel, &outgoing.publication);
+        }
         if !unfolded.is_empty() {
-            let mut state = self.state.take();
-            for outgoing in unfolded {
-                state = fold_one(channel, state, &outgoing.publication);
-            }
-            self.set_state(state);
+            self.weigh_state();
         }
         self.state.clone()
     }
 
-    fn set_state(&mut self, state: Option<Arc<State>>) {
-        self.state_bytes = state
-            .as_ref()
-            .map_or(0, |state| state.iter().map(|(key, value)| key.len() + weight(value)).sum());
-        self.state = state;
-        self.is_state_forgotten = false;
+    /// Notes what the state occupies.
+    fn weigh_state(&mut self) {
+        let weigh =
+            |state: &Arc<State>| state.iter().map(|(key, one)| key.len() + weight(one)).sum();
+        self.state_weight = self.state.as_ref().map_or(0, weigh);
     }
 
     /// Whether the state has to be read before anybody can be told.
@@ -401,7 +411,7 @@ impl ChannelData {
         let in_tail = self.tail.as_ref().map_or(0, |tail| tail.all.len());
         let beside = self.unfolded.len().saturating_sub(in_tail);
         let unfolded: usize = self.unfolded[..beside].iter().map(|one| one.size_bytes()).sum();
-        self.tail_bytes() + unfolded + self.state_bytes + self.page_bytes
+        self.tail_bytes() + unfolded + self.state_weight + self.page_bytes
     }
 
     /// Forgets what can be read again; the position stays. A state stays where somebody is sent it
@@ -415,9 +425,26 @@ impl ChannelData {
             self.state(channel);
             return;
         }
-        self.set_state(None);
+        self.state = None;
+        self.state_weight = 0;
         self.unfolded = Vec::new();
         self.is_state_forgotten = true;
+    }
+
+    /// Folds a publication into the state, as the record did.
+    fn fold(&mut self, channel: &Channel, publication: &Publication) {
+        let Some(entity) = Entity::of(channel) else { return };
+        let state = self.state.take().map(Arc::unwrap_or_clone);
+        let recorded = &publication.recorded;
+        let mut state = fold(&entity, state, &recorded.event, recorded.recorded);
+        self.state_bytes = self.state_bytes.saturating_add(growth_bound(&recorded.event));
+        if let Some(state) = &mut state
+            && self.state_bytes > self.state_bytes_max
+        {
+            bound(state, self.state_bytes_max);
+            self.state_bytes = json_bytes(state);
+        }
+        self.state = state.map(Arc::new);
     }
 
     /// Returns everything after `offsets`, when the tail reaches back so far.
@@ -506,15 +533,4 @@ fn weight(value: &Value) -> usize {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
-}
-
-fn fold_one(
-    channel: &Channel,
-    state: Option<Arc<State>>,
-    publication: &Publication,
-) -> Option<Arc<State>> {
-    let entity = Entity::of(channel)?;
-    let state = state.map(Arc::unwrap_or_clone);
-    let recorded = &publication.recorded;
-    fold(&entity, state, &recorded.event, recorded.recorded).map(Arc::new)
 }

@@ -32,7 +32,12 @@ impl Hub {
         loop {
             tokio::time::sleep(INTERVAL).await;
             round = round.wrapping_add(1);
+            let epoch = self.history.epoch();
             self.history.read_sources().await;
+            if self.history.epoch() != epoch {
+                // Positions of before mean nothing any more: everybody is told at once.
+                self.compare_with_store(self.states()).await;
+            }
             self.check_subscriber().await;
             let now = Instant::now();
             let silent = self.states().into_iter().filter(|state| {
@@ -78,13 +83,15 @@ impl Hub {
                 unknown.extend_from_slice(chunk);
                 continue;
             };
+            // Certain is a channel of which every source is: the head that is missing may be the one
+            // that moved (gateway rule 3).
             let mut known: HashMap<&Channel, (Offsets, bool)> = HashMap::new();
             for ((channel, source), head) in wanted.iter().zip(heads) {
                 let (offsets, certain) =
-                    known.entry(channel).or_insert_with(|| (Offsets::default(), false));
-                if let Some(head) = head {
-                    offsets.set(*source, head.offset);
-                    *certain = true;
+                    known.entry(channel).or_insert_with(|| (Offsets::default(), true));
+                match head {
+                    Some(head) => offsets.set(*source, head.offset),
+                    None => *certain = false,
                 }
             }
             for state in chunk {

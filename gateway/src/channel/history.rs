@@ -6,11 +6,14 @@ use arc_swap::ArcSwap;
 use broker::{Broker, BrokerError, Head};
 use domain::{
     channel::{Channel, ChannelKind},
-    event::{State, entity::Entity},
-    position::{Offsets, Position},
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    position::{Epoch, Offsets, Position},
     source::Source,
 };
-use store::{Page, Snapshot, SourceRow, Store, StoreError};
+use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::metrics::GatewayMetrics;
@@ -61,6 +64,16 @@ impl History {
             store_answered: ArcSwap::from_pointee(Instant::now()),
             rows: ArcSwap::default(),
         }
+    }
+
+    /// Returns the epoch of the database as last seen.
+    pub fn epoch(&self) -> Epoch {
+        self.store.epoch()
+    }
+
+    /// Asks the database for its epoch; none when it does not answer.
+    pub async fn ask_epoch(&self) -> Option<Epoch> {
+        self.store.check().await.ok().map(|()| self.store.epoch())
     }
 
     /// Returns how long ago the database answered last.
@@ -115,6 +128,15 @@ impl History {
     pub async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError> {
         let _permit = self.reads.acquire().await;
         self.store.entity(entity).await
+    }
+
+    /// Returns entities of a kind, newest first.
+    pub async fn entities(
+        &self,
+        kind: EntityKind,
+        filter: &EntityFilter,
+    ) -> Result<Vec<Listed>, StoreError> {
+        self.store.entities(kind, filter).await
     }
 
     /// Returns the last events of a channel before a position, from the archive.
@@ -180,17 +202,11 @@ impl History {
         let all = (0..self.partitions).map(|partition| Source { stream, partition });
         match channel.kind() {
             Kind::User => Source::all(self.partitions).collect(),
-            Kind::Deployment | Kind::Task | Kind::Agent | Kind::Container | Kind::Conversation => {
+            _ if channel.is_entity() => {
                 vec![Source::of(stream, channel.id(), self.partitions)]
             }
             Kind::Broadcast => vec![channel.home()],
-            Kind::Deployments
-            | Kind::Tasks
-            | Kind::Agents
-            | Kind::Repos
-            | Kind::Alerts
-            | Kind::Conversations
-            | Kind::Presence => all.collect(),
+            _ => all.collect(),
         }
     }
 }

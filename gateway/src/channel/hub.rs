@@ -58,6 +58,8 @@ pub struct Hub {
     /// Since when the broker is trusted or not.
     trust_changed: ArcSwap<Instant>,
     pub(super) history: History,
+    /// The most bytes of a folded state.
+    state_bytes_max: usize,
     subscriber: OnceLock<Arc<dyn Subscriber>>,
     cache: CacheAccount,
     pub(super) life: Lifecycle,
@@ -71,6 +73,7 @@ impl Hub {
         life: Lifecycle,
         metrics: Arc<GatewayMetrics>,
         cache_bytes_max: usize,
+        state_bytes_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -80,6 +83,7 @@ impl Hub {
             unhealthy: AtomicBool::new(false),
             trust_changed: ArcSwap::from_pointee(Instant::now()),
             history,
+            state_bytes_max,
             subscriber: OnceLock::new(),
             cache: CacheAccount::new(cache_bytes_max),
             life,
@@ -144,7 +148,7 @@ impl Hub {
             state.lock().idle_since = None;
             return Arc::clone(state);
         }
-        let state = ChannelState::new(channel.clone());
+        let state = ChannelState::new(channel.clone(), self.state_bytes_max);
         shard.insert(channel.clone(), Arc::clone(&state));
         drop(shard);
         self.metrics.channels.inc();
@@ -173,7 +177,7 @@ impl Hub {
             match self.history.snapshot(&state.channel).await {
                 Ok(snapshot) => break snapshot,
                 Err(error) => {
-                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again")
+                    tracing::debug!(channel = %state.channel, %error, "hub: channel not read, tried again");
                 }
             }
             tokio::time::sleep(pause).await;

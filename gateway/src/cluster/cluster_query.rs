@@ -74,7 +74,8 @@ impl ClusterQuery {
         let _open = OpenRequest { query: self, request };
         let names = channels.iter().map(ToString::to_string).collect();
         let question = Control::Enquire { request, node: self.node.to_string(), channels: names };
-        let asked = self.broker.send(&Topic::Nodes, question.encode()).await;
+        let asked =
+            self.broker.send(&Topic::Nodes, question.encode(self.hub.history().epoch())).await;
         let mut all = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         let mut left = if asked.is_ok() { nodes.min(ANSWERS_MAX) } else { 0 };
@@ -95,7 +96,8 @@ impl ClusterQuery {
     pub fn answer(&self, request: u64, node: String, channels: &[String]) {
         let known: Vec<Channel> =
             channels.iter().filter_map(|name| Channel::parse(name).ok()).collect();
-        let answer = Control::Standings { request, standings: self.own_statuses(&known) }.encode();
+        let answer = Control::Standings { request, standings: self.own_statuses(&known) };
+        let answer = answer.encode(self.hub.history().epoch());
         let broker = Arc::clone(&self.broker);
         self.life.spawn_until_stop(async move {
             let topic = Topic::Node(NodeId(node.into()));

@@ -12,6 +12,7 @@ use domain::{
     node::NodeId,
 };
 use serde::{Deserialize, Serialize};
+use store::Store;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -40,6 +41,7 @@ const GONE_MAX: usize = 100_000;
 pub struct Presence {
     node: NodeId,
     broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
     metrics: Arc<GatewayMetrics>,
     listeners: Mutex<Vec<Arc<Listener>>>,
     /// Who was announced to be offline a moment ago, and by which node.
@@ -52,6 +54,9 @@ pub struct Presence {
 /// Changes on their way between nodes.
 #[derive(Debug, Serialize, Deserialize)]
 struct PresenceMessage {
+    /// The epoch of the installation; earlier releases do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u32>,
     node: String,
     at: i64,
     status: String,
@@ -61,10 +66,16 @@ struct PresenceMessage {
 
 impl Presence {
     /// Returns the presence of a node without listeners.
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>, metrics: Arc<GatewayMetrics>) -> Self {
+    pub fn new(
+        node: NodeId,
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        metrics: Arc<GatewayMetrics>,
+    ) -> Self {
         Self {
             node,
             broker,
+            store,
             metrics,
             listeners: Mutex::default(),
             gone: Mutex::default(),
@@ -113,7 +124,8 @@ impl Presence {
         for users in users.chunks(CHANGES_AT_ONCE) {
             let node = self.node.to_string();
             let (status, users) = (status.clone(), users.to_vec());
-            let message = PresenceMessage { node, at, status, users };
+            let epoch = Some(self.store.epoch().0);
+            let message = PresenceMessage { epoch, node, at, status, users };
             let payload = serde_json::to_vec(&message).unwrap_or_default();
             if let Err(error) = self.broker.send(&Self::topic(), payload.into()).await {
                 tracing::debug!(%error, "presence: a change was not sent, nobody is told of it");
@@ -124,6 +136,10 @@ impl Presence {
     /// Delivers changes that a node announced.
     pub fn received(&self, payload: &[u8]) {
         let Ok(message) = serde_json::from_slice::<PresenceMessage>(payload) else { return };
+        if message.epoch.is_some_and(|epoch| epoch != self.store.epoch().0) {
+            self.metrics.foreign.inc();
+            return;
+        }
         for user in &message.users {
             let user = user.as_deref();
             if !user.is_some_and(|user| self.is_echo(user, &message)) {

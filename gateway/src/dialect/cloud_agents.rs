@@ -8,7 +8,7 @@ use auth::Identity;
 use broker::Registration;
 use domain::{
     channel::{Channel, ChannelKind},
-    id,
+    id, json,
 };
 use runtime::config::HeartbeatSettings;
 use serde_json::Value;
@@ -92,7 +92,7 @@ impl Dialect for CloudAgents {
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
-        let value = json_text(message).and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value = json_text(message).and_then(|text| json::value(text.as_bytes()).ok());
         let Some(value) = value.filter(|value| !value.is_null()) else {
             return vec![Command::Send(frames::error("Invalid message format", view.now))];
         };
@@ -130,6 +130,9 @@ fn identify(token: &str, context: &OpenContext<'_>) -> Result<Identity, String> 
         Ok(identity) => Ok(identity),
         Err(_) if is_opaque && !context.config.production() => {
             let name: String = token.chars().take(NAME_CHARS).collect();
+            // What no id may hold reads `_`.
+            let name: String =
+                name.chars().map(|c| if c.is_control() || c == '*' { '_' } else { c }).collect();
             Ok(context.auth.anonymous().named(&format!("user_{name}")))
         }
         Err(error) => Err(error.to_string()),

@@ -1,5 +1,6 @@
 //! Seed 001, the cockpit: agents that get tasks and give results (`protocols.md` §2).
 
+pub mod dashboard;
 pub mod encoder;
 mod incoming;
 pub mod routes;
@@ -8,13 +9,18 @@ mod task;
 mod zod;
 
 use auth::{Identity, same_secret};
-use domain::{entry::Fields, event::submission::field, source::Stream};
+use domain::{
+    entry::Fields,
+    event::submission::field,
+    json::{DEPTH_MAX, Document, JsonError},
+    source::Stream,
+};
 use http::StatusCode;
 use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
-use self::encoder::ENCODING;
+use self::{dashboard::DASHBOARD, encoder::ENCODING};
 use crate::protocol::{
     Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, Sender, View, WatchedTopic,
 };
@@ -28,7 +34,7 @@ impl Dialect for Cockpit {
     }
 
     fn encodings(&self) -> &'static [Encoding] {
-        &[ENCODING]
+        &[ENCODING, DASHBOARD]
     }
 
     /// The documents' path, and the one that real agents dial: with a header that says who they are.
@@ -92,7 +98,10 @@ impl Dialect for Cockpit {
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         // Binary frames were never looked at.
         let Message::Text(text) = message else { return Vec::new() };
-        let value = serde_json::from_str::<Value>(text);
+        // As deep as the event that it becomes.
+        let document = Document::within(text.as_bytes(), DEPTH_MAX);
+        let value =
+            document.and_then(|document| document.parse::<Value>().map_err(JsonError::from));
         let read = value.map_err(|_| zod::no_json().into());
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,

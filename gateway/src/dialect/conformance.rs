@@ -13,6 +13,7 @@ const ANONYMOUS: Encoding = zerostate::encoder::ANONYMOUS;
 const UPPER: Encoding = containers::encoder::UPPER;
 const LOWER: Encoding = containers::encoder::LOWER;
 const NATIVE: Encoding = native::encoder::ENCODING;
+const DASHBOARD: Encoding = cockpit::dashboard::DASHBOARD;
 
 /// An event on a channel, and the frame of each encoding that has one; `timestamp` is the event's.
 struct Row {
@@ -35,7 +36,6 @@ fn row(
 fn plain(kind: &str, data: &Value) -> Value {
     json!({ "type": kind, "timestamp": AT, "data": data })
 }
-
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn tasks_and_agents() -> Vec<Row> {
     let payload = json!({ "command": "git status -s", "workingDir": "/r" });
@@ -91,6 +91,20 @@ fn tasks_and_agents() -> Vec<Row> {
             ],
         ),
         row(
+            ("agents", "agent_status", Some("a1")),
+            json!({ "status": "busy", "agentName": "Scout" }),
+            vec![
+                (
+                    CLOUD_AGENTS,
+                    plain(
+                        "agent_status",
+                        &json!({ "status": "busy", "agentName": "Scout", "state": "working" }),
+                    ),
+                ),
+                (ZEROSTATE, agent("Scout")),
+            ],
+        ),
+        row(
             ("agents", "agent_update", Some("a1")),
             json!({ "name": "N", "action": "deleted" }),
             vec![(
@@ -143,7 +157,20 @@ fn messages() -> Vec<Row> {
         row(
             ("broadcast", "system", None),
             json!({ "message": "m" }),
-            both(plain("system", &json!({ "message": "m" }))),
+            [
+                both(plain("system", &json!({ "message": "m" }))),
+                vec![(CLOUD_AGENTS, plain("notification", &json!({ "message": "m" })))],
+            ]
+            .concat(),
+        ),
+        row(
+            ("user:ann", "system", Some("ann")),
+            json!({ "message": "m" }),
+            both({
+                let mut own = plain("system", &json!({ "message": "m" }));
+                own["user_id"] = "ann".into();
+                own
+            }),
         ),
         row(("broadcast", "party", None), party.clone(), both(plain("party", &party))),
         row(("user:ann", "party", Some("ann")), party, both(invited)),
@@ -171,7 +198,8 @@ fn every_event_becomes_the_frame_of_the_contract_and_nothing_else() {
         let event = Event::new(kind, row.id, &row.data.to_string());
         let publication = test_support::publication(row.channel, event);
         let position = test_support::position(row.channel);
-        for encoding in ENCODINGS.iter().filter(|encoding| **encoding != NATIVE) {
+        for encoding in ENCODINGS.iter().filter(|encoding| ![NATIVE, DASHBOARD].contains(encoding))
+        {
             let frame = encoding.event(&publication, &position);
             let expected = row.frames.iter().find(|(of, _)| of == encoding).map(|(_, f)| f);
             let place = format!("{} on {} for {encoding:?}", row.kind, row.channel);
@@ -184,13 +212,20 @@ fn every_event_becomes_the_frame_of_the_contract_and_nothing_else() {
 
 /// Every type of event on every kind of channel, and the dialects beside our own that have a frame for
 /// it: nobody else hears of it.
-const SPOKEN: [(&str, &[&str]); 19] = [
+const SPOKEN: [(&str, &[&str]); 26] = [
     ("deployment_update", &[]),
     ("deployment_log", &[]),
     ("task_created", &["cockpit", "zerostate"]),
     ("task_update", &["zerostate"]),
     ("task_log", &[]),
     ("task_result", &["zerostate"]),
+    ("task_progress", &["zerostate"]),
+    ("task_assigned", &["zerostate"]),
+    ("task_accepted", &["zerostate"]),
+    ("task_released", &["zerostate"]),
+    ("task_cancelled", &["zerostate"]),
+    ("task_expired", &["zerostate"]),
+    ("task_retried", &["zerostate"]),
     ("agent_status", &["cloud_agents", "zerostate"]),
     ("agent_update", &["zerostate"]),
     ("git_status", &[]),
@@ -231,7 +266,9 @@ fn each_dialect_has_frames_for_the_events_of_its_page_and_our_own_for_all() {
             let event = Event::new(kind.clone(), Some("x"), "{}");
             let publication = test_support::publication(channel, event);
             let position = test_support::position(channel);
-            let frames = ENCODINGS.iter().filter(|e| e.event(&publication, &position).is_some());
+            // Dashboards are told more than agents are, once they ask: `tests/it/dashboards.rs`.
+            let encodings = ENCODINGS.iter().filter(|encoding| **encoding != DASHBOARD);
+            let frames = encodings.filter(|e| e.event(&publication, &position).is_some());
             spoken.extend(frames.map(|encoding| encoding.dialect()));
         }
         assert!(spoken.remove("native"), "{name}");

@@ -17,11 +17,11 @@ use domain::{
     event::{DATA_BYTES_MAX, submission::field},
     excerpt::excerpt,
     id,
+    json::Document,
     source::Stream,
 };
 use http::StatusCode;
 use runtime::config::HeartbeatSettings;
-use serde_json::value::RawValue;
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 use self::{
@@ -109,8 +109,9 @@ impl Dialect for Containers {
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         let case = encoder::case(view.encoding);
-        let text = json_text(message);
-        let envelope = text.ok_or("a frame is a JSON object").and_then(Envelope::read);
+        let text = json_text(message).unwrap_or_default();
+        let document = Document::read(text.as_bytes()).map_err(|_| "a frame is a JSON object");
+        let envelope = document.as_ref().map_err(|why| *why).and_then(Envelope::read);
         let envelope = match envelope {
             Ok(envelope) => envelope,
             Err(reason) => return invalid(case, "", reason, view.now),
@@ -120,7 +121,9 @@ impl Dialect for Containers {
         if encoder::of(case) != view.encoding {
             commands.push(Command::Encode(encoder::of(case)));
         }
-        commands.extend(answer(text.unwrap_or_default(), &envelope, case, view));
+        if let Ok(document) = &document {
+            commands.extend(answer(document, &envelope, case, view));
+        }
         commands
     }
 
@@ -148,7 +151,12 @@ impl Dialect for Containers {
     }
 }
 
-fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> Vec<Command> {
+fn answer(
+    document: &Document<'_>,
+    envelope: &Envelope<'_>,
+    case: Case,
+    view: &View<'_>,
+) -> Vec<Command> {
     let container = envelope.container.as_ref();
     if let EnvelopeKind::Ping | EnvelopeKind::Pong = envelope.kind {
         let pong = envelope.kind == EnvelopeKind::Ping;
@@ -159,6 +167,9 @@ fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> V
     }
     if let Err(error) = id::check(container) {
         return invalid(case, container, &format!("containerID {error}"), view.now);
+    }
+    if document.is_mended() && container.contains('\u{fffd}') {
+        return invalid(case, container, "containerID must be whole characters", view.now);
     }
     match &envelope.kind {
         EnvelopeKind::Subscribe => {
@@ -180,7 +191,7 @@ fn answer(text: &str, envelope: &Envelope<'_>, case: Case, view: &View<'_>) -> V
             Command::Attend(container.into()),
             Command::Send(frames::heartbeat(case, container, view.now)),
         ],
-        EnvelopeKind::Event(name) => match event(text, envelope, name) {
+        EnvelopeKind::Event(name) => match event(document, envelope, name) {
             Ok(append) => vec![Command::Append(append)],
             Err(reason) => invalid(case, container, &reason, view.now),
         },
@@ -207,8 +218,9 @@ fn invalid(case: Case, container: &str, reason: &str, now: i64) -> Vec<Command> 
 }
 
 /// The event of a container's own frame, which goes along byte for byte.
-fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, String> {
-    let data = envelope.data.filter(|_| envelope.has_timestamp()).map(RawValue::get);
+fn event(document: &Document<'_>, envelope: &Envelope<'_>, name: &str) -> Result<Append, String> {
+    let data = envelope.data.filter(|_| envelope.has_timestamp());
+    let data = data.map(|data| document.given(data));
     let data = data.ok_or("type, containerID, timestamp and data are required")?;
     if data.len() > DATA_BYTES_MAX {
         return Err(format!("data may have {DATA_BYTES_MAX} bytes"));
@@ -217,9 +229,9 @@ fn event(text: &str, envelope: &Envelope<'_>, name: &str) -> Result<Append, Stri
     fields.push(field::TYPE, name);
     fields.push(field::ID, envelope.container.as_bytes());
     fields.push(field::DATA, data);
+    fields.push(field::FRAME, document.text());
     EventPublisher::check(Stream::Containers, &fields)
         .map_err(|rejection| rejection.to_string())?;
-    fields.push(field::FRAME, text);
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
     Ok(Append { stream: Stream::Containers, fields, condition })
 }

@@ -8,11 +8,10 @@ mod update;
 
 use domain::{
     channel::{Channel, ChannelKind},
-    id,
+    id, json,
 };
 use http::StatusCode;
 use runtime::config::HeartbeatSettings;
-use serde_json::Value;
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::ENCODING;
@@ -89,7 +88,7 @@ impl Dialect for Deployments {
     /// Only a ping is answered; everything else is ignored without a word.
     fn decode(&self, message: Message<'_>, _view: &View<'_>) -> Vec<Command> {
         let Message::Text(text) = message else { return Vec::new() };
-        let is_ping = serde_json::from_str::<Value>(text)
+        let is_ping = json::value(text.as_bytes())
             .is_ok_and(|message| message.get("type").is_some_and(|kind| kind == "ping"));
         if is_ping { vec![Command::Send(Frame::text(r#"{"type":"pong"}"#))] } else { Vec::new() }
     }

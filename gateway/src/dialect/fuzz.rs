@@ -6,7 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use auth::{Authenticator, Identity};
 use domain::{
     entry::{EntryId, Fields},
-    event::{Submission, entity::Entity, fold::fold, submission::field},
+    event::{
+        Submission,
+        entity::Entity,
+        fold::fold,
+        submission::{Origin, field},
+    },
     position::{Epoch, Position},
     publication::{Publication, Recorded},
     source::{Source, Stream},
@@ -141,7 +146,9 @@ fn for_each_case(what: &str, cases: u64, case: impl Fn(&mut StdRng)) {
 
 /// What an entry becomes, all the way to every protocol's frames. Whether it was accepted.
 fn follow(stream: Stream, fields: &Fields) -> bool {
-    let Ok(submission) = Submission::parse(stream, EntryId { ms: 5, number: 0 }, fields) else {
+    let Ok(submission) =
+        Submission::parse(stream, EntryId { ms: 5, number: 0 }, fields, Origin::Outside, 5)
+    else {
         return false;
     };
     let event = submission.event;

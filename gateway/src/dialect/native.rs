@@ -5,7 +5,7 @@ mod frames;
 pub mod sse;
 
 use auth::CredentialError;
-use domain::{channel::Channel, excerpt::excerpt};
+use domain::{channel::Channel, excerpt::excerpt, json};
 use runtime::config::HeartbeatSettings;
 use serde::Deserialize;
 
@@ -122,7 +122,7 @@ impl Dialect for Native {
                 Err(_) => return complain("bad_frame", "frames are JSON texts", "", None),
             },
         };
-        let value: serde_json::Value = match serde_json::from_str(text) {
+        let value: serde_json::Value = match json::value(text.as_bytes()) {
             Ok(value) => value,
             Err(cause) => {
                 return complain("bad_json", &format!("no JSON: {cause}"), "", None);
@@ -153,6 +153,9 @@ fn refusal(cause: CredentialError) -> Refusal {
     let (code, word, reason) = match cause {
         CredentialError::Expired | CredentialError::Invalid => {
             (close::UNAUTHORIZED, "unauthorized", "token invalid or expired")
+        }
+        CredentialError::Subject => {
+            (close::UNAUTHORIZED, "unauthorized", "the token's sub is no user id")
         }
         CredentialError::Denied => (close::FORBIDDEN, "forbidden", "kept out by an operator"),
     };

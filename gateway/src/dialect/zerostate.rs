@@ -10,7 +10,7 @@ mod tasks;
 use domain::{
     channel::{Channel, ChannelKind},
     excerpt::EXCERPT_CHARS_MAX,
-    id,
+    id, json,
 };
 use http::StatusCode;
 use runtime::config::HeartbeatSettings;
@@ -80,7 +80,7 @@ impl Dialect for ZeroState {
 
     /// Only a ping is answered; what is unknown or broken is ignored without a word.
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
-        let value = json_text(message).and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value = json_text(message).and_then(|text| json::value(text.as_bytes()).ok());
         let Some(value) = value.filter(|value| value.get("type").is_some_and(|t| t == "ping"))
         else {
             return Vec::new();

@@ -17,7 +17,10 @@ use broker::{Broker, BrokerError};
 use domain::{
     control::EntryResult,
     entry::{EntryId, Fields},
-    event::{Rejection, Submission, submission::field},
+    event::{
+        Rejection, Submission,
+        submission::{Origin, field},
+    },
     node::NodeId,
     source::{Source, Stream},
 };
@@ -91,7 +94,8 @@ impl EventPublisher {
     /// # Errors
     /// [`Rejection`] with the field that is wrong.
     pub fn check(stream: Stream, fields: &Fields) -> Result<(), Rejection> {
-        Submission::parse(stream, EntryId::ZERO, fields).map(|_| ())
+        let now = jiff::Timestamp::now().as_millisecond();
+        Submission::parse(stream, EntryId::ZERO, fields, Origin::Outside, now).map(|_| ())
     }
 
     /// Appends entries in order and waits for their outcomes until `deadline`.

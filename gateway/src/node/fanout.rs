@@ -15,6 +15,7 @@ use domain::{channel::ChannelKind, control::Control, publication::Publication};
 use super::{
     control,
     delivery_trace::Deliveries,
+    foreign_epochs::ForeignEpochs,
     services::{Parts, Services},
 };
 use crate::{channel::history::SUBSCRIBED_NODES, protocol::Attendance};
@@ -25,6 +26,7 @@ pub struct Fanout {
     parts: Weak<Parts>,
     attendances: Vec<Arc<dyn Attendance>>,
     connected: AtomicBool,
+    foreign: ForeignEpochs,
 }
 
 impl Fanout {
@@ -33,7 +35,12 @@ impl Fanout {
         let dialects = services.dialects.iter();
         let attendances = dialects.filter_map(|dialect| dialect.attendance()).collect();
         let connected = AtomicBool::new(false);
-        Arc::new(Self { parts: services.downgrade(), attendances, connected })
+        Arc::new(Self {
+            parts: services.downgrade(),
+            attendances,
+            connected,
+            foreign: ForeignEpochs::default(),
+        })
     }
 
     /// Applies what one read brought, and traces it.
@@ -79,6 +86,14 @@ impl Sink for Fanout {
                     parts.context.presence.received(&payload);
                 }
                 Topic::Channel(channel) => match Publication::decode_all(&channel, &payload) {
+                    // All of one message come from one database.
+                    Ok(read)
+                        if read
+                            .first()
+                            .is_some_and(|first| self.foreign.is_foreign(&parts, first.epoch)) =>
+                    {
+                        parts.context.metrics.foreign.inc();
+                    }
                     Ok(read) => {
                         for attendance in &self.attendances {
                             attendance.note_publications(&channel, &read);
@@ -96,7 +111,11 @@ impl Sink for Fanout {
                     // answer is applied before the answer is delivered.
                     self.apply(&parts, &mut publications).await;
                     match Control::decode(&payload) {
-                        Ok(control) => control::follow(&parts, control),
+                        Ok((epoch, _)) if epoch.is_some_and(|it| it != parts.store.epoch()) => {
+                            parts.context.metrics.foreign.inc();
+                            self.foreign.warn();
+                        }
+                        Ok((_, control)) => control::follow(&parts, control),
                         Err(error) => {
                             tracing::error!(%error, "fanout: an order cannot be read, it is skipped");
                         }

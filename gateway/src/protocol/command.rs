@@ -1,7 +1,16 @@
 //! What a session is asked to do: the result of decoding a message, or of opening a socket.
 
 use broker::Registration;
-use domain::{channel::Channel, entry::Fields, event::entity::Entity, source::Stream};
+use domain::{
+    channel::Channel,
+    entry::Fields,
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
+    source::Stream,
+};
+use store::EntityFilter;
 use websocket::Frame;
 
 use super::encoder::Encoding;
@@ -15,6 +24,8 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Listens no longer.
     Unsubscribe(Channel),
+    /// Sends frames of what the store lists.
+    List(ListRequest),
     /// Waits a moment until these channels are there to be listened to, so that who is greeted
     /// next can be subscribed without delay.
     Prepare(Vec<Channel>),
@@ -77,6 +88,17 @@ impl Subscribe {
     pub fn granted(channel: &Channel, mode: Mode) -> Self {
         Self { channel: channel.to_string(), since: None, mode, tail: 0, granted: true }
     }
+}
+
+/// A request for what is known of entities.
+#[derive(Debug)]
+pub struct ListRequest {
+    /// Their kind.
+    pub kind: EntityKind,
+    /// Which of them.
+    pub filter: EntityFilter,
+    /// Writes the frames of their states, which are newest first.
+    pub write: fn(&[State]) -> Vec<Frame>,
 }
 
 /// An event that a socket hands in.

@@ -101,7 +101,7 @@ pub struct Encoding {
 
 impl Encoding {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 
     /// Returns an encoding; `index` is its place in the table of all, below [`Self::COUNT`].
     pub const fn new(index: u8, encoder: &'static dyn Encoder) -> Self {

@@ -1,10 +1,15 @@
 //! Executing commands: at once what needs no waiting, the rest in order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use domain::event::State;
 
 use super::{Session, token_expiry::Expiring};
-use crate::protocol::{Command, ErrorReport};
+use crate::protocol::{Command, ErrorReport, ListRequest};
 use websocket::SendOutcome;
+
+/// Between two questions to a database that does not answer.
+const LIST_RETRY: Duration = Duration::from_millis(500);
 
 impl Session {
     /// Executes what needs no waiting; returns what is left, from the first command that does.
@@ -41,6 +46,7 @@ impl Session {
                 Command::Subscribe(request) => self.subscribe(request).await,
                 Command::Unsubscribe(channel) => self.unsubscribe(&channel),
                 Command::Append(append) => self.publish(append),
+                Command::List(request) => self.list(&request).await,
                 Command::Prepare(channels) => self.prepare(&channels).await,
                 Command::Token(token) => self.refresh(&token).await,
                 Command::Presence(status) => self.announce_presence(&status),
@@ -57,6 +63,24 @@ impl Session {
                 Command::Close { code, reason } => self.close(code, reason),
             }
         }
+    }
+
+    /// Sends what the store lists, once it answers.
+    async fn list(&self, request: &ListRequest) {
+        let listed = loop {
+            match self.context.hub.history().entities(request.kind, &request.filter).await {
+                Ok(listed) => break listed,
+                Err(error) => {
+                    tracing::debug!(%error, "session: a list waits for the database, asked again");
+                }
+            }
+            if self.transport.is_closed() {
+                return;
+            }
+            tokio::time::sleep(LIST_RETRY).await;
+        };
+        let states: Vec<State> = listed.into_iter().map(|listed| listed.state).collect();
+        self.send_all(&(request.write)(&states)).await;
     }
 
     /// Judges its silence from now on as that of a client that said who it is.

@@ -46,7 +46,7 @@ impl Session {
                 match self.context.hub.history().entity(entity).await {
                     Ok(state) => return state.is_some(),
                     Err(error) => {
-                        tracing::debug!(%error, "session: an event waits for the database, asked again")
+                        tracing::debug!(%error, "session: an event waits for the database, asked again");
                     }
                 }
                 tokio::time::sleep(CONDITION_RETRY).await;

@@ -127,7 +127,7 @@ impl Session {
         match since {
             Some(since) => self.resume(&channel, listener, since).await,
             None if request.tail > 0 => {
-                self.begin_with_tail(&channel, listener, request.tail).await
+                self.begin_with_tail(&channel, listener, request.tail).await;
             }
             None => {
                 self.begin_at_head(&channel, listener).await;

@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use broker::{
-    Broker, BrokerError, ExpiredNode, Head, Member, Registration, ServerIdentity, Sink, StreamInfo,
-    StreamReader, Subscriber, Topic, TopicMessage,
+    Broker, BrokerError, ExpiredNode, Head, Member, PublishedUpTo, Registration, ServerIdentity,
+    Sink, StreamInfo, StreamReader, Subscriber, Topic, TopicMessage,
 };
 use bytes::Bytes;
 use domain::{
@@ -114,7 +114,7 @@ broker! {
     trim(source: Source, before: EntryId) -> Result<(), BrokerError>;
     inspect(source: Source) -> Result<StreamInfo, BrokerError>;
     identity(source: Source) -> Result<ServerIdentity, BrokerError>;
-    mark(source: Source, generation: u64) -> Result<(), BrokerError>;
+    mark(source: Source, generation: u64, published: PublishedUpTo) -> Result<(), BrokerError>;
     publish(generation: u64, publications: &[Publication]) -> Result<(), BrokerError>;
     send(topic: &Topic, payload: Bytes) -> Result<u64, BrokerError>;
     register(node: &NodeId, changes: &[Registration]) -> Result<bool, BrokerError>;

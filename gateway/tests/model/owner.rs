@@ -6,7 +6,7 @@ use broker::Broker as _;
 use domain::{
     channel::{Channel, ChannelKind},
     entry::{EntryId, Fields},
-    event::Submission,
+    event::{Submission, submission::Origin},
     node::NodeId,
     source::{Source, Stream},
 };
@@ -102,7 +102,8 @@ impl Owner {
         let fields = [("type", "task_update"), ("id", id), ("data", &data)];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.into()));
         let fields = Fields(fields.into());
-        let submission = Submission::parse(Stream::Tasks, entry, &fields).unwrap();
+        let submission =
+            Submission::parse(Stream::Tasks, entry, &fields, Origin::Outside, 0).unwrap();
         let verdict = EntryVerdict::Accepted(Box::new(submission));
         Judged { entry, digest: fields.digest(), verdict, fields }
     }

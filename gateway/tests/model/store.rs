@@ -88,7 +88,10 @@ store! {
         heartbeat(worker: &NodeId, lease: Duration) -> u32;
         deregister_worker(worker: &NodeId) -> ();
         claim(source: Source, owner: &NodeId, lease: Duration) -> Option<SourceRow>;
-        renew(source: Source, fence: u64, published: u64, lease: Duration) -> ();
+        renew(source: Source, fence: u64, published: u64, lease: Duration) -> SourceRow;
+        count_added(source: Source, fence: u64, added: u64) -> ();
+        begin_epoch(after: Epoch) -> Epoch;
+        accept_promotion() -> ();
         attempt(source: Source, fence: u64) -> u32;
         release(source: Source, fence: u64, published: u64) -> ();
         regenerate(

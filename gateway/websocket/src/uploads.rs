@@ -49,11 +49,11 @@ impl Uploader {
 #[derive(Debug)]
 pub(crate) struct Uploads {
     limits: UploadLimits,
-    held: Mutex<Held>,
+    held: Mutex<HalfUploads>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HalfUploads {
     all: usize,
     strangers: usize,
     groups: HashMap<u32, usize>,

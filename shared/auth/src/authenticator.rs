@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::channel::Pattern;
+use domain::{channel::Pattern, id};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use runtime::config::{AccessSettings, SettingProblem};
 use subtle::ConstantTimeEq as _;
@@ -138,7 +138,7 @@ impl Authenticator {
             match key.verify(token) {
                 Ok(claims) => return self.identity(claims),
                 Err(CredentialError::Expired) => error = CredentialError::Expired,
-                Err(CredentialError::Invalid | CredentialError::Denied) => {}
+                Err(_) => {}
             }
         }
         Err(error)
@@ -146,6 +146,9 @@ impl Authenticator {
 
     fn identity(&self, claims: Claims) -> Result<Identity, CredentialError> {
         let user: Arc<str> = claims.sub.or(claims.user_id).ok_or(CredentialError::Invalid)?.into();
+        if id::check(&user).is_err() {
+            return Err(CredentialError::Subject);
+        }
         if self.denials.hold(&user, jiff::Timestamp::now().as_millisecond()) {
             return Err(CredentialError::Denied);
         }
@@ -210,6 +213,35 @@ mod tests {
         let narrow = authenticator.token(&authenticator.sign(&narrow).unwrap()).unwrap();
         assert!(may(&narrow, "tasks") && may(&narrow, "user:ann") && !may(&narrow, "broadcast"));
         assert!(may(&authenticator.credential("key-1").unwrap(), "user:bob"));
+    }
+
+    #[test]
+    fn a_token_whose_user_is_no_id_is_refused_with_that_reason_and_any_id_is_a_user() {
+        let authenticator = authenticator();
+        let of = |user: &str| {
+            let claims = Claims { sub: Some(user.into()), ..claims(4_000_000_000) };
+            authenticator.token(&authenticator.sign(&claims).unwrap())
+        };
+        for user in ["auth0|5f7c", "org/repo", "déploi 1"] {
+            let identity = of(user).unwrap();
+            assert!(identity.may_read(&Channel::parse(&format!("user:{user}")).unwrap()));
+        }
+        for user in ["", ".", "a*", "a\n", "-"] {
+            assert_eq!(of(user).unwrap_err(), CredentialError::Subject, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_numeric_date_may_have_a_fraction() {
+        crypto::install();
+        let claims = serde_json::json!({ "sub": "ann", "exp": 4_000_000_000.5 });
+        let environment = HashMap::new();
+        let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
+        let secret = config.access.jwt_secret.unwrap();
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        let ann = authenticator().token(&token).unwrap();
+        assert_eq!(ann.expires_at, Some(4_000_000_000_000));
     }
 
     #[test]

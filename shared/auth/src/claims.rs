@@ -15,6 +15,9 @@ pub struct Claims {
     /// When it expires, seconds since 1970.
     #[serde(deserialize_with = "numeric_date")]
     pub exp: u64,
+    /// When it begins to be good, seconds since 1970; null is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_date")]
+    pub nbf: Option<u64>,
     /// When it was made; of no consequence when it is read.
     #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub iat: Option<u64>,
@@ -38,9 +41,21 @@ pub enum CredentialError {
     /// It never was.
     #[error("invalid token")]
     Invalid,
+    /// It is good, but whom it names can never be addressed: its `sub` is no id.
+    #[error(
+        "the token's sub is no user id: 1 to 200 bytes of UTF-8 without control characters and *, \
+         and not ., .. or -"
+    )]
+    Subject,
     /// It is good, but an operator keeps its user out.
     #[error("this user is kept out by an operator")]
     Denied,
+}
+
+fn maybe_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let seconds = Option::<f64>::deserialize(deserializer)?;
+    // What is out of range becomes the end of the range.
+    Ok(seconds.map(|seconds| seconds as u64))
 }
 
 /// Seconds that may have a fraction (RFC 7519 §2).

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
-    errors::ErrorKind,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use runtime::config::{AccessSettings, SettingProblem};
@@ -32,10 +31,11 @@ impl Rules {
     fn validation(&self, algorithms: &[Algorithm]) -> Validation {
         let mut validation = Validation::new(algorithms[0]);
         validation.algorithms = algorithms.to_vec();
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
+        // Times are compared in `in_time`: they may have a fraction.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
         // A claim that is checked only where it is given would let through who leaves it out.
-        let mut required = HashSet::from(["exp".to_owned()]);
+        let mut required = HashSet::new();
         validation.validate_aud = self.audience.is_some();
         if let Some(audience) = &self.audience {
             validation.set_audience(&[audience]);
@@ -114,13 +114,22 @@ impl Key {
     /// [`CredentialError`] when not.
     pub(super) fn verify(&self, token: &str) -> Result<Claims, CredentialError> {
         match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
-            Ok(data) => Ok(data.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                Err(CredentialError::Expired)
-            }
+            Ok(data) => in_time(data.claims, jiff::Timestamp::now().as_second()),
             Err(_) => Err(CredentialError::Invalid),
         }
     }
+}
+
+/// Returns the claims when they are good at `now`, in seconds since 1970.
+fn in_time(claims: Claims, now: i64) -> Result<Claims, CredentialError> {
+    let now = u64::try_from(now).unwrap_or(0);
+    if claims.exp < now.saturating_sub(LEEWAY_SECONDS) {
+        return Err(CredentialError::Expired);
+    }
+    if claims.nbf.is_some_and(|begin| begin > now + LEEWAY_SECONDS) {
+        return Err(CredentialError::Invalid);
+    }
+    Ok(claims)
 }
 
 /// The only algorithm of a public key: the one that it names, if that is its family's, else the

@@ -24,7 +24,7 @@ pub use self::{
         Trimming,
     },
     options::BrokerOptions,
-    port::{Broker, Head, ServerIdentity, StreamInfo, StreamReader},
+    port::{Broker, Head, PublishedUpTo, ServerIdentity, StreamInfo, StreamReader},
     pubsub::{Sink, Subscriber, Topic, TopicMessage},
     registry::{ExpiredNode, Member, Registration},
 };

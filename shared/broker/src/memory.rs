@@ -34,8 +34,8 @@ use self::{
 };
 use super::{
     Broker, BrokerError, BrokerOptions, EntryRange, ExpiredNode, Head, LocalAppendError,
-    LocalStreams, Member, NewEntry, RangeTooLarge, Registration, ServerIdentity, Sink, StreamInfo,
-    StreamReader, Subscriber, Topic, TopicMessage, run,
+    LocalStreams, Member, NewEntry, PublishedUpTo, RangeTooLarge, Registration, ServerIdentity,
+    Sink, StreamInfo, StreamReader, Subscriber, Topic, TopicMessage, run,
 };
 
 /// The broker in memory.
@@ -45,7 +45,7 @@ pub(super) struct MemoryBroker {
     lifecycle: Lifecycle,
     replid: String,
     streams: Mutex<HashMap<Source, Arc<MemoryStream>>>,
-    marks: Mutex<HashMap<Source, u64>>,
+    marks: Mutex<HashMap<Source, (u64, PublishedUpTo)>>,
     histories: Mutex<Histories>,
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
     registry: Mutex<MemoryRegistry>,
@@ -129,12 +129,17 @@ impl Broker for MemoryBroker {
     }
 
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
-        let generation = self.marks.lock_unpoisoned().get(&source).copied();
-        Ok(ServerIdentity { replid: self.replid.clone(), generation })
+        let (generation, published) = self.marks.lock_unpoisoned().get(&source).copied().unzip();
+        Ok(ServerIdentity { replid: self.replid.clone(), generation, published })
     }
 
-    async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError> {
-        self.marks.lock_unpoisoned().insert(source, generation);
+    async fn mark(
+        &self,
+        source: Source,
+        generation: u64,
+        published: PublishedUpTo,
+    ) -> Result<(), BrokerError> {
+        self.marks.lock_unpoisoned().insert(source, (generation, published));
         Ok(())
     }
 
@@ -143,6 +148,17 @@ impl Broker for MemoryBroker {
         generation: u64,
         publications: &[Publication],
     ) -> Result<(), BrokerError> {
+        {
+            let mut marks = self.marks.lock_unpoisoned();
+            for publication in publications {
+                if let Some((_, noted)) = marks.get_mut(&publication.source) {
+                    let seq = publication.recorded.seq;
+                    let same = noted.epoch == publication.epoch;
+                    let seq = if same { noted.seq.max(seq) } else { seq };
+                    *noted = PublishedUpTo { epoch: publication.epoch, seq };
+                }
+            }
+        }
         let mut histories = self.histories.lock_unpoisoned();
         for run in run::cut(publications) {
             let repeats = histories.publish(generation, &run)?;

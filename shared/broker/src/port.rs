@@ -8,6 +8,7 @@ use domain::{
     channel::Channel,
     entry::{Entry, EntryId, Fields},
     node::NodeId,
+    position::Epoch,
     publication::Publication,
     source::Source,
 };
@@ -26,6 +27,18 @@ pub struct ServerIdentity {
     pub replid: String,
     /// The generation that [`Broker::mark`] left for the source; none when it was flushed away.
     pub generation: Option<u64>,
+    /// How far the source may be published; none when nobody knows.
+    pub published: Option<PublishedUpTo>,
+}
+
+/// How far a source may have been published (`design.md` §3, rule 6): a database of this epoch that
+/// ends before it has lost what somebody may have seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublishedUpTo {
+    /// The epoch of those publications.
+    pub epoch: Epoch,
+    /// The highest `seq` among them.
+    pub seq: u64,
 }
 
 /// What a stream looks like from outside.
@@ -90,13 +103,20 @@ pub trait Broker: Send + Sync + 'static {
     /// Which server this is, and the mark of the source.
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError>;
 
-    /// Leaves the generation of a source with the broker: a flush takes it away, and shows by that.
-    async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError>;
+    /// Leaves the generation of a source with the broker, and how far it may be published: a flush
+    /// takes both away, and shows by that.
+    async fn mark(
+        &self,
+        source: Source,
+        generation: u64,
+        published: PublishedUpTo,
+    ) -> Result<(), BrokerError>;
 
     /// Publishes: per channel and source what is above its head goes into head, history and
     /// pub/sub, in one step (`design.md` §2, step 5). Publications of one channel and source must be
     /// in the order of their offsets. Repeats do nothing.
     ///
+    /// First of all it notes how far each source is published then ([`ServerIdentity::published`]).
     /// A higher generation first deletes head and history; a first accepted offset that is not
     /// head + 1 deletes the history.
     ///

@@ -39,8 +39,8 @@ use self::{
     subscriber::RedisSubscriber,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, Registration, ServerIdentity,
-    Sink, StreamInfo, StreamReader, Subscriber, Topic,
+    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, PublishedUpTo, Registration,
+    ServerIdentity, Sink, StreamInfo, StreamReader, Subscriber, Topic,
 };
 
 /// The most entries in one pipeline, and bytes in one of more than one entry.
@@ -151,12 +151,19 @@ impl Broker for RedisBroker {
     }
 
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
-        check::identity(&self.link, &self.keys.mark(source)).await
+        check::identity(&self.link, &self.keys, source).await
     }
 
-    async fn mark(&self, source: Source, generation: u64) -> Result<(), BrokerError> {
-        let mut command = redis::cmd("SET");
+    async fn mark(
+        &self,
+        source: Source,
+        generation: u64,
+        published: PublishedUpTo,
+    ) -> Result<(), BrokerError> {
+        let mut command = redis::cmd("MSET");
         command.arg(self.keys.mark(source)).arg(generation);
+        let PublishedUpTo { epoch, seq } = published;
+        command.arg(self.keys.published(source)).arg(format!("{}:{seq}", epoch.0));
         self.link.query(command).await
     }
 

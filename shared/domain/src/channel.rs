@@ -1,6 +1,6 @@
 //! Channel names: the only place that spells or parses one.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     excerpt::excerpt,
@@ -29,6 +29,8 @@ pub enum ChannelKind {
     User,
     /// `conversation:ID`
     Conversation,
+    /// `topic:ID`: whatever its publishers say.
+    Topic,
     /// `deployments`
     Deployments,
     /// `tasks`
@@ -49,13 +51,14 @@ pub enum ChannelKind {
 
 use ChannelKind as Kind;
 
-const ENTITIES: [(Kind, &str); 6] = [
+const ENTITIES: [(Kind, &str); 7] = [
     (Kind::Deployment, "deployment"),
     (Kind::Task, "task"),
     (Kind::Agent, "agent"),
     (Kind::Container, "container"),
     (Kind::User, "user"),
     (Kind::Conversation, "conversation"),
+    (Kind::Topic, "topic"),
 ];
 
 const FEEDS: [(Kind, &str); 8] = [
@@ -75,7 +78,7 @@ pub enum ChannelError {
     /// Neither a feed nor an entity's channel.
     #[error(
         "unknown channel {0:?}: expected one of deployment:ID, task:ID, agent:ID, container:ID, \
-         user:ID, conversation:ID, deployments, tasks, agents, repos, alerts, conversations, \
+         user:ID, conversation:ID, topic:ID, deployments, tasks, agents, repos, alerts, conversations, \
          broadcast, presence"
     )]
     Unknown(String),
@@ -85,14 +88,14 @@ pub enum ChannelError {
 }
 
 impl Channel {
-    /// Parses a channel name as a client writes it.
+    /// Parses a channel name as a client writes it. An id that was legal once can still be read.
     ///
     /// # Errors
     /// [`ChannelError`] when it is neither a feed nor `KIND:ID` with a legal id.
     pub fn parse(name: &str) -> Result<Self, ChannelError> {
         let known = match name.split_once(':') {
             Some((kind, id)) if ENTITIES.iter().any(|(_, prefix)| *prefix == kind) => {
-                id::check(id)?;
+                id::check_recorded(id)?;
                 true
             }
             Some(_) => false,
@@ -139,17 +142,35 @@ impl Channel {
     /// The source that feeds the channel in a house of one partition: positions that hold this
     /// source alone are written as one number.
     pub fn home(&self) -> Source {
-        Source::first(match self.kind() {
-            Kind::Deployment | Kind::Deployments => Stream::Deployments,
-            Kind::Task | Kind::Tasks => Stream::Tasks,
-            Kind::Agent | Kind::Agents | Kind::Repos | Kind::Alerts => Stream::Agents,
-            Kind::Container => Stream::Containers,
-            Kind::User
-            | Kind::Conversation
-            | Kind::Conversations
-            | Kind::Broadcast
-            | Kind::Presence => Stream::Messages,
-        })
+        Source::first(self.kind().stream())
+    }
+
+    /// The name in ASCII, as Redis names and SSE ids have it.
+    pub fn encoded(&self) -> Cow<'_, str> {
+        id::encode(&self.0)
+    }
+
+    /// Whether a subscription to it can have a state: it is an entity's own.
+    pub fn is_entity(&self) -> bool {
+        ENTITIES.iter().any(|(kind, _)| *kind == self.kind())
+    }
+}
+
+impl ChannelKind {
+    /// The stream whose events the channel shows; users' channels get others as well.
+    pub const fn stream(self) -> Stream {
+        match self {
+            Self::Deployment | Self::Deployments => Stream::Deployments,
+            Self::Task | Self::Tasks => Stream::Tasks,
+            Self::Agent | Self::Agents | Self::Repos | Self::Alerts => Stream::Agents,
+            Self::Container => Stream::Containers,
+            Self::Topic => Stream::Topics,
+            Self::User
+            | Self::Conversation
+            | Self::Conversations
+            | Self::Broadcast
+            | Self::Presence => Stream::Messages,
+        }
     }
 }
 
@@ -176,6 +197,12 @@ impl Pattern {
         Self(text.trim().to_owned())
     }
 
+    /// A pattern of a comma-separated setting, where ids are percent-encoded.
+    pub fn encoded(text: &str) -> Self {
+        let text = text.trim();
+        Self(id::decode(text).map_or_else(|| text.to_owned(), Cow::into_owned))
+    }
+
     /// Whether the pattern covers the name.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.strip_suffix('*') {
@@ -191,15 +218,44 @@ mod tests {
 
     #[test]
     fn every_channel_of_the_contract_is_known_and_nothing_else() {
-        for name in ["deployment:d-1", "user:a@b.c", "repos", "presence", "conversation:x~1"] {
+        for name in [
+            "deployment:d-1",
+            "user:auth0|5f7c",
+            "repos",
+            "presence",
+            "conversation:x~1",
+            "topic:déploi 1",
+            "task:-",
+        ] {
             assert_eq!(Channel::parse(name).unwrap().as_str(), name);
         }
-        for name in ["", "deployment:", "deployment", "rooms", "deployments:1", "task:a b", "x:y"] {
+        for name in ["", "deployment:", "deployment", "rooms", "deployments:1", "task:a\n", "x:y"] {
             assert!(Channel::parse(name).is_err(), "{name}");
         }
         assert_eq!(Channel::entity(Kind::Task, "t1").kind(), Kind::Task);
         assert_eq!(Channel::entity(Kind::Task, "a:b").id(), Some("a:b"));
         assert_eq!(Channel::feed(Kind::Alerts).kind(), Kind::Alerts);
+        assert_eq!(Channel::entity(Kind::Tasks, "t1").as_str(), "tasks", "a feed has no id");
+        assert_eq!(Channel::feed(Kind::Alerts).id(), None);
+        assert!(Channel::parse("topic:x").unwrap().is_entity());
+        assert!(!Channel::parse("tasks").unwrap().is_entity());
+        assert_eq!(format!("{:?}", Channel::parse("tasks").unwrap()), "Channel(tasks)");
+    }
+
+    #[test]
+    fn a_channel_knows_its_stream_and_its_name_in_ascii() {
+        for (name, stream, encoded) in [
+            ("deployment:org/repo", Stream::Deployments, "deployment:org%2Frepo"),
+            ("tasks", Stream::Tasks, "tasks"),
+            ("alerts", Stream::Agents, "alerts"),
+            ("container:c", Stream::Containers, "container:c"),
+            ("user:é", Stream::Messages, "user:%C3%A9"),
+            ("topic:t", Stream::Topics, "topic:t"),
+        ] {
+            let channel = Channel::parse(name).unwrap();
+            assert_eq!(channel.home(), Source::first(stream));
+            assert_eq!(channel.encoded(), encoded);
+        }
     }
 
     #[test]
@@ -209,5 +265,8 @@ mod tests {
         assert!(Pattern::new("*").matches("anything"));
         assert!(Pattern::new("tasks").matches("tasks"));
         assert!(!Pattern::new("tasks").matches("tasks2"));
+        assert!(Pattern::new(" user:a%7Cb ").matches("user:a%7Cb"));
+        assert!(Pattern::encoded(" user:a%7Cb,c ").matches("user:a|b,c"));
+        assert!(Pattern::encoded("%ff*").matches("%ff1"), "what is no UTF-8 stays as it is");
     }
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::position::Epoch;
+
 /// A message to a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "control", rename_all = "snake_case")]
@@ -70,21 +72,49 @@ pub enum EntryResult {
     Rejected(String),
 }
 
+/// A message as it travels: with the epoch of whoever sends it, by which an installation tells its
+/// own messages. Pub/sub names are shared by all databases of a Redis.
+#[derive(Serialize, Deserialize)]
+struct ControlEnvelope<C> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u32>,
+    #[serde(flatten)]
+    control: C,
+}
+
 impl Control {
-    /// The bytes that travel.
+    /// The bytes that travel, from an installation of this epoch.
     ///
     /// # Panics
     /// Never: texts and numbers are representable in JSON.
     #[expect(clippy::expect_used, reason = "texts and numbers always serialize")]
-    pub fn encode(&self) -> Bytes {
-        serde_json::to_vec(self).expect("control messages are JSON").into()
+    pub fn encode(&self, epoch: Epoch) -> Bytes {
+        let envelope = ControlEnvelope { epoch: Some(epoch.0), control: self };
+        serde_json::to_vec(&envelope).expect("control messages are JSON").into()
     }
 
-    /// Reads a message.
+    /// Reads a message, and the epoch of who sent it; earlier releases do not say it.
     ///
     /// # Errors
     /// When it is none of ours.
-    pub fn decode(payload: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(payload)
+    pub fn decode(payload: &[u8]) -> serde_json::Result<(Option<Epoch>, Self)> {
+        let ControlEnvelope { epoch, control } = serde_json::from_slice(payload)?;
+        Ok((epoch.map(Epoch), control))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_whose_it_is_and_one_of_an_earlier_release_says_nothing() {
+        let result = EntryResult::Published(vec![("tasks".into(), "1-2".into())]);
+        let control = Control::Outcome { request: u64::MAX, result };
+        let read = Control::decode(&control.encode(Epoch(7))).unwrap();
+        assert_eq!(read, (Some(Epoch(7)), control));
+        let admit = Control::Admit { user: "u".into() };
+        let earlier = br#"{"control":"admit","user":"u"}"#;
+        assert_eq!(Control::decode(earlier).unwrap(), (None, admit));
     }
 }

@@ -1,24 +1,31 @@
 //! The envelope of an event: what happened to whom, as it is recorded and travels.
 
 pub mod agent;
+pub mod alert;
+pub mod bound;
+pub mod catalog;
 pub mod container;
 pub mod deployment;
 pub mod entity;
 pub mod fold;
 pub mod kind;
-pub mod message;
 pub mod rejection;
+pub mod repo;
+pub mod schema;
 pub mod state;
 pub mod submission;
 pub mod task;
 
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-pub use self::{kind::EventKind, rejection::Rejection, state::State, submission::Submission};
-use crate::channel::{Channel, ChannelKind};
+pub use self::{catalog::EventKind, rejection::Rejection, state::State, submission::Submission};
+use crate::{
+    channel::{Channel, ChannelKind},
+    json,
+};
 
 /// The largest `data` of an event, in bytes (contract §3).
 pub const DATA_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -41,6 +48,9 @@ pub struct Event {
     /// W3C trace context of the producer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<Box<str>>,
+    /// Whether it is a message of seed 003's door, whose type is free however it is spelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub free: bool,
     /// A container's own frame, to be forwarded byte for byte (`protocols.md` §5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<Box<RawValue>>,
@@ -49,10 +59,13 @@ pub struct Event {
     /// The body, parsed when first needed.
     #[serde(skip)]
     parsed: OnceLock<Map<String, Value>>,
+    /// Where in the body each repository is, by its id; found when first needed.
+    #[serde(skip)]
+    repos: OnceLock<BTreeMap<Box<str>, usize>>,
 }
 
 impl Event {
-    /// An event with a body of JSON text; the text must be an object without line breaks.
+    /// Makes an event of a kind with a body of JSON text, an object without line breaks.
     ///
     /// # Panics
     /// When `data` is not JSON: callers checked it.
@@ -64,23 +77,41 @@ impl Event {
             user: None,
             at: 0,
             traceparent: None,
+            free: false,
             frame: None,
             data: RawValue::from_string(data.to_owned()).expect("checked JSON"),
             parsed: OnceLock::new(),
+            repos: OnceLock::new(),
         }
     }
 
-    /// The body as a map.
+    /// Returns the body as a map, in which what no Unicode string can hold reads U+FFFD.
     pub fn body(&self) -> &Map<String, Value> {
-        self.parsed.get_or_init(|| serde_json::from_str(self.data.get()).unwrap_or_default())
+        self.parsed.get_or_init(|| json::object(self.data.get()).unwrap_or_default())
     }
 
-    /// Returns a string of the body; none when the key is absent or holds something else.
+    /// Returns a string of the body, if it is there and a string.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.body().get(key).and_then(Value::as_str)
     }
 
-    /// The channels that carry the event, each once (contract §3, table of streams).
+    /// Returns the repositories of the body: for each id the place of the last with it.
+    pub fn repos(&self) -> &BTreeMap<Box<str>, usize> {
+        self.repos.get_or_init(|| {
+            let repos = self.body().get("repos").and_then(Value::as_array);
+            let placed = repos.into_iter().flatten().enumerate();
+            let id = |repo: &Value| repo.get("id").and_then(Value::as_str).map(Into::into);
+            placed.filter_map(|(at, repo)| Some((id(repo)?, at))).collect()
+        })
+    }
+
+    /// Returns what the body says of a repository.
+    pub fn repo(&self, id: &str) -> Option<&Value> {
+        let at = self.repos().get(id)?;
+        self.body().get("repos")?.get(*at)
+    }
+
+    /// Returns the channels that carry the event, each once (contract §3, table of streams).
     pub fn channels(&self) -> Vec<Channel> {
         let mut channels = self.kind.channels(self.id.as_deref());
         if let Some(user) = &self.user {
@@ -90,18 +121,5 @@ impl Event {
             }
         }
         channels
-    }
-}
-
-impl<'de> Deserialize<'de> for EventKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Ok(Self::from_name(&name))
-    }
-}
-
-impl Serialize for EventKind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }

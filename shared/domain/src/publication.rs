@@ -14,6 +14,7 @@ use crate::{
     event::{Event, EventKind},
     position::Epoch,
     source::Source,
+    time,
 };
 
 /// An event together with what the record added to it.
@@ -66,15 +67,22 @@ impl Recorded {
         serde_json::to_vec(self).expect("an event is JSON").into()
     }
 
-    /// Reads a payload of `source`; the stream decides what a type's name means.
+    /// Reads a payload of `source`; the stream decides what a type's name means, and a time of the
+    /// producer that no client could show, as it was recorded once, is mended.
     ///
     /// # Errors
     /// When the bytes are not a payload of ours.
     pub fn from_payload(source: Source, payload: &[u8]) -> serde_json::Result<Self> {
         let mut recorded: Self = serde_json::from_slice(payload)?;
-        let kind = &mut recorded.event.kind;
-        if kind.stream() != source.stream {
-            *kind = EventKind::Free(kind.name().into());
+        let event = &mut recorded.event;
+        if event.free {
+            event.kind = EventKind::Free(event.kind.name().into());
+        } else if event.kind.stream() != source.stream {
+            event.kind = EventKind::recorded(source.stream, event.kind.name());
+        }
+        if !(0..=time::LATEST_MS).contains(&event.at) {
+            let at = time::producer_ms(&event.at.to_string(), recorded.recorded);
+            event.at = at.unwrap_or(recorded.recorded);
         }
         Ok(recorded)
     }
@@ -134,6 +142,7 @@ fn take_line(rest: &mut Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Stream;
 
     #[test]
     fn several_publications_travel_in_one_message() {
@@ -163,5 +172,52 @@ mod tests {
         assert_eq!(read[0].payload, one.payload);
         assert_eq!(read[0].recorded.event.data.get(), r#"{"a": 1}"#);
         assert!(Publication::decode_all(&channel, &Bytes::from_static(b"x\ny")).is_err());
+    }
+
+    fn read(source: Source, event: &str) -> Event {
+        let payload =
+            format!(r#"{{"seq":1,"entry":"5-0","recorded":1795784289609,"event":{event}}}"#);
+        Recorded::from_payload(source, payload.as_bytes()).unwrap().event
+    }
+
+    #[test]
+    fn what_a_type_means_is_decided_by_its_stream_and_whether_it_is_free() {
+        let kind = |stream, event: &str| read(Source::first(stream), event).kind;
+        let update = r#"{"type":"task_update","id":"t","data":{}}"#;
+        assert_eq!(kind(Stream::Tasks, update), EventKind::TaskUpdate);
+        assert_eq!(kind(Stream::Messages, update), EventKind::Free("task_update".into()));
+        assert_eq!(kind(Stream::Topics, update), EventKind::Topic("task_update".into()));
+        let chat = r#"{"type":"chat_message","id":"u","free":true,"data":{}}"#;
+        assert_eq!(kind(Stream::Messages, chat), EventKind::Free("chat_message".into()));
+        let own = r#"{"type":"chat_message","id":"c","data":{}}"#;
+        assert_eq!(kind(Stream::Messages, own), EventKind::ChatMessage);
+    }
+
+    #[test]
+    fn a_time_that_no_client_can_show_is_mended_when_it_is_read() {
+        for (at, mended) in [
+            ("1795784289000", 1_795_784_289_000),
+            ("1795784289000000000", 1_795_784_289_000),
+            ("-5", 1_795_784_289_609),
+            ("9223372036854775807", 1_795_784_289_609),
+            ("0", 0),
+        ] {
+            let event = format!(r#"{{"type":"task_update","id":"t","at":{at},"data":{{}}}}"#);
+            assert_eq!(read(Source::first(Stream::Tasks), &event).at, mended, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_payload_keeps_what_it_forwards_byte_for_byte() {
+        let data = r#"{"a\ud83d":1e400,"b":1.50, "c":"\u0041"}"#;
+        let mut event = Event::new(EventKind::TaskUpdate, Some("t"), data);
+        event.free = true;
+        let recorded = Recorded { seq: 1, entry: "5-0".into(), recorded: 9, event };
+        let payload = recorded.to_payload();
+        let text = std::str::from_utf8(&payload).unwrap();
+        assert!(text.contains(data) && text.contains(r#""free":true"#), "{text}");
+        let again = Recorded::from_payload(Source::first(Stream::Messages), &payload).unwrap();
+        assert_eq!((again.event.data.get(), again.event.free), (data, true));
+        assert!(again.event.body().contains_key("a\u{fffd}"));
     }
 }

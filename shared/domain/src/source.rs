@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::excerpt::excerpt;
 
-/// The five ingest streams of the contract, in the order of its table.
+/// The ingest streams of the contract, in the order of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// `deployments`
@@ -17,12 +17,20 @@ pub enum Stream {
     Containers,
     /// `messages`
     Messages,
+    /// `topics`
+    Topics,
 }
 
 impl Stream {
     /// Every stream, in the order of the contract's table.
-    pub const ALL: [Self; 5] =
-        [Self::Deployments, Self::Tasks, Self::Agents, Self::Containers, Self::Messages];
+    pub const ALL: [Self; 6] = [
+        Self::Deployments,
+        Self::Tasks,
+        Self::Agents,
+        Self::Containers,
+        Self::Messages,
+        Self::Topics,
+    ];
 
     /// The short name, as users write it: `deployments`.
     pub const fn name(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Stream {
             Self::Agents => "agents",
             Self::Containers => "containers",
             Self::Messages => "messages",
+            Self::Topics => "topics",
         }
     }
 
@@ -43,6 +52,7 @@ impl Stream {
             Self::Agents => 'a',
             Self::Containers => 'c',
             Self::Messages => 'm',
+            Self::Topics => 'o',
         }
     }
 }
@@ -56,7 +66,8 @@ impl fmt::Display for Stream {
 /// No stream or partition has this name; the string that was given.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown stream {0:?}: one of deployments, tasks, agents, containers, messages is expected"
+    "unknown stream {0:?}: one of deployments, tasks, agents, containers, messages, topics is \
+     expected"
 )]
 pub struct UnknownStream(pub String);
 

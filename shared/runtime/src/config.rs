@@ -44,11 +44,11 @@ pub struct Config {
     pub embedded_redis: EmbeddedRedis,
     /// Keys and tokens.
     pub access: AccessSettings,
-    /// HeartbeatSettings of the dialects.
+    /// `HeartbeatSettings` of the dialects.
     pub rhythm: HeartbeatSettings,
-    /// LimitSettings of connections.
+    /// `LimitSettings` of connections.
     pub limits: LimitSettings,
-    /// LimitSettings of the record.
+    /// `LimitSettings` of the record.
     pub record: Record,
     /// `LOG_LEVEL`
     pub log_level: String,

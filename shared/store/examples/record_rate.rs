@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::{
     entry::{EntryId, Fields},
-    event::Submission,
+    event::{Submission, submission::Origin},
     node::NodeId,
     source::{Source, Stream},
 };
@@ -73,7 +73,8 @@ fn batch(number: u64) -> EntryBatch {
         );
         let fields = [("type", "deployment_update"), ("id", &deployment), ("data", &data)];
         let fields = Fields(fields.map(|(name, value)| (name.to_owned(), value.into())).into());
-        let submission = Submission::parse(Stream::Deployments, at(n), &fields).expect("an event");
+        let submission = Submission::parse(Stream::Deployments, at(n), &fields, Origin::Outside, 0);
+        let submission = submission.expect("an event");
         let (digest, verdict) = (fields.digest(), EntryVerdict::Accepted(Box::new(submission)));
         Judged { entry: at(n), digest, verdict, fields }
     };

@@ -33,8 +33,16 @@ pub struct SourceRow {
     pub generation: u64,
     /// The epoch that the generation belongs to.
     pub epoch: Epoch,
+    /// The epoch of the database as this was read: another one raises the generation before anything
+    /// is recorded.
+    pub database_epoch: Epoch,
     /// How many owners began to work at this cursor without getting past it.
     pub attempts: u32,
+    /// How many entries its stream ever had up to the cursor; none when that is not known.
+    pub added: Option<u64>,
+    /// Whether the database was promoted and nobody has judged yet whether it holds everything that
+    /// was published: nothing is recorded until then.
+    pub promoted: bool,
 }
 
 /// Position and state of a channel, read in one step.

@@ -27,11 +27,23 @@ use super::{
     entity, event,
     page::{self, Part},
     record, retention, source,
-    sql::{SessionKind, Statement, both},
+    sql::{Param, SessionKind, Statement, both, each},
     worker,
 };
 
 const EPOCH: Statement = both("SELECT value FROM epoch");
+
+const BEGIN_EPOCH: Statement = each(
+    "UPDATE identity SET epoch = 1 + floor(random() * 4294967295)::bigint,
+     evidence = fanfare_evidence(), timeline = split_part(fanfare_cluster(), ' ', 2)
+     WHERE fanfare_epoch() = $1",
+    "UPDATE identity SET epoch = 1 + abs(random()) % 4294967295 WHERE epoch = $1",
+);
+
+const ACCEPT_PROMOTION: Statement = each(
+    "UPDATE identity SET timeline = split_part(fanfare_cluster(), ' ', 2)",
+    "UPDATE identity SET epoch = epoch",
+);
 
 /// How long processes that start together try to migrate. SQLite answers "locked" at once, without
 /// waiting, to all but one of those that turn a new file's journal into a write-ahead log.
@@ -44,13 +56,19 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Database {
     engine: Engine,
     deadline: Duration,
+    batch_state_bytes: usize,
     /// The newest epoch that was seen.
     epoch: AtomicU32,
 }
 
 impl Database {
     pub(super) fn new(engine: Engine, options: &Options) -> Self {
-        Self { engine, deadline: options.deadline, epoch: AtomicU32::new(0) }
+        Self {
+            engine,
+            deadline: options.deadline,
+            batch_state_bytes: options.batch_state_bytes,
+            epoch: AtomicU32::new(0),
+        }
     }
 
     /// Awaits something until the deadline; nothing was committed when it passes.
@@ -72,7 +90,11 @@ impl Database {
         asked: impl Future<Output = Result<(SqlSession, T), StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.deadline;
-        let (session, answer) = self.within(asked).await?;
+        let slow = |_| {
+            let ms = self.deadline.as_millis();
+            Err(StoreError::TooMuch(format!("not done within {ms} ms")))
+        };
+        let (session, answer) = timeout_at(deadline, asked).await.unwrap_or_else(slow)?;
         let late = |_| {
             let ms = self.deadline.as_millis();
             Err(StoreError::Unknown(format!("no answer to the commit within {ms} ms")))
@@ -117,8 +139,28 @@ impl Store for Database {
         Ok(())
     }
 
+    async fn begin_epoch(&self, after: Epoch) -> Result<Epoch, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            session.run(&BEGIN_EPOCH, &[Param::Int(after.0.into())]).await
+        };
+        self.within(asked).await?;
+        self.check().await?;
+        Ok(self.epoch())
+    }
+
+    async fn accept_promotion(&self) -> Result<(), StoreError> {
+        let asked =
+            async { self.session(SessionKind::Write).await?.run(&ACCEPT_PROMOTION, &[]).await };
+        self.within(asked).await.map(drop)
+    }
+
     async fn sources(&self, wanted: &[Source]) -> Result<Vec<SourceRow>, StoreError> {
-        self.within(source::all(&self.engine, wanted)).await
+        let rows = self.within(source::all(&self.engine, wanted)).await?;
+        if let Some(row) = rows.first() {
+            self.seen(row.database_epoch);
+        }
+        Ok(rows)
     }
 
     async fn heartbeat(&self, worker: &NodeId, lease: Duration) -> Result<u32, StoreError> {
@@ -161,10 +203,20 @@ impl Store for Database {
         fence: u64,
         published: u64,
         lease: Duration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<SourceRow, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Write).await?;
             source::renew(&mut session, source, fence, published, lease).await
+        };
+        let row = self.within(asked).await?;
+        self.seen(row.database_epoch);
+        Ok(row)
+    }
+
+    async fn count_added(&self, source: Source, fence: u64, added: u64) -> Result<(), StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            source::count_added(&mut session, source, fence, added).await
         };
         self.within(asked).await
     }
@@ -205,8 +257,8 @@ impl Store for Database {
     ) -> Result<Committed, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Transaction).await?;
-            let committed =
-                record::record(&mut session, source, fence, batch, state_bytes_max).await?;
+            let bounds = record::StateBounds { one: state_bytes_max, all: self.batch_state_bytes };
+            let committed = record::record(&mut session, source, fence, batch, bounds).await?;
             Ok((session, committed))
         };
         let committed = self.committed(asked).await?;

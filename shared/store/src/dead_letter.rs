@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{entry::Fields, source::Source};
+use domain::source::Source;
 
 use super::{
     DeadLetter, DeadReason, Judged, StoreError,
@@ -36,7 +36,7 @@ pub(super) async fn insert(
     dead: &[(&Judged, DeadReason)],
 ) -> Result<(), StoreError> {
     let entries: Vec<String> = dead.iter().map(|(judged, _)| judged.entry.to_string()).collect();
-    let fields: Vec<String> = dead.iter().map(|(judged, _)| fields_json(&judged.fields)).collect();
+    let fields: Vec<String> = dead.iter().map(|(judged, _)| fields_json(judged)).collect();
     let reasons: Vec<String> =
         dead.iter().map(|(_, reason)| reason.text.replace('\0', "\u{fffd}")).collect();
     let table = [
@@ -49,14 +49,38 @@ pub(super) async fn insert(
     session.run(&INSERT, &params).await.map(drop)
 }
 
-/// The first value of each name counts, as when the entry was read.
-fn fields_json(fields: &Fields) -> String {
+/// The most bytes of an entry that are kept whole: more than any that could be accepted.
+const WHOLE_BYTES_MAX: usize = 4 << 20;
+
+/// What is kept of a larger one.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// The first value of each name counts, as when the entry was read. Of an entry that is too large the
+/// beginning is kept, with `cut_bytes`, its whole size, and `cut_digest`, its fingerprint.
+fn fields_json(judged: &Judged) -> String {
+    let fields = &judged.fields;
+    let cut = fields.size_bytes() > WHOLE_BYTES_MAX;
+    let mut left = if cut { KEPT_BYTES } else { usize::MAX };
     let mut texts = BTreeMap::new();
     for (name, value) in &fields.0 {
-        texts.entry(name.as_str()).or_insert_with(|| String::from_utf8_lossy(value));
+        let name = &name[..name.floor_char_boundary(left)];
+        left -= name.len();
+        let value = &value[..value.len().min(left)];
+        left -= value.len();
+        texts.entry(name).or_insert_with(|| String::from_utf8_lossy(value));
+        if left == 0 {
+            break;
+        }
+    }
+    if cut {
+        texts.insert(CUT_BYTES, fields.size_bytes().to_string().into());
+        texts.insert("cut_digest", format!("{:016x}", judged.digest).into());
     }
     serde_json::to_string(&texts).unwrap_or_default()
 }
+
+/// The field that says how large an entry was of which only the beginning is kept.
+const CUT_BYTES: &str = "cut_bytes";
 
 /// Dead letters, newest first.
 pub(super) async fn list(

@@ -24,7 +24,7 @@ const LOCK: Statement = each(
     "SELECT e.kind, e.id, e.state, e.created, e.ended, e.version, e.lease_ms, e.path
      FROM unnest($1::text[], $2::text[]) AS t (kind, id)
      JOIN entity e ON e.kind = t.kind AND e.id = t.id
-     ORDER BY e.kind, e.id FOR UPDATE OF e",
+     ORDER BY e.kind COLLATE \"C\", e.id COLLATE \"C\" FOR UPDATE OF e",
     "SELECT e.kind, e.id, e.state, e.created, e.ended, e.version, e.lease_ms, e.path
      FROM json_each($1) AS t
      CROSS JOIN entity e ON e.kind = t.value ->> 0 AND e.id = t.value ->> 1",
@@ -99,16 +99,55 @@ const LAPSED: Statement = both(
      ORDER BY lease_until LIMIT $4",
 );
 
-/// Reads the states of entities and locks them until the transaction ends.
+/// How many states are read first; how large they are says how many the next read may bring.
+const FIRST_STATES: usize = 64;
+
+/// Reads the states of entities and locks them until the transaction ends, in the order in which
+/// everybody does.
+///
+/// # Errors
+/// [`StoreError::TooMuch`] when they are larger than `bytes_max` together (rule 10).
 pub(super) async fn lock(
     session: &mut SqlSession,
     entities: BTreeSet<Entity>,
     paths: BTreeSet<i64>,
+    bytes_max: usize,
 ) -> Result<States, StoreError> {
     let mut states = States::default();
+    let mut entities: Vec<(&str, &str)> =
+        entities.iter().map(|entity| (entity.kind.name(), &*entity.id)).collect();
+    // As their rows are ordered: by the names of the kinds.
+    entities.sort_unstable();
+    let (mut read, mut bytes) = (0_usize, 0_usize);
+    while read < entities.len() {
+        let mean = bytes.checked_div(read).unwrap_or(0).max(1);
+        let next = if read == 0 { FIRST_STATES } else { (bytes_max - bytes) / mean };
+        let part = &entities[read..entities.len().min(read + next.max(1))];
+        bytes += lock_part(session, &mut states, part).await?;
+        read += part.len();
+        if bytes > bytes_max {
+            let text = format!("{bytes} bytes of state in {read} entities, {bytes_max} at once");
+            return Err(StoreError::TooMuch(text));
+        }
+    }
+    let table = [Column::Ints(paths.into_iter().collect())];
+    let params = [Param::Text(EntityKind::Repo.name()), Param::Table(&table)];
+    for row in session.rows(&PATHS, &params).await? {
+        states.hold_path(row.int(0)?, row.text(1)?);
+    }
+    Ok(states)
+}
+
+/// Locks some of them; the bytes of their states.
+async fn lock_part(
+    session: &mut SqlSession,
+    states: &mut States,
+    part: &[(&str, &str)],
+) -> Result<usize, StoreError> {
+    let mut bytes = 0;
     let table = [
-        Column::Texts(entities.iter().map(|entity| entity.kind.name()).collect()),
-        Column::Texts(entities.iter().map(|entity| &*entity.id).collect()),
+        Column::Texts(part.iter().map(|(kind, _)| *kind).collect()),
+        Column::Texts(part.iter().map(|(_, id)| *id).collect()),
     ];
     for row in session.rows(&LOCK, &[Param::Table(&table)]).await? {
         let entity = Entity { kind: kind(row.text(0)?)?, id: row.text(1)?.into() };
@@ -120,14 +159,10 @@ pub(super) async fn lock(
             path: row.maybe_int(7)?,
         };
         let json = row.text(2)?;
+        bytes += json.len();
         states.hold(entity, stored, state(json)?, json.len());
     }
-    let table = [Column::Ints(paths.into_iter().collect())];
-    let params = [Param::Text(EntityKind::Repo.name()), Param::Table(&table)];
-    for row in session.rows(&PATHS, &params).await? {
-        states.hold_path(row.int(0)?, row.text(1)?);
-    }
-    Ok(states)
+    Ok(bytes)
 }
 
 /// Writes states.

@@ -14,9 +14,19 @@ pub enum StoreError {
     /// Another owner has the source, or the cursor is elsewhere: read the source's row again.
     #[error("{0} has another owner or another cursor")]
     Fenced(Source),
+    /// The server is a standby: only its primary can be written to.
+    #[error("the server is a standby")]
+    Standby,
+    /// Another process has the SQLite file.
+    #[error("the file belongs to another process: {0}")]
+    Owned(String),
     /// Two transactions got in each other's way; try again.
     #[error("a conflict with another transaction: {0}")]
     Conflict(String),
+    /// The transaction has too much to do, in time or in bytes of state: nothing was done; a smaller
+    /// batch may fit.
+    #[error("too much for one transaction: {0}")]
+    TooMuch(String),
     /// The database says no to the data itself: trying again does not help.
     #[error("the database refuses: {0}")]
     Refused(String),

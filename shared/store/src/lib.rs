@@ -14,6 +14,7 @@ mod engine;
 mod entity;
 mod error;
 mod event;
+mod file_owner;
 mod known;
 mod migrations;
 mod options;
@@ -21,6 +22,7 @@ mod page;
 mod plan;
 mod port;
 mod postgres;
+mod postgres_hosts;
 mod record;
 mod retention;
 mod source;
@@ -36,6 +38,7 @@ pub use self::{
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,
     error::StoreError,
+    file_owner::FileOwner,
     options::Options,
     port::Store,
 };

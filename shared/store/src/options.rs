@@ -12,6 +12,8 @@ pub struct Options {
     /// How long one call may take, its commit included: less than the lease. The server gets shorter
     /// times for statements, locks and idle transactions.
     pub deadline: Duration,
+    /// The most bytes of states that one transaction of more than one entry reads and folds.
+    pub batch_state_bytes: usize,
 }
 
 impl Default for Options {
@@ -20,6 +22,7 @@ impl Default for Options {
             application: String::from("fanfare"),
             connections_max: 8,
             deadline: Duration::from_millis(2500),
+            batch_state_bytes: 16 << 20,
         }
     }
 }

@@ -30,7 +30,7 @@ enum EntryOutcome {
     Open,
     /// Taken in before.
     Known,
-    /// It goes to the dead letters, for this reason.
+    /// Not accepted.
     Dead(DeadReason),
     /// Its producer's id was applied by an earlier batch.
     Repeated(Placed),
@@ -48,7 +48,7 @@ pub(super) struct Plan<'a> {
 
 /// A batch with everything numbered, ready to be written.
 pub(super) struct Numbered<'a> {
-    /// The events, in the order of their numbers.
+    /// The events.
     pub(super) events: Vec<EventRow>,
     /// All entries that were taken in now, with the number of their events.
     pub(super) entries: Vec<(Key, Option<u64>)>,
@@ -131,22 +131,9 @@ impl<'a> Plan<'a> {
                 continue;
             }
             let lease_ms = submission.lease_ms.and_then(|ms| i64::try_from(ms).ok());
-            let folded = states.fold(&submission.event, lease_ms, recorded, state_bytes_max);
-            self.fates[at] = match folded {
-                Ok(()) => {
-                    first.extend(event_id.map(|id| (id, at)));
-                    EntryOutcome::Accepted(submission.event.channels())
-                }
-                Err(too_large) => EntryOutcome::Dead(DeadReason {
-                    label: "state_bytes",
-                    text: format!(
-                        "data would make the state of {} {} have {} bytes, {state_bytes_max} are allowed",
-                        too_large.entity.kind.name(),
-                        too_large.entity.id,
-                        too_large.bytes
-                    ),
-                }),
-            };
+            states.fold(&submission.event, lease_ms, recorded, state_bytes_max);
+            first.extend(event_id.map(|id| (id, at)));
+            self.fates[at] = EntryOutcome::Accepted(submission.event.channels());
         }
     }
 
@@ -246,11 +233,15 @@ impl<'a> Numbered<'a> {
         next: &mut HashMap<&Channel, Counter>,
     ) -> Placed {
         self.committed.seq += 1;
+        let mut event = submission.event.clone();
+        if event.at == 0 {
+            event.at = begun.recorded;
+        }
         let recorded = Arc::new(Recorded {
             seq: self.committed.seq,
             entry: judged.entry.to_string(),
             recorded: begun.recorded,
-            event: submission.event.clone(),
+            event,
         });
         let payload = recorded.to_payload();
         let mut offsets = Vec::with_capacity(channels.len());
@@ -276,6 +267,8 @@ impl<'a> Numbered<'a> {
 
 #[cfg(test)]
 mod tests {
+    use domain::event::submission::Origin;
+
     use super::*;
     use domain::{
         entry::{EntryId, Fields},
@@ -289,7 +282,7 @@ mod tests {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
         let fields = Fields(fields.collect());
         let entry = EntryId { ms, number: 0 };
-        let verdict = match Submission::parse(SOURCE.stream, entry, &fields) {
+        let verdict = match Submission::parse(SOURCE.stream, entry, &fields, Origin::Outside, 5) {
             Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
             Err(rejection) => {
                 let (label, text) = (rejection.label(), rejection.to_string());
@@ -342,14 +335,13 @@ mod tests {
 
     #[test]
     fn a_dead_letter_leaves_its_event_id_to_the_next() {
-        let large = format!("{{\"large\":\"{}\"}}", "x".repeat(2000));
         let entries = [
-            judged(1, &update(&[("event_id", "e"), ("data", &large)])),
+            judged(1, &update(&[("event_id", "e"), ("data", "[]")])),
             judged(2, &update(&[("event_id", "e")])),
             judged(3, &update(&[("event_id", "e")])),
         ];
         let committed = plan(&entries, HashSet::new(), &[]);
-        assert!(matches!(&committed.outcomes[0], Outcome::Dead(why) if why.label == "state_bytes"));
+        assert!(matches!(&committed.outcomes[0], Outcome::Dead(why) if why.label == "data"));
         let Outcome::Recorded(first) = &committed.outcomes[1] else { panic!("{committed:?}") };
         assert_eq!(committed.outcomes[2], Outcome::Repeated(first.clone()));
         assert_eq!(committed.seq, 11);

@@ -31,6 +31,13 @@ pub trait Store: Send + Sync + 'static {
     /// The fingerprint of the database that the newest connection leads to.
     fn epoch(&self) -> Epoch;
 
+    /// Begins a new epoch, unless another process did since `after`; the epoch from now on. No
+    /// position of before means anything any more.
+    async fn begin_epoch(&self, after: Epoch) -> Result<Epoch, StoreError>;
+
+    /// Takes a promoted database for the same record: it holds everything that was published.
+    async fn accept_promotion(&self) -> Result<(), StoreError>;
+
     /// Whether the database answers.
     async fn check(&self) -> Result<(), StoreError>;
 
@@ -54,17 +61,23 @@ pub trait Store: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Option<SourceRow>, StoreError>;
 
-    /// Prolongs the lease and notes how far is published.
+    /// Prolongs the lease and notes how far is published; the row as it is now, with what a commit
+    /// of unknown outcome has done by now.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when another has the source.
+    /// [`StoreError::Fenced`] when another has the source, or when more was published than the
+    /// database holds.
     async fn renew(
         &self,
         source: Source,
         fence: u64,
         published: u64,
         lease: Duration,
-    ) -> Result<(), StoreError>;
+    ) -> Result<SourceRow, StoreError>;
+
+    /// Notes how many entries the stream ever had up to the cursor; from then on each batch counts
+    /// its own.
+    async fn count_added(&self, source: Source, fence: u64, added: u64) -> Result<(), StoreError>;
 
     /// Counts that the owner begins to work on the entries after the cursor; how many owners did so
     /// since the cursor last moved. An entry that kills workers shows by this number. A recorded

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +17,7 @@ use sqlx::{
 use super::{
     Options, StoreError,
     migrations::{POSTGRES, migrator},
+    postgres_hosts,
     sql::{Column, Param, SessionKind},
 };
 
@@ -27,7 +28,12 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 /// A pool of connections to a primary.
 pub(super) struct Postgres {
     pool: PgPool,
-    target: PgConnectOptions,
+    /// One for each host of the URL.
+    targets: Vec<PgConnectOptions>,
+    /// The same, with the bounds of the pool's connections.
+    bounded: Vec<PgConnectOptions>,
+    /// Which of them the pool connects to.
+    current: AtomicUsize,
     /// Whether the newest connection led to a standby; the pool keeps such reasons to itself.
     standby: Arc<AtomicBool>,
 }
@@ -38,22 +44,29 @@ impl Postgres {
     /// The server ends whatever hangs well before `options.deadline`: a half-open session inside a
     /// transaction would keep the source's row locked beyond the lease.
     pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
-        let wrong = |failure: sqlx::Error| StoreError::Refused(failure.to_string());
-        let target: PgConnectOptions = url.parse().map_err(wrong)?;
-        let target = target.application_name(&options.application);
+        let name = |target: PgConnectOptions| target.application_name(&options.application);
+        let targets: Vec<_> = postgres_hosts::targets(url)?.into_iter().map(name).collect();
         let ms = |part: u32| (options.deadline * part / 5).as_millis().to_string();
-        let bounded = target.clone().options([
-            ("statement_timeout", ms(4)),
-            ("idle_in_transaction_session_timeout", ms(4)),
-            ("lock_timeout", ms(2)),
-            // Compiling a query costs more than any of ours takes.
-            ("jit", String::from("off")),
-        ]);
+        let bound = |target: &PgConnectOptions| {
+            target.clone().options([
+                ("statement_timeout", ms(4)),
+                ("idle_in_transaction_session_timeout", ms(4)),
+                ("lock_timeout", ms(2)),
+                // Compiling a query costs more than any of ours takes.
+                ("jit", String::from("off")),
+            ])
+        };
+        let bounded: Vec<_> = targets.iter().map(bound).collect();
+        let Some(first) = bounded.first().cloned() else {
+            return Err(StoreError::Refused(String::from("no host")));
+        };
+        // Of several hosts one that does not answer must leave time for the next.
+        let parts = if bounded.len() > 1 { 2 } else { 4 };
         let standby = Arc::new(AtomicBool::new(false));
         let seen = standby.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
-            .acquire_timeout(options.deadline * 4 / 5)
+            .acquire_timeout(options.deadline * parts / 5)
             .test_before_acquire(false)
             .after_connect(move |connection, _| Box::pin(refuse_standby(connection, seen.clone())))
             .before_acquire(|connection, about| {
@@ -64,27 +77,59 @@ impl Postgres {
                     Ok(true)
                 })
             })
-            .connect_lazy_with(bounded);
-        Ok(Self { pool, target, standby })
+            .connect_lazy_with(first);
+        Ok(Self { pool, targets, bounded, current: AtomicUsize::new(0), standby })
     }
 
     /// Migrates on a connection of its own, without deadlines: another process may be at it, and
     /// sqlx waits for that one by an advisory lock.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = PgConnection::connect_with(&self.target).await.map_err(error)?;
+        let mut connection = self.primary().await?;
         let migrations = migrator(&POSTGRES);
         let migrated = migrations.run_direct(None, &mut connection, false).await;
         connection.close().await.map_err(error)?;
         migrated.map_err(|failure| StoreError::Unavailable(failure.to_string()))
     }
 
-    /// A connection of the pool.
-    pub(super) async fn session(&self, access: SessionKind) -> Result<PostgresSession, StoreError> {
-        let connection = self.pool.acquire().await.map_err(|failure| {
-            if self.standby.load(Ordering::Relaxed) {
-                return StoreError::Unavailable(String::from("the server is a standby"));
+    /// A connection without deadlines to the first host that is a primary; the pool goes there too.
+    async fn primary(&self) -> Result<PgConnection, StoreError> {
+        let mut last = StoreError::Standby;
+        for (at, target) in self.targets.iter().enumerate() {
+            match PgConnection::connect_with(target).await.map_err(error) {
+                Ok(mut connection) => {
+                    let query = sqlx::query_scalar("SELECT pg_is_in_recovery()");
+                    if query.fetch_one(&mut connection).await.map_err(error)? {
+                        last = StoreError::Standby;
+                        continue;
+                    }
+                    self.lead_to(at);
+                    return Ok(connection);
+                }
+                Err(error) => last = error,
             }
-            error(failure)
+        }
+        Err(last)
+    }
+
+    /// Has the pool connect to another host from now on.
+    fn lead_to(&self, at: usize) {
+        if self.current.swap(at, Ordering::Relaxed) != at
+            && let Some(target) = self.bounded.get(at)
+        {
+            self.pool.set_connect_options(target.clone());
+        }
+    }
+
+    /// A connection of the pool. Where none is to be had, the next call tries the next host.
+    pub(super) async fn session(&self, access: SessionKind) -> Result<PostgresSession, StoreError> {
+        let current = self.current.load(Ordering::Relaxed);
+        let connection = self.pool.acquire().await.map_err(|failure| {
+            let standby = self.standby.load(Ordering::Relaxed);
+            let next = (current + 1) % self.bounded.len();
+            if next != current && self.current.load(Ordering::Relaxed) == current {
+                self.lead_to(next);
+            }
+            if standby { StoreError::Standby } else { error(failure) }
         })?;
         let mut session = PostgresSession { connection: Some(connection), sound: true };
         if access == SessionKind::Transaction {
@@ -223,6 +268,8 @@ pub(super) fn error(failure: sqlx::Error) -> StoreError {
         // Serialization failure, deadlock, lock not available; and a row that another session
         // inserted between our look and our insert.
         "40001" | "40P01" | "55P03" | "23505" => StoreError::Conflict(text),
+        // Cancelled: the statement took longer than `statement_timeout`.
+        "57014" => StoreError::TooMuch(text),
         // Program limits: a value too large for its column or index.
         state if state.starts_with("54") => StoreError::Refused(text),
         // Data exceptions and integrity constraints.

@@ -18,13 +18,22 @@ use super::{
     source,
 };
 
+/// The most bytes of states.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StateBounds {
+    /// Of one entity, folded.
+    pub(super) one: usize,
+    /// That a transaction of more than one entry reads.
+    pub(super) all: usize,
+}
+
 /// Does everything but the commit.
 pub(super) async fn record(
     session: &mut SqlSession,
     source: Source,
     fence: u64,
     batch: &EntryBatch,
-    state_bytes_max: usize,
+    bounds: StateBounds,
 ) -> Result<Committed, StoreError> {
     let begun = source::advance(session, source, fence, batch).await?;
     let recorded = begun.recorded;
@@ -41,8 +50,9 @@ pub(super) async fn record(
     let applied = known::applied(session, source.stream, plan.event_ids(), recorded).await?;
     plan.set_aside(&applied);
 
-    let mut states = entity::lock(session, plan.entities(), plan.paths()).await?;
-    plan.fold(&mut states, recorded, state_bytes_max);
+    let bytes_max = if batch.entries.len() > 1 { bounds.all } else { usize::MAX };
+    let mut states = entity::lock(session, plan.entities(), plan.paths(), bytes_max).await?;
+    plan.fold(&mut states, recorded, bounds.one);
     let counters = channel::advance(session, source, &plan.counts()).await?;
     let numbered = plan.number(source, &begun, &counters);
 

@@ -44,7 +44,8 @@ pub(super) fn int(count: u64) -> i64 {
 macro_rules! row {
     () => {
         "id, CASE WHEN lease_until > (SELECT ms FROM clock) THEN owner END, fence, cursor, seq, \
-         published, replid, generation, epoch, attempts"
+         published, replid, generation, epoch, attempts, added, (SELECT promoted FROM lineage), \
+         (SELECT value FROM epoch)"
     };
 }
 
@@ -75,14 +76,18 @@ const CLAIM: Statement = each(
     ),
 );
 
-const RENEW: Statement = both(
+// Who has published more than there is looks at an older database.
+const RENEW: Statement = both(concat!(
     "UPDATE source SET lease_until = (SELECT ms FROM clock) + $4,
      published = CASE WHEN $3 > published THEN $3 ELSE published END
-     WHERE id = $1 AND fence = $2",
-);
+     WHERE id = $1 AND fence = $2 AND seq >= $3 RETURNING ",
+    row!()
+));
 
+// Who says goodbye did not die of what comes after the cursor.
 const RELEASE: Statement = both(
     "UPDATE source SET owner = NULL, lease_until = 0,
+     attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END,
      published = CASE WHEN $3 > published THEN $3 ELSE published END
      WHERE id = $1 AND fence = $2",
 );
@@ -99,6 +104,7 @@ const CURSOR: Statement = each(
 const REGENERATE: Statement = both(concat!(
     "UPDATE source SET cursor = $2, replid = $4, epoch = (SELECT value FROM epoch),
      generation = CASE WHEN $3 > generation THEN $3 ELSE generation END,
+     published = CASE WHEN published > seq THEN seq ELSE published END, added = NULL,
      attempts = CASE WHEN cursor = $2 THEN attempts ELSE 0 END
      WHERE id = $1 RETURNING ",
     row!()
@@ -108,10 +114,13 @@ const ADVANCE: Statement = both(
     "UPDATE source SET cursor = $4,
      published = CASE WHEN $5 > published THEN $5 ELSE published END,
      recorded = (SELECT CASE WHEN ms > recorded THEN ms ELSE recorded END FROM clock),
-     attempts = CASE WHEN cursor = $4 THEN attempts ELSE 0 END
-     WHERE id = $1 AND fence = $2 AND cursor = $3
+     attempts = CASE WHEN cursor = $4 THEN attempts ELSE 0 END, added = added + $6
+     WHERE id = $1 AND fence = $2 AND cursor = $3 AND seq >= $5
+     AND (SELECT promoted FROM lineage) = 0 AND epoch IN (0, (SELECT value FROM epoch))
      RETURNING seq, recorded, top, (SELECT value FROM epoch)",
 );
+
+const COUNT_ADDED: Statement = both("UPDATE source SET added = $3 WHERE id = $1 AND fence = $2");
 
 const REACH: Statement = both("UPDATE source SET seq = $2, top = $3 WHERE id = $1");
 
@@ -155,14 +164,26 @@ pub(super) async fn renew(
     fence: u64,
     published: u64,
     lease: Duration,
-) -> Result<(), StoreError> {
+) -> Result<SourceRow, StoreError> {
     let params = [
         Param::Int(number(source)),
         Param::Int(int(fence)),
         Param::Int(int(published)),
         Param::Int(ms(lease)),
     ];
-    let changed = session.run(&RENEW, &params).await?;
+    let row = session.row(&RENEW, &params).await?;
+    source_row(&row.ok_or(StoreError::Fenced(source))?)
+}
+
+/// Notes how many entries the stream ever had up to the cursor.
+pub(super) async fn count_added(
+    session: &mut SqlSession,
+    source: Source,
+    fence: u64,
+    added: u64,
+) -> Result<(), StoreError> {
+    let params = [Param::Int(number(source)), Param::Int(int(fence)), Param::Int(int(added))];
+    let changed = session.run(&COUNT_ADDED, &params).await?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Fenced(source)) }
 }
 
@@ -229,12 +250,15 @@ pub(super) async fn advance(
     batch: &EntryBatch,
 ) -> Result<BatchStart, StoreError> {
     let (before, cursor) = (batch.before.to_string(), batch.cursor.to_string());
+    // A batch that moves no cursor holds nothing of the stream.
+    let added = if batch.cursor > batch.before { batch.entries.len() as u64 } else { 0 };
     let params = [
         Param::Int(number(source)),
         Param::Int(int(fence)),
         Param::Text(&before),
         Param::Text(&cursor),
         Param::Int(int(batch.published)),
+        Param::Int(int(added)),
     ];
     let row = session.row(&ADVANCE, &params).await?.ok_or(StoreError::Fenced(source))?;
     Ok(BatchStart {
@@ -274,6 +298,9 @@ fn source_row(row: &Row) -> Result<SourceRow, StoreError> {
         generation: row.count(7)?,
         epoch: epoch(row.int(8)?),
         attempts: u32::try_from(row.int(9)?).unwrap_or(u32::MAX),
+        added: row.maybe_int(10)?.map(|added| u64::try_from(added).unwrap_or(0)),
+        promoted: row.int(11)? != 0,
+        database_epoch: epoch(row.int(12)?),
     })
 }
 
@@ -290,7 +317,7 @@ mod tests {
         for source in Source::all(3) {
             assert_eq!(of(number(source)).unwrap(), source);
         }
-        assert!(of(5 << 16).is_err());
+        assert!(of(6 << 16).is_err());
         assert!(of(-1).is_err());
     }
 }

@@ -75,32 +75,43 @@ impl Sqlite {
     /// The writer, as soon as it is free, or a reader.
     pub(super) async fn session(&self, access: SessionKind) -> Result<SqliteSession, StoreError> {
         match access {
-            SessionKind::Read => {
-                self.readers.acquire().await.map(SqliteSession::Connection).map_err(error)
-            }
-            SessionKind::Write => {
-                self.writer.acquire().await.map(SqliteSession::Connection).map_err(error)
-            }
+            SessionKind::Read => Ok(SqliteSession::of(self.readers.acquire().await)?),
+            SessionKind::Write => Ok(SqliteSession::of(self.writer.acquire().await)?),
             SessionKind::Transaction => {
-                let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
-                begun.map(SqliteSession::Transaction).map_err(error)
+                let mut session = SqliteSession::of(self.writer.acquire().await)?;
+                session.sound = false;
+                let begun = sqlx::raw_sql("BEGIN IMMEDIATE").execute(session.connection()?).await;
+                if let Err(failure) = begun {
+                    // Another process has the file: nothing was begun.
+                    session.sound = primary_code(&failure) == Some(BUSY);
+                    return Err(error(failure));
+                }
+                session.in_transaction = true;
+                Ok(session)
             }
         }
     }
 }
 
-/// A connection, or a transaction that is rolled back when it is dropped.
-pub(super) enum SqliteSession {
-    Connection(PoolConnection<Db>),
-    Transaction(sqlx::Transaction<'static, Db>),
+/// A connection, and whether it may go back to the pool (rule 15).
+///
+/// One that failed inside a transaction, or was left there, is closed, which rolls back: SQLite may
+/// have rolled back by itself (a full disk), and then nobody knows where the connection stands.
+pub(super) struct SqliteSession {
+    connection: Option<PoolConnection<Db>>,
+    in_transaction: bool,
+    sound: bool,
 }
 
 impl SqliteSession {
-    fn connection(&mut self) -> &mut SqliteConnection {
-        match self {
-            Self::Connection(connection) => connection,
-            Self::Transaction(transaction) => transaction,
-        }
+    fn of(acquired: Result<PoolConnection<Db>, sqlx::Error>) -> Result<Self, StoreError> {
+        let connection = acquired.map_err(error)?;
+        Ok(Self { connection: Some(connection), in_transaction: false, sound: true })
+    }
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let gone = || StoreError::Unavailable(String::from("the session has ended"));
+        self.connection.as_deref_mut().ok_or_else(gone)
     }
 
     pub(super) async fn rows(
@@ -109,7 +120,7 @@ impl SqliteSession {
         params: &[Param<'_>],
     ) -> Result<Vec<SqliteRow>, StoreError> {
         let query = sqlx::query_with(sql, arguments(params)?);
-        query.fetch_all(self.connection()).await.map_err(error)
+        query.fetch_all(self.connection()?).await.map_err(error)
     }
 
     pub(super) async fn run(
@@ -118,17 +129,32 @@ impl SqliteSession {
         params: &[Param<'_>],
     ) -> Result<u64, StoreError> {
         let query = sqlx::query_with(sql, arguments(params)?);
-        let done = query.execute(self.connection()).await.map_err(error)?;
+        let done = query.execute(self.connection()?).await.map_err(error)?;
         Ok(done.rows_affected())
     }
 
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let Self::Transaction(transaction) = self else { return Ok(()) };
-        transaction.commit().await.map_err(|failure| match primary_code(&failure) {
-            // Not committed, and the transaction is rolled back when it is dropped.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        if !self.in_transaction {
+            return Ok(());
+        }
+        let committed = sqlx::raw_sql("COMMIT").execute(self.connection()?).await;
+        committed.map_err(|failure| match primary_code(&failure) {
+            // Not committed, and closing the connection rolls back.
             Some(BUSY | FULL) => error(failure),
             _ => StoreError::Unknown(failure.to_string()),
-        })
+        })?;
+        self.sound = true;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteSession {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && !self.sound
+        {
+            drop(connection.detach());
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::event::{
     Event, State,
+    bound::{bound, growth_bound, json_bytes},
     entity::{Entity, EntityKind, ended},
     fold::fold,
 };
@@ -34,25 +35,16 @@ pub(super) struct Stored {
 /// An entity's row to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Changed {
-    /// The entity that the row is about.
+    /// Which entity.
     pub(super) entity: Entity,
-    /// The state as JSON, without U+0000, which PostgreSQL's JSON functions do not take.
+    /// The state as JSON.
     pub(super) state: String,
-    /// Its `status`, if that is a string.
+    /// Its `status`, if that is a text.
     pub(super) status: Option<String>,
     /// What else the row says, with the version it gets.
     pub(super) row: Stored,
     /// When it ends if nothing more is heard.
     pub(super) lease_until: Option<i64>,
-}
-
-/// An event would make a state larger than it may be.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLarge {
-    /// The entity whose state would grow.
-    pub(super) entity: Entity,
-    /// How large it would be.
-    pub(super) bytes: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,37 +79,29 @@ impl States {
         self.paths.insert(path, id.into());
     }
 
-    /// Folds an event into the states of its entities: into all or, when one would become larger
-    /// than `bytes_max`, into none.
-    ///
-    /// # Errors
-    /// [`TooLarge`], and nothing has changed.
+    /// Folds an event into the states of its entities. What becomes larger than `bytes_max` is cut.
     pub(super) fn fold(
         &mut self,
         event: &Event,
         lease_ms: Option<i64>,
         recorded: i64,
         bytes_max: usize,
-    ) -> Result<(), TooLarge> {
+    ) {
         let entities = event.entities();
         let growth = growth_bound(event);
-        let mut before = Vec::new();
         for entity in &entities {
             let held = self.held.entry(entity.clone()).or_default();
-            let careful = entities.len() > 1 || held.bytes_bound + growth > bytes_max;
-            if careful {
-                before.push((entity.clone(), held.clone()));
+            fold_one(held, entity, event, lease_ms, recorded);
+            match entity.kind {
+                // An event of many repositories says little of each.
+                EntityKind::Repo => held.bytes_bound = held.state.as_ref().map_or(0, json_bytes),
+                _ => held.bytes_bound += growth,
             }
-            fold_one(held, entity, event, lease_ms, recorded, growth);
-            if let Err(too_large) = held.within(entity, careful, bytes_max) {
-                self.held.extend(before);
-                return Err(too_large);
-            }
+            held.cut(bytes_max);
         }
         for entity in entities.iter().filter(|entity| entity.kind == EntityKind::Repo) {
             self.claim_path(entity);
         }
-        Ok(())
     }
 
     /// A repository that nobody knew must not have the path of another (`protocols.md` §2): then
@@ -141,45 +125,30 @@ impl States {
     }
 }
 
-fn fold_one(
-    held: &mut Held,
-    entity: &Entity,
-    event: &Event,
-    lease_ms: Option<i64>,
-    recorded: i64,
-    growth: usize,
-) {
+fn fold_one(held: &mut Held, entity: &Entity, event: &Event, lease_ms: Option<i64>, recorded: i64) {
     let state = fold(entity, held.state.take(), event, recorded);
     held.changed |= state.is_some();
     held.state = state;
-    held.bytes_bound += growth;
     if matches!(entity.kind, EntityKind::Task | EntityKind::Deployment) {
         held.row.lease_ms = lease_ms.or(held.row.lease_ms);
     }
 }
 
 impl Held {
-    /// Whether the state is within its bound; counts only when the estimate does not answer it.
-    fn within(&mut self, entity: &Entity, careful: bool, bytes_max: usize) -> Result<(), TooLarge> {
-        if !careful {
-            return Ok(());
+    /// Cuts the state to its bound; looks at it only when the estimate does not answer.
+    fn cut(&mut self, bytes_max: usize) {
+        if self.bytes_bound <= bytes_max {
+            return;
         }
-        let json = self.state.as_ref().map(serde_json::to_vec);
-        self.bytes_bound = json.and_then(Result::ok).map_or(0, |json| json.len());
-        if self.bytes_bound > bytes_max {
-            return Err(TooLarge { entity: entity.clone(), bytes: self.bytes_bound });
+        if let Some(state) = &mut self.state {
+            bound(state, bytes_max);
+            self.bytes_bound = json_bytes(state);
         }
-        Ok(())
     }
 
     fn into_row(self, entity: Entity, recorded: i64) -> Option<Changed> {
-        let (mut state, mut row) = (self.state?, self.row);
-        let mut json = serde_json::to_string(&state).ok()?;
-        if json.contains("\\u0000") {
-            state.values_mut().for_each(without_nul);
-            state = state.into_iter().map(|(key, value)| (replace_nul(key), value)).collect();
-            json = serde_json::to_string(&state).ok()?;
-        }
+        let (state, mut row) = (self.state?, self.row);
+        let json = serde_json::to_string(&state).ok()?;
         let status = state.get("status").and_then(Value::as_str);
         let status = status.map(|status| status.chars().take(STATUS_CHARS_MAX).collect());
         if row.version == 0 {
@@ -209,31 +178,6 @@ fn path_digest(path: &str) -> i64 {
     i64::from_le_bytes(first)
 }
 
-/// No fold makes a state grow by more: a value is written again at most five times as long (`1e15`
-/// becomes `1000000000000000.0`), a message is merged and logged, and a log line gets its time.
-fn growth_bound(event: &Event) -> usize {
-    6 * event.data.get().len() + 4096
-}
-
-fn replace_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
-}
-
-fn without_nul(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = replace_nul(std::mem::take(text)),
-        Value::Array(values) => values.iter_mut().for_each(without_nul),
-        Value::Object(map) => {
-            map.values_mut().for_each(without_nul);
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(key, value)| (replace_nul(key), value))
-                .collect();
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,15 +190,35 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_would_become_too_large_stays_as_it_was() {
+    fn a_state_that_would_become_too_large_is_cut_and_counts() {
         let mut states = States::default();
-        states.fold(&update("d", r#"{"a":1}"#), None, 5, 300).unwrap();
-        let large = update("d", &format!("{{\"b\":\"{}\"}}", "x".repeat(200)));
-        assert!(states.fold(&large, None, 6, 300).unwrap_err().bytes > 300);
-        states.fold(&update("d", r#"{"c":2}"#), None, 7, 300).unwrap();
+        states.fold(&update("d", r#"{"a":1}"#), None, 5, 400);
+        let large =
+            update("d", &format!("{{\"b\":\"{}\",\"status\":\"success\"}}", "x".repeat(500)));
+        states.fold(&large, None, 6, 400);
+        states.fold(&update("d", r#"{"c":2}"#), None, 7, 400);
         let [changed] = states.changed(7).try_into().unwrap();
         assert!(changed.state.contains(r#""a":1"#) && changed.state.contains(r#""c":2"#));
-        assert!(!changed.state.contains("\"b\""));
+        assert!(changed.state.contains(r#""truncated":true"#), "{}", changed.state);
+        assert!(changed.state.len() <= 400 && changed.state.len() > 300, "{}", changed.state.len());
+        assert_eq!(changed.status.as_deref(), Some("success"));
+    }
+
+    #[test]
+    fn an_event_of_many_repositories_costs_what_it_weighs() {
+        let repo = |n: usize| format!(r#"{{"id":"r{n}","path":"/p{n}","name":"n"}}"#);
+        let repos: Vec<String> = (0..5000).map(repo).collect();
+        let data = format!(r#"{{"repos":[{}]}}"#, repos.join(","));
+        let event = Event::new(EventKind::GitStatus, Some("a"), &data);
+        let mut states = States::default();
+        let begun = std::time::Instant::now();
+        for recorded in 1..=10 {
+            states.fold(&event, None, recorded, MAX);
+        }
+        assert_eq!(states.changed(10).len(), 5000);
+        let ms = begun.elapsed().as_millis();
+        // Quadratic it would be many minutes, on any machine.
+        assert!(ms < 120_000, "{ms} ms for 50,000 folds");
     }
 
     #[test]
@@ -265,7 +229,7 @@ mod tests {
         };
         let mut states = States::default();
         for id in ["r1", "r2", "r1"] {
-            states.fold(&repos(id), None, 5, MAX).unwrap();
+            states.fold(&repos(id), None, 5, MAX);
         }
         let changed = states.changed(5);
         assert_eq!(changed.len(), 1);
@@ -275,7 +239,7 @@ mod tests {
     #[test]
     fn the_end_of_an_entity_is_dated_once_and_ends_its_lease() {
         let mut states = States::default();
-        states.fold(&update("d", "{}"), Some(60_000), 1000, MAX).unwrap();
+        states.fold(&update("d", "{}"), Some(60_000), 1000, MAX);
         let changed = states.changed(1000).remove(0);
         assert_eq!((changed.lease_until, changed.row.ended), (Some(61_000), None));
         for recorded in [2000, 3000] {
@@ -283,7 +247,7 @@ mod tests {
             let row = Stored { ended: (recorded == 3000).then_some(2000), ..changed.row.clone() };
             let state = serde_json::from_str(&changed.state).unwrap();
             states.hold(changed.entity.clone(), row, state, changed.state.len());
-            states.fold(&update("d", r#"{"status":"success"}"#), None, recorded, MAX).unwrap();
+            states.fold(&update("d", r#"{"status":"success"}"#), None, recorded, MAX);
             let changed = states.changed(recorded).remove(0);
             assert_eq!((changed.lease_until, changed.row.ended), (None, Some(2000)));
             assert_eq!((changed.row.created, changed.row.version), (1000, 2));
@@ -293,7 +257,7 @@ mod tests {
     #[test]
     fn a_nul_is_not_kept_in_a_state() {
         let mut states = States::default();
-        states.fold(&update("d", r#"{"a\u0000":"\u0000","b":"\\u0000"}"#), None, 1, MAX).unwrap();
+        states.fold(&update("d", r#"{"a\u0000":"\u0000","b":"\\u0000"}"#), None, 1, MAX);
         let state = states.changed(1).remove(0).state;
         assert!(state.contains("\"a\u{fffd}\":\"\u{fffd}\""), "{state}");
         assert!(state.contains(r#""b":"\\u0000""#), "{state}");

@@ -90,7 +90,7 @@ impl Follower {
             };
             match message {
                 Message::Text(text) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let frame = domain::json::value(text.as_bytes()).unwrap_or_default();
                     self.note(&frame)?;
                     return Ok(News::Frame(frame));
                 }

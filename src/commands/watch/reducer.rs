@@ -35,8 +35,11 @@ impl Reducer {
         if let (Some(entity), true) = (&self.entity, data.is_object()) {
             let kind = EventKind::from_name(frame["event"].as_str().unwrap_or_default());
             let event = Event::new(kind, frame["id"].as_str(), &data.to_string());
-            let at = frame["at"].as_i64().unwrap_or_default();
-            self.state = fold(entity, self.state.take(), &event, at);
+            // A server of before says no time of recording; a free message changes nothing.
+            let recorded = frame["recorded"].as_i64().or(frame["at"].as_i64()).unwrap_or_default();
+            if frame["free"] != true {
+                self.state = fold(entity, self.state.take(), &event, recorded);
+            }
         }
         let mut lines = texts(&data["lines"]);
         lines.extend(data["message"].as_str().map(str::to_owned));
@@ -82,6 +85,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// The vectors of the fold whose entities a channel shows.
+    #[test]
+    fn the_terminal_folds_as_the_record_does() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/fold");
+        let mut count = 0;
+        for kind in ["deployment", "task", "agent", "container"] {
+            let text = std::fs::read(format!("{folder}/{kind}.json")).unwrap();
+            for vector in domain::json::value(&text).unwrap().as_array().unwrap() {
+                let id = vector["id"].as_str().unwrap();
+                let channel = Channel::parse(&format!("{kind}:{id}")).unwrap();
+                let mut reducer = Reducer::of(&channel);
+                reducer.begin(&vector["state"]);
+                let event = &vector["event"];
+                reducer.apply(&json!({
+                    "type": "event", "event": event["type"], "id": event["id"],
+                    "data": event["data"], "at": event["at"], "recorded": vector["recorded"],
+                }));
+                let state = reducer.state.map_or(Value::Null, Value::Object);
+                assert_eq!(state, vector["result"], "{}", vector["name"]);
+                count += 1;
+            }
+        }
+        assert!(count >= 80, "{count} vectors");
+    }
 
     fn reducer(channel: &str) -> Reducer {
         Reducer::of(&Channel::parse(channel).unwrap())

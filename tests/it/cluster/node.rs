@@ -91,6 +91,11 @@ impl Node {
         Path::new("/proc").join(self.process.pid().to_string()).join("root").join(inside)
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// What it has written, over all its lives.
     pub(crate) fn log(&self) -> String {
         self.process.log()

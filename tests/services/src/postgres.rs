@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+mod standby;
+
 use crate::patience::eventually;
 use crate::port::free_port;
 use crate::process::{self, Process, Signal};
@@ -164,6 +166,30 @@ impl Postgres {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
         Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
+    }
+
+    /// A dump of a database, as `pg_dump` writes it.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn dump(&self, url: &str) -> String {
+        let output = Command::new(self.programs.join("pg_dump")).arg(url).output();
+        let output = output.expect("run pg_dump");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("a dump is UTF-8")
+    }
+
+    /// Plays a dump into an empty database.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn play(&self, url: &str, dump: &str) {
+        let path = self.scratch.path().join(unique("dump"));
+        std::fs::write(&path, dump).expect("write the dump");
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-f"]).arg(&path);
+        let output = psql.output().expect("run psql");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// `kill -9` of the postmaster; its backends notice and end by themselves.

@@ -23,7 +23,10 @@ impl From<StoreError> for Error {
             StoreError::Fenced(source) => Self::LeaseLost(source),
             StoreError::Unavailable(_)
             | StoreError::Unknown(_)
+            | StoreError::Standby
+            | StoreError::Owned(_)
             | StoreError::Conflict(_)
+            | StoreError::TooMuch(_)
             | StoreError::Refused(_) => Self::Retry(error.to_string()),
         }
     }

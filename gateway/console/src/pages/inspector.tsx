@@ -9,7 +9,7 @@ import { client } from "../gateway.ts";
 import { Dot, Failure, Heading } from "../ui/bits.tsx";
 
 const CHANNELS = ["deployments", "tasks", "agents", "repos", "alerts", "conversations", "broadcast", "presence"];
-const KINDS = ["deployment:", "task:", "agent:", "container:", "user:", "conversation:"];
+const KINDS = ["deployment:", "task:", "agent:", "container:", "user:", "conversation:", "topic:"];
 const ITEMS_MAX = 500;
 
 /** Listening goes on while other pages are looked at. */
@@ -203,6 +203,7 @@ const EXAMPLES: Record<Publication["stream"], [type: string, id: string, data: o
   agents: ["alert", "disk-1", { severity: "warning", title: "Disk is 84 % full" }],
   containers: ["log", "c1", { level: "info", message: "Hello" }],
   messages: ["notification", "", { level: "info", message: "Maintenance at noon" }],
+  topics: ["reading", "greenhouse-2", { temperature: 21.5 }],
 };
 
 function Publish(): JSX.Element {

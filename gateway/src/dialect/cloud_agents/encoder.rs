@@ -13,6 +13,10 @@ pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder);
 
 struct CloudAgentsEncoder;
 
+fn is_notification(name: &str) -> bool {
+    matches!(name, "notification" | "system")
+}
+
 impl Encoder for CloudAgentsEncoder {
     fn dialect(&self) -> &'static str {
         "cloud_agents"
@@ -22,12 +26,20 @@ impl Encoder for CloudAgentsEncoder {
         let channel = &publication.channel;
         let event = &publication.recorded.event;
         match &event.kind {
-            EventKind::AgentStatus => (channel.kind() == ChannelKind::Agents)
-                .then(|| frames::event("agent_status", event, Some("agentName"))),
+            EventKind::AgentStatus => {
+                (channel.kind() == ChannelKind::Agents).then(|| frames::agent_status(event))
+            }
             EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
-                .then(|| frames::event("chat_message", event, None)),
+                .then(|| frames::event("chat_message", event, &[])),
             EventKind::Notification => is_addressed(channel, event.id.as_deref())
-                .then(|| frames::event("notification", event, None)),
+                .then(|| frames::event("notification", event, &[])),
+            EventKind::System => (channel.kind() == ChannelKind::Broadcast && event.id.is_none())
+                .then(|| frames::event("notification", event, &[])),
+            // Seed 003's door: what it calls a notification is one here as well.
+            EventKind::Free(name) if event.free && is_notification(name) => {
+                is_addressed(channel, event.id.as_deref())
+                    .then(|| frames::event("notification", event, &[("message", "")]))
+            }
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The frames of seed 002: a type, data, and the time in ISO 8601.
 
-use domain::event::{Event, state::iso};
+use domain::{event::Event, time::iso};
 use serde_json::{Value, json};
 use websocket::Frame;
 
@@ -53,18 +53,30 @@ pub(super) fn presence(change: &PresenceChange<'_>) -> Frame {
     frame("user_presence", &data, change.at)
 }
 
-/// An event with its body as given; the event's id stands for a `name` that is missing in it.
-pub(super) fn event(kind: &str, event: &Event, name: Option<&str>) -> Frame {
+/// An agent's status as given; its name is the id, and what it does follows from its status, where it
+/// does not say so itself.
+pub(super) fn agent_status(shown: &Event) -> Frame {
+    let state = match shown.text("status") {
+        Some("busy") => "working",
+        Some("offline") => "stopped",
+        _ => "idle",
+    };
+    let id = shown.id.as_deref().unwrap_or_default();
+    event("agent_status", shown, &[("agentName", id), ("state", state)])
+}
+
+/// An event with its body as given, and with what is missing in it.
+pub(super) fn event(kind: &str, event: &Event, defaults: &[(&str, &str)]) -> Frame {
     let timestamp = iso(event.at);
-    match name.filter(|name| !event.body().contains_key(*name)) {
-        None => {
-            let data = &event.data;
-            Frame::text(&format!(r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}"}}"#))
-        }
-        Some(name) => {
-            let mut data = event.body().clone();
-            data.insert(name.to_owned(), event.id.as_deref().into());
-            frame(kind, &Value::Object(data), event.at)
-        }
+    let missing = |(key, _): &&(&str, &str)| !event.body().contains_key(*key);
+    let mut missing = defaults.iter().filter(missing).peekable();
+    if missing.peek().is_none() {
+        let data = &event.data;
+        return Frame::text(&format!(
+            r#"{{"type":"{kind}","data":{data},"timestamp":"{timestamp}"}}"#
+        ));
     }
+    let mut data = event.body().clone();
+    data.extend(missing.map(|(key, value)| ((*key).to_owned(), Value::from(*value))));
+    frame(kind, &Value::Object(data), event.at)
 }

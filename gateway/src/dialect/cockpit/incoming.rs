@@ -5,18 +5,24 @@ use domain::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{
-        agent::STATUSES,
+        DATA_BYTES_MAX,
+        bound::bound,
+        catalog::AGENT_STATUSES as STATUSES,
         entity::{Entity, EntityKind},
-        state::iso,
         submission::field,
     },
     id,
     source::Stream,
+    time::iso,
 };
 use serde_json::{Map, Value, json};
 use websocket::Frame;
 
-use super::zod::{self, Issues};
+use super::{
+    dashboard,
+    encoder::ENCODING,
+    zod::{self, Issues},
+};
 use crate::{
     cluster::registry,
     protocol::{Append, Command, Condition, Mode, Subscribe, View},
@@ -36,6 +42,9 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
     };
     let mut issues = Issues::default();
     let kind = frame.get("type").and_then(Value::as_str);
+    if kind == Some("status-request") && noted(view).is_none() {
+        return Ok(dashboard::open());
+    }
     match kind {
         Some("agent-status") => check_agent(&frame, &mut issues),
         Some("git-status") => check_repos(&frame, &mut issues),
@@ -122,7 +131,7 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
     let before = noted(view);
     let was_listening = takes_tasks(before.as_ref().and_then(|agent| agent.get("status")));
     let is_new = before.is_none();
-    let mut commands = Vec::new();
+    let mut commands = vec![Command::Encode(ENCODING)];
     let renamed = before.as_ref().filter(|agent| agent.get("agentId") != frame.get("agentId"));
     if let Some(id) = renamed.and_then(|agent| agent.get("agentId")).and_then(Value::as_str) {
         let key = registry::key(id, view.connection);
@@ -177,6 +186,8 @@ fn task_result(frame: &Map<String, Value>) -> Command {
     if let Some(logs) = frame.get("logs") {
         data.insert("logs".to_owned(), logs.clone());
     }
+    // More than an event may hold: the longest strings are cut and marked, the end counts.
+    bound(&mut data, DATA_BYTES_MAX);
     let mut command = append(Stream::Tasks, "task_result", task, data);
     if let Command::Append(append) = &mut command {
         let digest = append.fields.digest();

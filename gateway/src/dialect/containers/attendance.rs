@@ -43,6 +43,9 @@ const WRITES_PER_TURN: usize = 128;
 /// The shortest pause between two looks at who sleeps.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
+/// A socket that has to do with a container, by the number of its connection.
+type AttendingSocket = (u64, Weak<dyn Attendee>);
+
 /// The containers that this node's sockets attend.
 pub struct ContainerSessions {
     /// `MAX_SESSIONS`
@@ -61,7 +64,7 @@ struct ContainerSession {
     /// Whether the last frame for it was its `complete`.
     is_complete: bool,
     /// Its sockets, with their numbers.
-    sockets: Vec<(u64, Weak<dyn Attendee>)>,
+    sockets: Vec<AttendingSocket>,
 }
 
 impl ContainerSession {
@@ -105,7 +108,7 @@ impl ContainerSessions {
     }
 
     async fn send_heartbeats(&self, metrics: &GatewayMetrics) {
-        let all: Vec<(Box<str>, Vec<(u64, Weak<dyn Attendee>)>)> = {
+        let all: Vec<(Box<str>, Vec<AttendingSocket>)> = {
             let sessions = self.lock();
             sessions.iter().map(|(id, session)| (id.clone(), session.sockets.clone())).collect()
         };

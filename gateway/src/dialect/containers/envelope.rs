@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use domain::json::Document;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -55,10 +56,10 @@ pub(super) enum EnvelopeKind {
 
 impl<'a> Envelope<'a> {
     /// Reads a frame.
-    pub(super) fn read(text: &'a str) -> Result<Self, &'static str> {
+    pub(super) fn read(document: &'a Document<'_>) -> Result<Self, &'static str> {
         // Field by field a list would pass for an object.
-        let object = text.trim_start().starts_with('{').then_some(text);
-        let read = object.and_then(|text| serde_json::from_str::<RawEnvelope<'a>>(text).ok());
+        let object = document.text().starts_with('{').then_some(document);
+        let read = object.and_then(|document| document.parse::<RawEnvelope<'a>>().ok());
         let read = read.ok_or("a frame is a JSON object whose type and containerID are texts")?;
         let word = read.kind.filter(|word| !word.is_empty()).ok_or("type is required")?;
         Ok(Self {

@@ -1,6 +1,6 @@
 //! The frames of seed 004, in the case of who reads them.
 
-use domain::event::{Event, state::iso};
+use domain::{event::Event, json::mend, time::iso};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use websocket::Frame;
@@ -86,7 +86,8 @@ fn in_case(text: &str, case: Case) -> String {
         #[serde(borrow, rename = "type")]
         kind: &'a RawValue,
     }
-    let Ok(TypeHead { kind }) = serde_json::from_str::<TypeHead<'_>>(text) else {
+    let mended = mend(text);
+    let Ok(TypeHead { kind }) = serde_json::from_str::<TypeHead<'_>>(&mended) else {
         return text.to_owned();
     };
     // A raw value is a slice of the text that it was read from.
@@ -95,7 +96,7 @@ fn in_case(text: &str, case: Case) -> String {
         // Escapes have a case of their own; nobody writes them in these words.
         return text.to_owned();
     }
-    let at = word.as_ptr().addr() - text.as_ptr().addr();
+    let at = word.as_ptr().addr() - mended.as_ptr().addr();
     let mut written = String::with_capacity(text.len());
     written.push_str(&text[..at]);
     written.push_str(&case.write(word));

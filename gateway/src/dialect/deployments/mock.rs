@@ -44,7 +44,7 @@ pub(super) fn start(
             }
             let fails = MAY_FAIL.contains(&number) && rand::rng().random_bool(0.1);
             let status = step(&deployment, &project, number, stage, progress, fails);
-            let fields = entry(&deployment, &status);
+            let fields = entry(&deployment, &status.to_string());
             publisher.publish_until_recorded(vec![(Stream::Deployments, fields)]).await;
             if fails {
                 return;

@@ -1,22 +1,26 @@
 //! Seed 000's own HTTP endpoints (`protocols.md` §1).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use auth::same_secret;
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::{Path, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
-use domain::id;
+use domain::{
+    id,
+    json::{self, Document},
+    time::iso,
+};
 use http::{Method, StatusCode, header};
 use runtime::{config::Config, lifecycle::Lifecycle};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
-use super::{mock, update::update};
+use super::{mock, update::update as publish};
 use crate::{
     ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
@@ -35,8 +39,14 @@ pub fn routes() -> Router<Services> {
         .route("/deployment-ws/internal/{*rest}", any(unknown_internal))
 }
 
-async fn health() -> &'static str {
-    "OK"
+/// Answers while the process serves. The pages of seeds 000 and 003 ask for it.
+async fn health() -> Json<Value> {
+    Json(json!({
+        "status": "healthy",
+        "service": "fanfare",
+        "version": env!("CARGO_PKG_VERSION"),
+        "time": iso(jiff::Timestamp::now().as_millisecond()),
+    }))
 }
 
 async fn unknown_internal() -> Response {
@@ -56,7 +66,7 @@ async fn test_deploy(
     if method != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
     }
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(body) = json::value(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
     let text = |key: &str| body.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -68,7 +78,7 @@ async fn test_deploy(
     }
     mock::start(&life, publisher, config.rhythm.mock_step, deployment, project);
     let answer = json!({ "message": "Mock deployment started", "deploymentId": deployment });
-    axum::Json(answer).into_response()
+    Json(answer).into_response()
 }
 
 /// Whether the header is `Bearer INTERNAL_API_KEY`, exactly; without a key only development is open.
@@ -95,13 +105,19 @@ async fn update_deployment(
     if id::check(&deployment).is_err() {
         return (StatusCode::BAD_REQUEST, "Invalid deployment id").into_response();
     }
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(document) = Document::read(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
-    let Some(status) = body.get("status").filter(|status| status.is_object()) else {
+    let Ok(update) = document.parse::<BTreeMap<String, &RawValue>>() else {
+        let is_json = document.parse::<&RawValue>().is_ok();
+        let body = if is_json { "Missing status" } else { "Invalid JSON" };
+        return (StatusCode::BAD_REQUEST, body).into_response();
+    };
+    let status = update.get("status").map(|status| document.given(status));
+    let Some(status) = status.filter(|status| status.starts_with('{')) else {
         return (StatusCode::BAD_REQUEST, "Missing status").into_response();
     };
-    answer(update(&publisher, &deployment, status).await)
+    answer(publish(&publisher, &deployment, status).await)
 }
 
 fn answer(outcome: PublishOutcome) -> Response {

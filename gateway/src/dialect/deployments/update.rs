@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use domain::{entry::Fields, event::submission::field, source::Stream};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::ingest::publisher::{EventPublisher, PublishOutcome};
@@ -11,12 +10,12 @@ use crate::ingest::publisher::{EventPublisher, PublishOutcome};
 /// How long an update may wait until it is recorded and published.
 const UPDATE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Returns the entry of an update.
-pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
+/// Returns the entry of an update, whose `status` is JSON.
+pub(super) fn entry(deployment: &str, status: &str) -> Fields {
     let mut fields = Fields::default();
     fields.push(field::TYPE, "deployment_update");
     fields.push(field::ID, deployment);
-    fields.push(field::DATA, status.to_string());
+    fields.push(field::DATA, status);
     fields
 }
 
@@ -24,7 +23,7 @@ pub(super) fn entry(deployment: &str, status: &Value) -> Fields {
 pub(super) async fn update(
     publisher: &EventPublisher,
     deployment: &str,
-    status: &Value,
+    status: &str,
 ) -> PublishOutcome {
     let fields = entry(deployment, status);
     if let Err(rejection) = EventPublisher::check(Stream::Deployments, &fields) {

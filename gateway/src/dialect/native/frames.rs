@@ -77,19 +77,24 @@ pub(super) fn event(publication: &Publication, position: &Position, tail: bool) 
     Frame::text(&text)
 }
 
-/// The JSON of [`event`].
+/// The JSON of `event`.
 pub fn event_json(publication: &Publication, position: &Position, tail: bool) -> String {
     let event = &publication.recorded.event;
     let channel = &publication.channel;
     let text = |text: &str| Value::from(text).to_string();
     let mut json = format!(
-        r#"{{"type":"event","channel":"{channel}","position":"{}","event":{},"id":{},"data":{},"at":{}"#,
+        r#"{{"type":"event","channel":{},"position":"{}","event":{},"id":{},"data":{},"at":{},"recorded":{}"#,
+        text(channel.as_str()),
         position.show(channel),
         text(event.kind.name()),
         event.id.as_deref().map_or_else(|| "null".into(), text),
         event.data.get(),
         event.at,
+        publication.recorded.recorded,
     );
+    if event.free {
+        json.push_str(r#","free":true"#);
+    }
     if let Some(traceparent) = &event.traceparent {
         json.push_str(r#","traceparent":"#);
         json.push_str(&text(traceparent));

@@ -13,7 +13,7 @@ use websocket::Frame;
 
 use super::{
     frames,
-    tasks::{Summaries, Summary},
+    tasks::{self, Summaries, Summary},
 };
 use crate::protocol::{ChannelMemo, Encoder, Encoding, encoder::is_addressed};
 
@@ -46,7 +46,7 @@ impl Encoder for ZeroStateEncoder {
         let known = self.0 == Audience::Known;
         let is_on = |kind: ChannelKind| known && channel.kind() == kind;
         match &event.kind {
-            EventKind::TaskCreated | EventKind::TaskUpdate | EventKind::TaskResult => {
+            kind if tasks::is_shown(kind) => {
                 let summary = Summary::default().after(&event.kind, event.body());
                 is_on(ChannelKind::Tasks).then(|| frames::task_update(event, &summary))
             }
@@ -87,7 +87,7 @@ impl ChannelMemo for Summaries {
     /// Writes a task's event with what is known of the task from elsewhere.
     fn encode(&mut self, publication: &Publication) -> Option<Frame> {
         let event = &publication.recorded.event;
-        if event.kind == EventKind::TaskLog {
+        if !tasks::is_shown(&event.kind) {
             return None;
         }
         let task = event.id.as_deref()?;

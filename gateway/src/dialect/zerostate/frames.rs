@@ -2,7 +2,8 @@
 
 use domain::{
     channel::{Channel, ChannelKind},
-    event::{Event, state::iso},
+    event::Event,
+    time::iso,
 };
 use serde_json::{Value, json};
 use websocket::Frame;

@@ -11,9 +11,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use domain::{entry::Fields, event::submission::field, id, node::NodeId, source::Stream};
+use domain::{
+    entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream,
+};
 use http::{StatusCode, header};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::stats::Statistics;
@@ -81,8 +84,9 @@ async fn broadcast(
     body: Bytes,
 ) -> Answer {
     authorize(&auth, &headers)?;
-    let message = read(&body)?;
-    publish(&publisher, None, &message, "broadcast sent successfully").await
+    let document = document(&body)?;
+    let message = read(&document)?;
+    publish(&publisher, None, &document, &message, "broadcast sent successfully").await
 }
 
 async fn to_user(
@@ -93,8 +97,9 @@ async fn to_user(
     body: Bytes,
 ) -> Answer {
     authorize(&auth, &headers)?;
-    let message = read(&body)?;
-    publish(&publisher, Some(&user), &message, "user message sent successfully").await
+    let document = document(&body)?;
+    let message = read(&document)?;
+    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
 }
 
 /// The path of the original, which has the user in the body.
@@ -105,11 +110,13 @@ async fn send(
     body: Bytes,
 ) -> Answer {
     authorize(&auth, &headers)?;
-    let message = read(&body)?;
-    let user = message.get("user_id").and_then(Value::as_str);
+    let document = document(&body)?;
+    let message = read(&document)?;
+    let user = message.user.map(|user| serde_json::from_str::<String>(document.given(user)));
+    let user = user.and_then(Result::ok);
     let user =
         user.ok_or_else(|| ZeroStateRefusal::invalid("user_id is required and must be a text"))?;
-    publish(&publisher, Some(user), &message, "user message sent successfully").await
+    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
 }
 
 /// Lets in any valid token or API key.
@@ -127,32 +134,56 @@ fn authorize(auth: &Authenticator, headers: &HeaderMap) -> Result<(), ZeroStateR
     checked.map(|_| ()).map_err(|error| ZeroStateRefusal::unauthorized(&error.to_string()))
 }
 
-fn read(body: &[u8]) -> Result<Value, ZeroStateRefusal> {
-    let message: Value = serde_json::from_slice(body)
+/// A message, not looked at yet.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, rename = "user_id", default)]
+    user: Option<&'a RawValue>,
+}
+
+fn document(body: &[u8]) -> Result<Document<'_>, ZeroStateRefusal> {
+    Document::read(body)
+        .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))
+}
+
+fn read<'d>(document: &'d Document<'_>) -> Result<Message<'d>, ZeroStateRefusal> {
+    let message: Message<'_> = document
+        .parse()
         .map_err(|error| ZeroStateRefusal::invalid(&format!("the body is no JSON: {error}")))?;
-    let has_type = message.get("type").and_then(Value::as_str).is_some_and(|t| !t.is_empty());
-    if !has_type {
+    if kind(&message).is_none() {
         return Err(ZeroStateRefusal::invalid("type is required and must be a text"));
     }
-    if !message.get("data").is_some_and(Value::is_object) {
+    if !message.data.is_some_and(|data| data.get().starts_with('{')) {
         return Err(ZeroStateRefusal::invalid("data is required and must be an object"));
     }
     Ok(message)
 }
 
+fn kind(message: &Message<'_>) -> Option<String> {
+    let kind: String = serde_json::from_str(message.kind?.get()).ok()?;
+    Some(kind).filter(|kind| !kind.is_empty())
+}
+
+/// Records a free message: whatever its type is called, it is for that user, or for all.
 async fn publish(
     publisher: &EventPublisher,
     user: Option<&str>,
-    message: &Value,
+    document: &Document<'_>,
+    message: &Message<'_>,
     done: &str,
 ) -> Answer {
     let mut fields = Fields::default();
-    fields.push(field::TYPE, message["type"].as_str().unwrap_or_default());
+    fields.push(field::TYPE, kind(message).unwrap_or_default());
+    fields.push(field::FREE, "1");
     if let Some(user) = user {
         id::check(user).map_err(|error| ZeroStateRefusal::invalid(&format!("user_id {error}")))?;
         fields.push(field::ID, user);
     }
-    fields.push(field::DATA, message["data"].to_string());
+    fields.push(field::DATA, message.data.map(|data| document.given(data)).unwrap_or_default());
     EventPublisher::check(Stream::Messages, &fields)
         .map_err(|rejection| ZeroStateRefusal::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];

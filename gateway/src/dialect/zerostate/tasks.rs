@@ -3,11 +3,16 @@
 
 use std::collections::HashMap;
 
-use domain::event::{EventKind, State};
+use domain::event::{EventKind, State, entity::EntityKind};
 use serde_json::Value;
 
 /// How many tasks a node keeps in mind. Of those that are forgotten it knows what events say.
 const TASKS_MAX: usize = 20_000;
+
+/// Whether the page is told of events of this kind: everything of a task but its log.
+pub(super) fn is_shown(kind: &EventKind) -> bool {
+    *kind != EventKind::TaskLog && kind.entity() == Some(EntityKind::Task)
+}
 
 /// What is known of a task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,9 +41,18 @@ impl Summary {
             let failed = body.get("error").is_some_and(|error| !error.is_null());
             Box::from(if failed { "failed" } else { "completed" })
         };
-        let ended = (*kind == EventKind::TaskResult).then(outcome);
+        let step = match kind {
+            EventKind::TaskResult => Some(outcome()),
+            EventKind::TaskAssigned | EventKind::TaskAccepted | EventKind::TaskProgress => {
+                Some("running".into())
+            }
+            EventKind::TaskReleased | EventKind::TaskRetried => Some("pending".into()),
+            EventKind::TaskCancelled => Some("cancelled".into()),
+            EventKind::TaskExpired => Some("expired".into()),
+            _ => None,
+        };
         self.title = said.title.or(self.title);
-        self.status = said.status.or(ended).or(self.status);
+        self.status = said.status.or(step).or(self.status);
         self.progress = said.progress.or(self.progress);
         self
     }
@@ -47,7 +61,8 @@ impl Summary {
     pub(super) fn status(&self) -> &str {
         match self.status.as_deref() {
             None | Some("pending") => "queued",
-            Some("abandoned") => "failed",
+            Some("assigned") => "running",
+            Some("abandoned" | "cancelled" | "expired") => "failed",
             Some(other) => other,
         }
     }

@@ -1,12 +1,12 @@
 //! The `id:` of an event stream: the positions of all its channels, so that one header resumes
 //! them all on any node.
 //!
-//! `CHANNEL/POSITION;CHANNEL/POSITION`: neither sign occurs in channels or positions. What a client
+//! `CHANNEL/POSITION;CHANNEL/POSITION`, pure ASCII: channels are percent-encoded. What a client
 //! would remember of the frames is what is remembered here, so the frames themselves are read.
 
 use std::fmt;
 
-use domain::{channel::Channel, event::entity::Entity};
+use domain::{channel::Channel, event::entity::Entity, id};
 use serde::Deserialize;
 
 /// The positions of a stream's channels.
@@ -39,8 +39,8 @@ impl LastEventId {
             return Some(Self(vec![(channel.as_str().into(), text.into())]));
         }
         let parts = text.split(';').map(|part| part.split_once('/'));
-        let parts: Option<Vec<_>> =
-            parts.map(|part| part.map(|(channel, at)| (channel.into(), at.into()))).collect();
+        let pair = |(channel, at): (&str, &str)| Some((id::decode(channel)?.into(), at.into()));
+        let parts: Option<Vec<_>> = parts.map(|part| part.and_then(pair)).collect();
         parts.map(Self)
     }
 
@@ -85,7 +85,7 @@ impl fmt::Display for LastEventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (channel, position)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { ";" };
-            write!(f, "{separator}{channel}/{position}")?;
+            write!(f, "{separator}{}/{position}", id::encode(channel))?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ const QUICK: Heartbeat = Heartbeat {
 
 async fn node(heartbeat: Heartbeat) -> anyhow::Result<Node> {
     let limits = ConnectionLimits { close_ms: 100, ..Default::default() };
-    Node::start(Setup { limits, heartbeat, react: ignore, ..Setup::default() }).await
+    Node::start(Setup { limits, heartbeat, react: ignore }).await
 }
 
 #[tokio::test]

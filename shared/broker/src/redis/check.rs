@@ -1,27 +1,43 @@
 //! Who answers, and how it is set up.
 
+use domain::{position::Epoch, source::Source};
 use redis::{Pipeline, Value};
 
-use super::link::{Link, RequestLost, field, refusal};
-use crate::{BrokerError, ServerIdentity};
+use super::{
+    keys::Keys,
+    link::{Link, RequestLost, field, refusal},
+};
+use crate::{BrokerError, PublishedUpTo, ServerIdentity};
 
-/// The replication id and a mark, read in one step on one connection: two servers must not answer.
-pub(super) async fn identity(link: &Link, mark_key: &str) -> Result<ServerIdentity, BrokerError> {
+/// The replication id and the marks of a source, read in one step on one connection: two servers
+/// must not answer. What is no mark of ours counts as none, and is overwritten by the next one.
+pub(super) async fn identity(
+    link: &Link,
+    keys: &Keys,
+    source: Source,
+) -> Result<ServerIdentity, BrokerError> {
     let mut pipeline = Pipeline::new();
     pipeline.ignore_errors();
-    pipeline.cmd("INFO").arg("replication").cmd("GET").arg(mark_key);
+    pipeline.cmd("INFO").arg("replication");
+    pipeline.cmd("MGET").arg(keys.mark(source)).arg(keys.published(source));
     let answers = link.run(&pipeline).await.map_err(RequestLost::read)?;
     let mut answers = answers.into_iter().map(|a| a.map_err(|error| refusal(&error)));
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     let parse = |error: redis::ParsingError| BrokerError::Refused(error.to_string());
     let info: String = redis::from_redis_value(next()?).map_err(parse)?;
-    let generation: Option<u64> = redis::from_redis_value(next()?).map_err(parse)?;
+    let marks: [Option<String>; 2] = redis::from_redis_value(next()?).map_err(parse)?;
+    let [generation, published] = marks;
+    let generation = generation.and_then(|generation| generation.parse().ok());
+    let published = published.and_then(|published| {
+        let (epoch, seq) = published.split_once(':')?;
+        Some(PublishedUpTo { epoch: Epoch(epoch.parse().ok()?), seq: seq.parse().ok()? })
+    });
     let replid = match field(&info, "master_replid") {
         Some(replid) => replid.to_owned(),
         // Some managed servers do not tell it; then the address has to do.
         None => link.primary().await?.address().to_string(),
     };
-    Ok(ServerIdentity { replid, generation })
+    Ok(ServerIdentity { replid, generation, published })
 }
 
 /// What an operator should know of the server's settings, in sentences.

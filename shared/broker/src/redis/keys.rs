@@ -7,13 +7,14 @@
 //! | `P:{T}:h:CHANNEL:SOURCE` | stream | history; ids `OFFSET-0`, field `p` |
 //! | `P:{T}:c:CHANNEL` | pub/sub | publications of a channel |
 //! | `P:{T}:generation:SOURCE` | string | the mark of a source |
+//! | `P:{T}:published:SOURCE` | string | how far it may be published: `EPOCH:SEQ` |
 //! | `P:{T}:node:NODE`, `P:{T}:nodes`, `P:{T}:workers`, `P:{T}:probe:NODE` | pub/sub | control, probe |
 //! | `P:{R}:lease` | sorted set | registry: node → end of its lease, ms |
 //! | `P:{R}:topics:NODE` | set | registry: the topics that a node speaks of |
 //! | `P:{R}:on:TOPIC:NODE` | hash | registry: key → JSON |
 //!
 //! `P` is `KEY_PREFIX`, `T` a tag by what the name is about, `R` one tag for the whole registry,
-//! because its scripts touch several of its keys.
+//! because its scripts touch several of its keys. Names of channels are ASCII: `domain::id::encode`.
 
 use domain::{channel::Channel, node::NodeId, source::Source};
 
@@ -37,11 +38,13 @@ impl Keys {
     }
 
     pub(super) fn head(&self, channel: &Channel, source: Source) -> String {
-        format!("{}:{{{}}}:p:{channel}:{source}", self.prefix, tags::of(channel.as_str()))
+        let name = channel.encoded();
+        format!("{}:{{{}}}:p:{name}:{source}", self.prefix, tags::of(&name))
     }
 
     pub(super) fn history(&self, channel: &Channel, source: Source) -> String {
-        format!("{}:{{{}}}:h:{channel}:{source}", self.prefix, tags::of(channel.as_str()))
+        let name = channel.encoded();
+        format!("{}:{{{}}}:h:{name}:{source}", self.prefix, tags::of(&name))
     }
 
     pub(super) fn mark(&self, source: Source) -> String {
@@ -49,10 +52,16 @@ impl Keys {
         format!("{}:{{{}}}:generation:{source}", self.prefix, tags::of(&source))
     }
 
+    /// How far a source may be published; in the slot of its mark.
+    pub(super) fn published(&self, source: Source) -> String {
+        let source = source.to_string();
+        format!("{}:{{{}}}:published:{source}", self.prefix, tags::of(&source))
+    }
+
     /// The pub/sub channel of a topic.
     pub(super) fn topic(&self, topic: &Topic) -> String {
         match topic {
-            Topic::Channel(channel) => self.about("c", channel.as_str()),
+            Topic::Channel(channel) => self.about("c", &channel.encoded()),
             Topic::Node(node) => self.about("node", &node.0),
             Topic::Nodes => format!("{}:{{{}}}:nodes", self.prefix, tags::of("nodes")),
             Topic::Workers => format!("{}:{{{}}}:workers", self.prefix, tags::of("workers")),

@@ -15,8 +15,8 @@ local generation, first, count = tonumber(ARGV[1]), tonumber(ARGV[2]), #ARGV - 7
 
 -- What is there. Under an absent, unreadable or older head nothing is known of the history.
 local known, bytes, repeats = false, 0, 0
-local head = call('GET', head_key)
-if head then
+local head = pcall('GET', head_key)
+if type(head) == 'string' then
   local g, o, b = string.match(head, '^(%d+):(%d+):(%d+)$')
   g = tonumber(g)
   if g and g > generation then return -1 end

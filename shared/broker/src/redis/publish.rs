@@ -1,7 +1,7 @@
 //! Publishing: one script call per run, calls pipelined, and a barrier.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{LazyLock, Mutex},
     time::Duration,
 };
@@ -16,12 +16,15 @@ use super::{
     link::{Link, RequestLost, refusal},
 };
 use crate::{
-    BrokerError, BrokerOptions, Topic,
+    BrokerError, BrokerOptions, PublishedUpTo, Topic,
     run::{self, Run},
 };
 
 /// The script; its hash is computed once.
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
+
+/// The script that comes before it.
+static PUBLISHED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("published.lua")));
 
 /// The most bytes of payload that are sent before their answers are awaited.
 const WINDOW_BYTES: usize = 2 << 20;
@@ -65,8 +68,10 @@ impl Publisher {
         generation: u64,
         publications: &[Publication],
     ) -> Result<(), BrokerError> {
+        let mut notes = notes(keys, generation, publications);
         for window in windows(&run::cut(publications)) {
-            let pipeline = self.pipeline(keys, generation, window);
+            let before = notes.len();
+            let pipeline = self.pipeline(keys, generation, window, std::mem::take(&mut notes));
             let answers = match call(link, &pipeline).await {
                 Ok(answers) => answers,
                 Err(error) => {
@@ -75,15 +80,25 @@ impl Publisher {
                 }
             };
             if let Some(at) = answers.iter().position(|answer| *answer == SUPERSEDED) {
-                return Err(BrokerError::Superseded(window[at].channel.clone()));
+                let run = &window[at.saturating_sub(before)];
+                return Err(BrokerError::Superseded(run.channel.clone()));
             }
         }
         Ok(())
     }
 
-    fn pipeline(&self, keys: &Keys, generation: u64, window: &[Run<'_>]) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(window.len());
+    fn pipeline(
+        &self,
+        keys: &Keys,
+        generation: u64,
+        window: &[Run<'_>],
+        notes: Vec<Cmd>,
+    ) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(window.len() + notes.len());
         pipeline.ignore_errors();
+        for note in notes {
+            pipeline.add_command(note);
+        }
         for run in window {
             pipeline.add_command(self.command(keys, generation, run));
         }
@@ -131,6 +146,24 @@ impl Publisher {
     }
 }
 
+/// What is noted before the first publication: how far each source may be published then.
+fn notes(keys: &Keys, generation: u64, publications: &[Publication]) -> Vec<Cmd> {
+    let mut last: BTreeMap<Source, PublishedUpTo> = BTreeMap::new();
+    for publication in publications {
+        let (epoch, seq) = (publication.epoch, publication.recorded.seq);
+        let noted = last.entry(publication.source).or_insert(PublishedUpTo { epoch, seq });
+        noted.seq = noted.seq.max(seq);
+    }
+    let note = |(source, PublishedUpTo { epoch, seq }): (Source, PublishedUpTo)| {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(PUBLISHED.get_hash()).arg(2);
+        command.arg(keys.mark(source)).arg(keys.published(source));
+        command.arg(generation).arg(epoch.0).arg(seq);
+        command
+    };
+    last.into_iter().map(note).collect()
+}
+
 /// Calls the script; a server that does not know it (restarted, failed over, flushed) is taught and
 /// gets the whole window again: what it has done already is a repeat.
 async fn call(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
@@ -140,9 +173,11 @@ async fn call(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerErro
             error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         };
         if attempt == 0 && answers.iter().any(|answer| answer.as_ref().is_err_and(unknown)) {
-            let mut load = redis::cmd("SCRIPT");
-            load.arg("LOAD").arg(include_str!("publish.lua"));
-            let _hash: String = link.query(load).await?;
+            for script in [include_str!("published.lua"), include_str!("publish.lua")] {
+                let mut load = redis::cmd("SCRIPT");
+                load.arg("LOAD").arg(script);
+                let _hash: String = link.query(load).await?;
+            }
             continue;
         }
         return answers.into_iter().map(|answer| answer.map_err(|e| refusal(&e))).collect();

@@ -12,28 +12,47 @@ use super::{
 };
 use crate::{BrokerError, StreamReader};
 
-/// How much longer than asked an answer may take until the connection is given up.
+/// How much longer than asked an answer may take until the connection is given up; twice as long
+/// after each that was late, because a single entry may be larger than what comes in that time.
 const GRACE: Duration = Duration::from_secs(2);
+const GRACE_MAX: Duration = Duration::from_secs(32);
 
 /// About as much one answer holds at most: the server and we keep it whole in memory.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// What entries are taken to be as long as none was seen.
-const ENTRY_BYTES: usize = 32 << 10;
+/// How many entries the first read asks for. XREAD can be bounded in entries only, so reads begin
+/// small and grow with what they bring.
+const FIRST_ENTRIES: usize = 4;
+
+/// How many a read asks for at least where the last ones brought few: a burst of the largest entries
+/// still fits.
+const QUIET_ENTRIES: usize = 16;
 
 /// Reads one source.
 pub(super) struct RedisReader {
     link: Arc<Link>,
     key: String,
-    /// The mean of the last answer: XREAD can be bounded in entries only.
-    entry_bytes: usize,
+    /// How many entries the next read may ask for.
+    entries_max: usize,
+    grace: Duration,
     /// With the number of the command connection at that time.
     connection: Option<(u64, MultiplexedConnection)>,
 }
 
 impl RedisReader {
     pub(super) fn new(link: Arc<Link>, key: String) -> Self {
-        Self { link, key, entry_bytes: ENTRY_BYTES, connection: None }
+        Self { link, key, entries_max: FIRST_ENTRIES, grace: GRACE, connection: None }
+    }
+
+    /// Adapts the next read to what this one brought: half of what an answer may hold, were all
+    /// entries as large as the largest one, and at most twice as many as these.
+    fn adapt(&mut self, entries: &[Entry]) {
+        if let Some(largest) = entries.iter().map(|entry| entry.fields.size_bytes()).max() {
+            let fitting = ANSWER_BYTES_MAX / 2 / largest.max(1);
+            let grown = (entries.len() * 2).max(QUIET_ENTRIES);
+            self.entries_max = fitting.min(grown).max(1);
+        }
+        self.grace = GRACE;
     }
 
     /// The connection, taken out: one that is not put back (an error, a deadline, a caller that
@@ -62,20 +81,22 @@ impl StreamReader for RedisReader {
         // BLOCK 0 would wait without end.
         let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut command = redis::cmd("XREAD");
-        let count = entries_max.min(ANSWER_BYTES_MAX / self.entry_bytes).max(1);
+        let count = entries_max.min(self.entries_max).max(1);
         command.arg("COUNT").arg(count).arg("BLOCK").arg(block_ms);
         command.arg("STREAMS").arg(&self.key).arg(after.to_string());
         let answer = command.query_async::<Value>(&mut connection.1);
-        let late = || BrokerError::Unavailable("no answer to a blocking read".to_owned());
-        let answer = tokio::time::timeout(wait + GRACE, answer).await.map_err(|_| late())?;
+        let Ok(answer) = tokio::time::timeout(wait + self.grace, answer).await else {
+            self.entries_max = 1;
+            self.grace = (self.grace * 2).min(GRACE_MAX);
+            return Err(BrokerError::Unavailable("no answer to a blocking read".to_owned()));
+        };
         let answer = answer.map_err(|error: RedisError| match error.is_io_error() {
             true => link::unavailable(error),
             false => link::refusal(&error),
         })?;
         self.connection = Some(connection);
         let entries = entries::read(answer)?;
-        let bytes: usize = entries.iter().map(|entry| entry.fields.size_bytes()).sum();
-        self.entry_bytes = bytes.checked_div(entries.len()).unwrap_or(ENTRY_BYTES).max(1);
+        self.adapt(&entries);
         Ok(entries)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerError, Topic};
+use broker::{BrokerError, PublishedUpTo, Topic};
 use bytes::Bytes;
 use domain::{
     entry::EntryId,
@@ -35,10 +35,10 @@ async fn a_primary_that_becomes_a_replica_is_left_until_it_is_one_again() {
     redis.cli(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     recorder.until("disconnected", |heard| heard.disconnected.len() == 1).await;
     recorder.until("failing", |_| subscriber.failures() > 1).await;
-    let refused = bench.broker.mark(SOURCE, 1).await;
+    let refused = bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await;
     assert!(matches!(refused, Err(BrokerError::Unavailable(_))), "{refused:?}");
     redis.cli(&["REPLICAOF", "NO", "ONE"]);
-    until_ok(async || bench.broker.mark(SOURCE, 1).await).await;
+    until_ok(async || bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await).await;
     recorder.until("connected", |heard| heard.connected == 2).await;
     recorder.until("healthy", |_| subscriber.failures() == 0).await;
     bench.finish().await;
@@ -55,7 +55,7 @@ async fn after_a_fail_over_everything_follows_the_sentinels_to_the_new_primary()
     let tasks = channel("tasks");
     let topic = Topic::Channel(tasks.clone());
     subscriber.subscribe(topic.clone()).await.unwrap();
-    bench.broker.mark(SOURCE, 1).await.unwrap();
+    bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await.unwrap();
     bench.broker.publish(1, &publications(&tasks, 1..=2)).await.unwrap();
     let first = bench.broker.append(&[(SOURCE, fields("first"))]).await.remove(0).unwrap();
     let mut reader = bench.broker.reader(SOURCE);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use broker::{BrokerError, Topic};
+use broker::{BrokerError, PublishedUpTo, Topic};
 use bytes::Bytes;
 use domain::{
     entry::EntryId,
@@ -94,7 +94,7 @@ async fn commands_that_are_slow_but_answered_keep_their_connection() {
     let (_subscriber, recorder) = bench.subscriber("n1").await;
     proxy.delay(Duration::from_millis(300));
     for generation in 1..=3 {
-        bench.broker.mark(SOURCE, generation).await.unwrap();
+        bench.broker.mark(SOURCE, generation, PublishedUpTo::default()).await.unwrap();
     }
     recorder
         .until("a late canary", |heard| {

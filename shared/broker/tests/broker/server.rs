@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerError, Registration, Topic};
+use broker::{BrokerError, PublishedUpTo, Registration, Topic};
 use bytes::Bytes;
 use domain::{
     entry::EntryId,
@@ -25,14 +25,17 @@ async fn a_restart_without_data_shows_in_everything() {
     let tasks = channel("tasks");
     let (subscriber, recorder) = bench.subscriber("n1").await;
     subscriber.subscribe(Topic::Nodes).await.unwrap();
-    bench.broker.mark(SOURCE, 1).await.unwrap();
+    bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await.unwrap();
     bench.broker.publish(1, &publications(&tasks, 1..=3)).await.unwrap();
     let mut reader = bench.broker.reader(SOURCE);
     reader.read(EntryId::ZERO, 1, Duration::from_millis(1)).await.unwrap();
     let before = bench.broker.identity(SOURCE).await.unwrap();
 
     redis.kill();
-    assert!(matches!(bench.broker.mark(SOURCE, 1).await, Err(BrokerError::Unavailable(_))));
+    assert!(matches!(
+        bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await,
+        Err(BrokerError::Unavailable(_))
+    ));
     recorder.until("disconnected", |heard| heard.disconnected.len() == 1).await;
     let offline = subscriber.subscribe(Topic::Workers).await;
     assert!(matches!(offline, Err(BrokerError::Unavailable(_))));
@@ -61,7 +64,7 @@ async fn a_restart_with_data_keeps_them_under_another_identity() {
     let redis = Redis::options().appendonly().start();
     let bench = Bench::on(&redis.url()).await;
     let tasks = channel("tasks");
-    bench.broker.mark(SOURCE, 1).await.unwrap();
+    bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await.unwrap();
     bench.broker.publish(1, &publications(&tasks, 1..=3)).await.unwrap();
     bench.broker.append(&[(SOURCE, fields("x"))]).await.remove(0).unwrap();
     let before = bench.broker.identity(SOURCE).await.unwrap();
@@ -82,7 +85,7 @@ async fn a_flush_takes_the_mark_and_the_registry_and_cuts_nobody() {
     let (_subscriber, recorder) = bench.subscriber("n1").await;
     let node = NodeId("n1".into());
     bench.broker.register(&node, &[]).await.unwrap();
-    bench.broker.mark(SOURCE, 7).await.unwrap();
+    bench.broker.mark(SOURCE, 7, PublishedUpTo::default()).await.unwrap();
     let before = bench.broker.identity(SOURCE).await.unwrap();
     redis.cli(&["FLUSHALL"]);
     let after = bench.broker.identity(SOURCE).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use broker::PublishedUpTo;
 use broker::StreamInfo;
 use domain::{
     entry::{EntryId, Fields},
@@ -120,7 +121,7 @@ async fn a_mark_stays_and_the_server_is_the_same(place: Place) {
     let before = bench.broker.identity(SOURCE).await.unwrap();
     assert_eq!(before.generation, None);
     assert!(!before.replid.is_empty());
-    bench.broker.mark(SOURCE, 3).await.unwrap();
+    bench.broker.mark(SOURCE, 3, PublishedUpTo::default()).await.unwrap();
     let after = bench.broker.identity(SOURCE).await.unwrap();
     assert_eq!((after.generation, after.replid), (Some(3), before.replid));
     let other = Source::first(Stream::Tasks);

@@ -2,18 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Event, EventKind, rejection::Rejection, state::State};
-
-/// What a container's body must look like: a log has a message, which may be an empty line.
-pub(super) fn validate(kind: &EventKind, body: &State) -> Result<(), Rejection> {
-    match (kind, body.get("message")) {
-        (EventKind::ContainerLog, None) => Err(Rejection::new("data.message", "is required")),
-        (EventKind::ContainerLog, Some(message)) if !message.is_string() => {
-            Err(Rejection::new("data.message", "must be a text"))
-        }
-        _ => Ok(()),
-    }
-}
+use super::{
+    Event, EventKind,
+    state::{State, copy, double},
+};
 
 /// Counts lines and remembers the last status.
 pub fn fold(id: &str, state: Option<State>, event: &Event, recorded: i64) -> State {
@@ -34,7 +26,7 @@ pub fn fold(id: &str, state: Option<State>, event: &Event, recorded: i64) -> Sta
         EventKind::ContainerError => copy(&mut state, body, &["error", "code"]),
         EventKind::ContainerComplete => {
             copy(&mut state, body, &["exitCode", "message", "duration"]);
-            let failed = body.get("exitCode").and_then(Value::as_i64).is_some_and(|code| code != 0);
+            let failed = body.get("exitCode").is_some_and(is_failure);
             let status = if failed { "failed" } else { "completed" };
             state.insert("status".into(), status.into());
         }
@@ -44,31 +36,15 @@ pub fn fold(id: &str, state: Option<State>, event: &Event, recorded: i64) -> Sta
     state
 }
 
-fn copy(state: &mut State, body: &State, keys: &[&str]) {
-    for key in keys {
-        if let Some(value) = body.get(*key) {
-            state.insert((*key).into(), value.clone());
+/// Whether an exit code says failure: a number other than 0, or the decimal digits of one.
+fn is_failure(code: &Value) -> bool {
+    match code {
+        Value::Number(number) => double(number) != 0.0,
+        Value::String(text) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            digits.bytes().all(|digit| digit.is_ascii_digit())
+                && digits.bytes().any(|digit| digit != b'0')
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_container_shows_its_last_status_and_how_many_lines_it_wrote() {
-        let event = |kind, data| Event::new(kind, Some("c1"), data);
-        let mut state = None;
-        for event in [
-            event(EventKind::ContainerStatus, r#"{"status":"running"}"#),
-            event(EventKind::ContainerLog, r#"{"level":"info","message":"a"}"#),
-            event(EventKind::ContainerLog, r#"{"level":"info","message":"b"}"#),
-            event(EventKind::ContainerComplete, r#"{"exitCode":2}"#),
-        ] {
-            state = Some(fold("c1", state, &event, 1));
-        }
-        let state = state.unwrap();
-        assert_eq!((&state["status"], &state["lines"]), (&"failed".into(), &2.into()));
+        _ => false,
     }
 }

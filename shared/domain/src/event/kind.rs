@@ -1,179 +1,121 @@
-//! The kinds of events: a closed list, so that the compiler names every place that must decide
-//! about a new one.
+//! What a kind of event says of itself, by its row of the catalog.
 
-use std::sync::Arc;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::{
+    catalog::{CATALOG, EventKind, EventType, Kept, Subject, Writer},
+    entity::EntityKind,
+    schema::{ANY, Schema},
+};
 use crate::{
     channel::{Channel, ChannelKind},
     source::Stream,
 };
 
-/// What kind of thing happened (contract §3).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum EventKind {
-    /// `deployment_update`
-    DeploymentUpdate,
-    /// `deployment_log`
-    DeploymentLog,
-    /// `task_created`
-    TaskCreated,
-    /// `task_update`
-    TaskUpdate,
-    /// `task_log`
-    TaskLog,
-    /// `task_result`
-    TaskResult,
-    /// `agent_status`
-    AgentStatus,
-    /// `agent_update`
-    AgentUpdate,
-    /// `git_status`
-    GitStatus,
-    /// `alert`
-    Alert,
-    /// `alert_acknowledged`
-    AlertAcknowledged,
-    /// `log` of a container
-    ContainerLog,
-    /// `status` of a container
-    ContainerStatus,
-    /// `error` of a container
-    ContainerError,
-    /// `complete` of a container
-    ContainerComplete,
-    /// `notification`
-    Notification,
-    /// `chat_message`
-    ChatMessage,
-    /// `system`
-    System,
-    /// Any other type on the stream `messages`, passed through.
-    Free(Arc<str>),
-}
-
 impl EventKind {
-    const NAMED: [Self; 18] = [
-        Self::DeploymentUpdate,
-        Self::DeploymentLog,
-        Self::TaskCreated,
-        Self::TaskUpdate,
-        Self::TaskLog,
-        Self::TaskResult,
-        Self::AgentStatus,
-        Self::AgentUpdate,
-        Self::GitStatus,
-        Self::Alert,
-        Self::AlertAcknowledged,
-        Self::ContainerLog,
-        Self::ContainerStatus,
-        Self::ContainerError,
-        Self::ContainerComplete,
-        Self::Notification,
-        Self::ChatMessage,
-        Self::System,
-    ];
+    /// Returns the row of the catalog; none for free types.
+    pub fn row(&self) -> Option<&'static EventType> {
+        CATALOG.iter().find(|row| row.kind == *self)
+    }
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn name(&self) -> &str {
         match self {
-            Self::DeploymentUpdate => "deployment_update",
-            Self::DeploymentLog => "deployment_log",
-            Self::TaskCreated => "task_created",
-            Self::TaskUpdate => "task_update",
-            Self::TaskLog => "task_log",
-            Self::TaskResult => "task_result",
-            Self::AgentStatus => "agent_status",
-            Self::AgentUpdate => "agent_update",
-            Self::GitStatus => "git_status",
-            Self::Alert => "alert",
-            Self::AlertAcknowledged => "alert_acknowledged",
-            Self::ContainerLog => "log",
-            Self::ContainerStatus => "status",
-            Self::ContainerError => "error",
-            Self::ContainerComplete => "complete",
-            Self::Notification => "notification",
-            Self::ChatMessage => "chat_message",
-            Self::System => "system",
-            Self::Free(name) => name,
+            Self::Free(name) | Self::Topic(name) => name,
+            named => named.row().map_or("", |row| row.name),
         }
     }
 
-    /// The kind of that name; [`EventKind::Free`] when it is none of ours.
+    /// Returns the kind of that name; [`EventKind::Free`] when the catalog does not have it.
     pub fn from_name(name: &str) -> Self {
-        Self::NAMED
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .unwrap_or_else(|| Self::Free(name.into()))
+        let row = CATALOG.iter().find(|row| row.name == name);
+        row.map_or_else(|| Self::Free(name.into()), |row| row.kind.clone())
     }
 
-    /// The kind of that name on that stream; none when the stream does not know it.
+    /// Returns the kind of that name on that stream; none when the stream does not know it.
     ///
-    /// On `messages` a name that means something on another stream is free: seed 003 broadcasts
-    /// any type, `task_update` among them, and it must not be taken for a task's event.
+    /// On `messages` a name that means something on another stream is free, and on `topics` every
+    /// name is.
     pub fn on(stream: Stream, name: &str) -> Option<Self> {
-        let kind = Self::from_name(name);
-        if kind.stream() == stream {
-            Some(kind)
-        } else {
-            (stream == Stream::Messages).then(|| Self::Free(name.into()))
+        let row = CATALOG.iter().find(|row| row.name == name && row.stream == stream);
+        match (row, stream) {
+            (Some(row), _) => Some(row.kind.clone()),
+            (None, Stream::Topics) => Some(Self::Topic(name.into())),
+            (None, Stream::Messages) => Some(Self::Free(name.into())),
+            (None, _) => None,
         }
     }
 
-    /// The stream that carries events of this kind.
-    pub const fn stream(&self) -> Stream {
+    /// Returns the kind that was recorded on a stream; what the stream does not know is free.
+    pub fn recorded(stream: Stream, name: &str) -> Self {
+        Self::on(stream, name).unwrap_or_else(|| Self::Free(name.into()))
+    }
+
+    /// Returns the stream that carries events of this kind.
+    pub fn stream(&self) -> Stream {
         match self {
-            Self::DeploymentUpdate | Self::DeploymentLog => Stream::Deployments,
-            Self::TaskCreated | Self::TaskUpdate | Self::TaskLog | Self::TaskResult => {
-                Stream::Tasks
-            }
-            Self::AgentStatus
-            | Self::AgentUpdate
-            | Self::GitStatus
-            | Self::Alert
-            | Self::AlertAcknowledged => Stream::Agents,
-            Self::ContainerLog
-            | Self::ContainerStatus
-            | Self::ContainerError
-            | Self::ContainerComplete => Stream::Containers,
-            Self::Notification | Self::ChatMessage | Self::System | Self::Free(_) => {
-                Stream::Messages
-            }
+            Self::Free(_) => Stream::Messages,
+            Self::Topic(_) => Stream::Topics,
+            named => named.row().map_or(Stream::Messages, |row| row.stream),
         }
     }
 
     /// Whether an event of this kind must say what it is about.
-    pub const fn needs_id(&self) -> bool {
-        !matches!(self, Self::Notification | Self::System | Self::Free(_))
+    pub fn needs_id(&self) -> bool {
+        match self {
+            Self::Free(_) => false,
+            named => named.row().is_none_or(|row| row.subject != Subject::User),
+        }
     }
 
-    /// The channels that carry an event of this kind about `id`.
-    pub(super) fn channels(&self, id: Option<&str>) -> Vec<Channel> {
-        let own = |kind| Channel::entity(kind, id.unwrap_or_default());
-        match self {
-            Self::DeploymentUpdate => {
-                vec![own(ChannelKind::Deployment), Channel::feed(ChannelKind::Deployments)]
-            }
-            Self::DeploymentLog => vec![own(ChannelKind::Deployment)],
-            Self::TaskCreated | Self::TaskUpdate | Self::TaskLog | Self::TaskResult => {
-                vec![own(ChannelKind::Task), Channel::feed(ChannelKind::Tasks)]
-            }
-            Self::AgentStatus | Self::AgentUpdate => {
-                vec![own(ChannelKind::Agent), Channel::feed(ChannelKind::Agents)]
-            }
-            Self::GitStatus => vec![Channel::feed(ChannelKind::Repos)],
-            Self::Alert | Self::AlertAcknowledged => vec![Channel::feed(ChannelKind::Alerts)],
-            Self::ContainerLog
-            | Self::ContainerStatus
-            | Self::ContainerError
-            | Self::ContainerComplete => vec![own(ChannelKind::Container)],
-            Self::ChatMessage => {
-                vec![own(ChannelKind::Conversation), Channel::feed(ChannelKind::Conversations)]
-            }
-            Self::Notification | Self::System | Self::Free(_) => match id {
-                Some(_) => vec![own(ChannelKind::User)],
-                None => vec![Channel::feed(ChannelKind::Broadcast)],
-            },
+    /// Whether only the worker writes events of this kind.
+    pub fn is_reserved(&self) -> bool {
+        self.row().is_some_and(|row| row.writer == Writer::Worker)
+    }
+
+    /// Whether it asks for something and is no event itself.
+    pub fn is_request(&self) -> bool {
+        self.row().is_some_and(|row| row.kept == Kept::Request)
+    }
+
+    /// Returns what its `data` must look like.
+    pub fn schema(&self) -> &'static Schema {
+        self.row().map_or(&ANY, |row| &row.schema)
+    }
+
+    /// Returns the kind of entity whose state an event of this kind changes, that of its own id.
+    pub fn entity(&self) -> Option<EntityKind> {
+        match self.row()?.subject {
+            Subject::Entity(kind) => Some(kind),
+            Subject::Repos | Subject::Conversation | Subject::User => None,
         }
+    }
+
+    /// Returns the channels that carry an event of this kind about `id`.
+    pub(super) fn channels(&self, id: Option<&str>) -> Vec<Channel> {
+        let channels = match self {
+            Self::Free(_) => &[ChannelKind::User][..],
+            Self::Topic(_) => &[ChannelKind::Topic],
+            named => named.row().map_or(&[][..], |row| row.channels),
+        };
+        let channel = |kind: &ChannelKind| match (kind, id) {
+            (ChannelKind::User, None) => Channel::feed(ChannelKind::Broadcast),
+            (kind, id) => Channel::entity(*kind, id.unwrap_or_default()),
+        };
+        channels.iter().map(channel).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Ok(Self::from_name(&name))
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -182,19 +124,66 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stream_knows_its_own_types_and_messages_takes_free_ones() {
-        assert_eq!(
-            EventKind::on(Stream::Deployments, "deployment_log"),
-            Some(EventKind::DeploymentLog)
-        );
+    fn each_stream_knows_its_own_types_and_only_two_take_free_ones() {
+        for row in CATALOG {
+            assert_eq!(EventKind::on(row.stream, row.name), Some(row.kind.clone()));
+            assert_eq!(EventKind::from_name(row.name), row.kind);
+            assert_eq!((row.kind.name(), row.kind.stream()), (row.name, row.stream));
+        }
         assert_eq!(EventKind::on(Stream::Deployments, "task_update"), None);
         assert_eq!(EventKind::on(Stream::Containers, "nonsense"), None);
         for name in ["nonsense", "task_update"] {
-            let free = Some(EventKind::Free(name.into()));
-            assert_eq!(EventKind::on(Stream::Messages, name), free);
+            assert_eq!(EventKind::on(Stream::Messages, name), Some(EventKind::Free(name.into())));
+            assert_eq!(EventKind::on(Stream::Topics, name), Some(EventKind::Topic(name.into())));
+            assert_eq!(EventKind::recorded(Stream::Agents, name), EventKind::Free(name.into()));
         }
-        for kind in EventKind::NAMED {
-            assert_eq!(EventKind::from_name(kind.name()), kind);
-        }
+        assert_eq!(EventKind::recorded(Stream::Tasks, "task_log"), EventKind::TaskLog);
+    }
+
+    #[test]
+    fn a_type_is_routed_by_its_row() {
+        let channels = |kind: EventKind, id: Option<&str>| -> Vec<String> {
+            kind.channels(id).iter().map(ToString::to_string).collect()
+        };
+        let free = || EventKind::Free("party".into());
+        assert_eq!(
+            channels(EventKind::DeploymentUpdate, Some("d")),
+            ["deployment:d", "deployments"]
+        );
+        assert_eq!(channels(EventKind::DeploymentLog, Some("d")), ["deployment:d"]);
+        assert_eq!(channels(EventKind::TaskAssigned, Some("t")), ["task:t", "tasks"]);
+        assert_eq!(channels(EventKind::GitStatus, Some("a")), ["repos"]);
+        assert_eq!(channels(EventKind::Notification, Some("u")), ["user:u"]);
+        assert_eq!(channels(EventKind::Notification, None), ["broadcast"]);
+        assert_eq!(channels(free(), Some("u")), ["user:u"]);
+        assert_eq!(channels(free(), None), ["broadcast"]);
+        assert_eq!(channels(EventKind::Topic("x".into()), Some("weather")), ["topic:weather"]);
+    }
+
+    #[test]
+    fn only_what_may_be_for_all_needs_no_id() {
+        let without: Vec<&str> =
+            CATALOG.iter().filter(|row| !row.kind.needs_id()).map(|row| row.name).collect();
+        assert_eq!(without, ["notification", "system"]);
+        assert!(!EventKind::Free("x".into()).needs_id());
+        assert!(EventKind::Topic("x".into()).needs_id());
+    }
+
+    #[test]
+    fn what_is_reserved_and_what_asks_is_said_by_the_row() {
+        assert!(EventKind::TaskExpired.is_reserved() && !EventKind::TaskResult.is_reserved());
+        assert!(EventKind::TaskRetry.is_request() && !EventKind::TaskRetried.is_request());
+        assert!(!EventKind::Free("task_expired".into()).is_reserved());
+        assert_eq!(EventKind::Alert.entity(), Some(EntityKind::Alert));
+        assert_eq!(EventKind::System.entity(), None);
+    }
+
+    #[test]
+    fn a_kind_travels_by_its_name() {
+        let text = serde_json::to_string(&EventKind::ContainerLog).unwrap();
+        assert_eq!(text, r#""log""#);
+        assert_eq!(serde_json::from_str::<EventKind>(&text).unwrap(), EventKind::ContainerLog);
+        let free: EventKind = serde_json::from_str(r#""a\u0062""#).unwrap();
+        assert_eq!(free, EventKind::Free("ab".into()));
     }
 }

@@ -1,8 +1,5 @@
-//! Why an entry is not accepted, and the checks that every kind of body shares.
+//! Why an entry is not accepted.
 
-use serde_json::Value;
-
-use super::state::State;
 use crate::excerpt::{EXCERPT_CHARS_MAX, excerpt};
 
 /// Why an entry is not accepted: the field, and what would be right.
@@ -13,25 +10,32 @@ pub struct Rejection {
     pub path: String,
     /// What is wrong with it, as the end of a sentence that begins with the path.
     pub message: String,
+    /// The word of few by which dead letters are counted; none for the field's own name.
+    pub word: Option<&'static str>,
 }
 
 impl Rejection {
-    /// A rejection of the field at `path`.
+    /// Returns a rejection of the field at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: shown(path.into()), message: message.into() }
+        Self { path: shown(path.into()), message: message.into(), word: None }
     }
 
-    /// The field alone, without indices: a label of few values for the metrics.
+    /// Returns the rejection of a type that only the worker writes (contract §8).
+    pub fn reserved(name: &str) -> Self {
+        let message = format!("{name:?} is written by the worker alone");
+        Self { path: String::from("type"), message, word: Some("reserved") }
+    }
+
+    /// Returns the field alone, without indices: a label of few values for the metrics.
     pub fn label(&self) -> &'static str {
+        if let Some(word) = self.word {
+            return word;
+        }
         match self.path.split('.').next().unwrap_or_default() {
             "type" => "type",
             "id" => "id",
             "data" => "data",
-            "user" => "user",
             "event_id" => "event_id",
-            "lease_ms" => "lease_ms",
-            "at" => "at",
-            "traceparent" => "traceparent",
             _ => "other",
         }
     }
@@ -42,30 +46,24 @@ fn shown(path: String) -> String {
     if path.len() <= EXCERPT_CHARS_MAX { path } else { excerpt(&path).into_owned() }
 }
 
-/// `data.KEY` must be a string that is not empty.
-pub(super) fn require_text(body: &State, key: &str) -> Result<(), Rejection> {
-    match body.get(key) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(()),
-        Some(Value::String(_)) => Err(Rejection::new(format!("data.{key}"), "must not be empty")),
-        Some(_) => Err(Rejection::new(format!("data.{key}"), "must be a text")),
-        None => Err(Rejection::new(format!("data.{key}"), "is required")),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `data.KEY` must be one of a few words; absent only when it is not `required`.
-pub(super) fn require_one_of(
-    body: &State,
-    key: &str,
-    words: &[&str],
-    required: bool,
-) -> Result<(), Rejection> {
-    let expected = || format!("must be one of {}", words.join(", "));
-    match body.get(key) {
-        None if !required => Ok(()),
-        None => {
-            Err(Rejection::new(format!("data.{key}"), format!("is required: {}", words.join(", "))))
+    #[test]
+    fn a_rejection_is_counted_by_a_word_of_few() {
+        for (path, label) in [
+            ("type", "type"),
+            ("id", "id"),
+            ("data", "data"),
+            ("data.repos.0.path", "data"),
+            ("event_id", "event_id"),
+            ("stream", "other"),
+        ] {
+            assert_eq!(Rejection::new(path, "is wrong").label(), label);
         }
-        Some(Value::String(word)) if words.contains(&word.as_str()) => Ok(()),
-        Some(_) => Err(Rejection::new(format!("data.{key}"), expected())),
+        let reserved = Rejection::reserved("task_expired");
+        assert_eq!((reserved.label(), reserved.path.as_str()), ("reserved", "type"));
+        assert_eq!(reserved.to_string(), "type \"task_expired\" is written by the worker alone");
     }
 }

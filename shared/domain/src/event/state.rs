@@ -1,6 +1,6 @@
 //! The folded state of an entity, one JSON object, and the log tail that states keep.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// The most log lines that a state keeps (`protocols.md` §0.2, trap 7).
 pub const LOG_LINES_MAX: usize = 100;
@@ -10,10 +10,13 @@ pub const LOG_LINES_MAX: usize = 100;
 /// Half of the default `STATE_BYTES`: a talkative build must not keep its ending from fitting.
 pub const LOG_BYTES_MAX: usize = 128 * 1024;
 
+/// What a line that is no string counts for in [`LOG_BYTES_MAX`].
+const OTHER_LINE_BYTES: usize = 64;
+
 /// The state of an entity.
 pub type State = Map<String, Value>;
 
-/// The lines of a log event: `{lines:[…]}` or `{message}`.
+/// Returns the lines of a log event: `{lines:[…]}` or `{message}`.
 pub(super) fn log_lines(body: &State) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match (body.get("lines"), body.get("message")) {
@@ -28,7 +31,7 @@ pub(super) fn append_lines(logs: &mut Vec<Value>, lines: impl IntoIterator<Item 
     logs.extend(lines.into_iter().map(Value::String));
     let surplus = logs.len().saturating_sub(LOG_LINES_MAX);
     logs.drain(..surplus);
-    let size = |line: &Value| line.as_str().map_or(64, str::len);
+    let size = |line: &Value| line.as_str().map_or(OTHER_LINE_BYTES, str::len);
     let mut bytes: usize = logs.iter().map(size).sum();
     let mut oversize = 0;
     while bytes > LOG_BYTES_MAX && oversize + 1 < logs.len() {
@@ -39,11 +42,7 @@ pub(super) fn append_lines(logs: &mut Vec<Value>, lines: impl IntoIterator<Item 
     if bytes > LOG_BYTES_MAX
         && let Some(Value::String(line)) = logs.first_mut()
     {
-        let mut end = LOG_BYTES_MAX;
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
+        line.truncate(line.floor_char_boundary(LOG_BYTES_MAX));
     }
 }
 
@@ -56,10 +55,16 @@ pub(super) fn take_logs(state: &mut State) -> Vec<Value> {
     }
 }
 
-/// `ms` since 1970 as `2026-11-20T10:30:51.123Z`.
-pub fn iso(ms: i64) -> String {
-    match jiff::Timestamp::from_millisecond(ms) {
-        Ok(time) => format!("{time:.3}"),
-        Err(_) => String::from("1970-01-01T00:00:00.000Z"),
+/// Copies members of a body that are there.
+pub(super) fn copy(state: &mut State, body: &State, keys: &[&str]) {
+    for key in keys {
+        if let Some(value) = body.get(*key) {
+            state.insert((*key).to_owned(), value.clone());
+        }
     }
+}
+
+/// Returns the number as every language has it: of double precision, infinite where it is larger.
+pub(super) fn double(number: &Number) -> f64 {
+    number.as_str().parse().unwrap_or(f64::NAN)
 }

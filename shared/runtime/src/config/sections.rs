@@ -57,7 +57,7 @@ pub struct AccessSettings {
     pub allowed_origins: Vec<String>,
 }
 
-/// HeartbeatSettings of the dialects.
+/// `HeartbeatSettings` of the dialects.
 #[derive(Clone, Debug)]
 pub struct HeartbeatSettings {
     /// `COCKPIT_PING_MS`
@@ -84,7 +84,7 @@ pub struct HeartbeatSettings {
     pub mock_step: (Duration, Duration),
 }
 
-/// LimitSettings of connections and of what clients may do.
+/// `LimitSettings` of connections and of what clients may do.
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
@@ -133,13 +133,15 @@ pub struct LimitSettings {
     pub drain: Duration,
 }
 
-/// LimitSettings of the record and its caches.
+/// `LimitSettings` of the record and its caches.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// `BATCH_BYTES`
     pub batch_bytes: usize,
     /// `BATCH_ENTRIES`
     pub batch_entries: usize,
+    /// `BATCH_STATE_BYTES`
+    pub batch_state_bytes: usize,
     /// `HISTORY_LENGTH`
     pub history_length: usize,
     /// `HISTORY_BYTES`
@@ -186,7 +188,7 @@ impl AccessSettings {
         let in_development = |name: &str, value: &str, layers: &Layers| {
             layers.optional(name).or_else(|| (!production).then(|| value.to_owned()))
         };
-        let patterns = |list: &str| list.split(',').map(Pattern::new).collect();
+        let patterns = |list: &str| list.split(',').map(Pattern::encoded).collect();
         let verifies = ["jwt_public_key", "jwks_url"].iter().any(|n| layers.optional(n).is_some());
         let jwt_secret = layers.optional("jwt_secret");
         Self {
@@ -253,7 +255,9 @@ fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
                 keys.push((name.to_owned(), key.to_owned()));
             }
             _ => {
-                layers.problems.push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"))
+                layers
+                    .problems
+                    .push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
             }
         }
     }
@@ -343,6 +347,7 @@ impl Record {
         Self {
             batch_bytes: layers.number("batch_bytes", 4096..=1 << 30),
             batch_entries: layers.number("batch_entries", 1..=100_000),
+            batch_state_bytes: layers.number("batch_state_bytes", 1 << 20..=1 << 34),
             history_length: layers.number("history_length", 1..=10_000_000),
             history_bytes: layers.number("history_bytes", 4096..=1 << 30),
             history_ttl: layers.duration("history_ttl_ms"),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     channel::Channel,
     entry::{EntryId, Fields},
-    event::Submission,
+    event::{Submission, submission::Origin},
     node::NodeId,
     position::Offsets,
     source::{Source, Stream},
@@ -161,7 +161,7 @@ pub(crate) fn id(ms: u64) -> EntryId {
 pub(crate) fn entry(source: Source, ms: u64, fields: &[(&str, &str)]) -> Judged {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
     let fields = Fields(fields.collect());
-    let verdict = match Submission::parse(source.stream, id(ms), &fields) {
+    let verdict = match Submission::parse(source.stream, id(ms), &fields, Origin::Outside, 0) {
         Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
         Err(rejection) => {
             let text = rejection.to_string();

@@ -45,6 +45,47 @@ async fn what_the_database_refuses_leaves_nothing_of_its_batch(bench: Bench) {
 }
 
 #[tokio::test]
+async fn rule_15_a_connection_whose_transaction_sqlite_rolled_back_itself_is_thrown_away() {
+    let bench = Bench::sqlite().await;
+    // What a full disk does: SQLite rolls back on its own, before anybody asks for it.
+    bench
+        .sql(
+            "CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.subject = 'full'
+             BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END",
+        )
+        .await;
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    for ms in 1..=3 {
+        let refused = owner.try_record(vec![update(ms, "full", "{}")]).await;
+        assert!(refused.is_err());
+        owner.record(vec![update(10 + ms, "d", "{}")]).await;
+    }
+    assert_eq!(offsets(&bench.all("deployment:d").await), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn rule_10_a_batch_is_bounded_in_bytes_of_state() {
+    let options = Options { batch_state_bytes: 40_000, ..Options::default() };
+    for mut bench in [Bench::sqlite().await, Bench::postgres().await] {
+        bench.store = connect(&bench.url, &options).await.unwrap();
+        let text = format!("{{\"text\":\"{}\"}}", "x".repeat(10_000));
+        let mut owner = bench.owner(DEPLOYMENTS).await;
+        let names: Vec<String> = (0..8).map(|n| format!("d{n}")).collect();
+        for (name, ms) in names.iter().zip(1..) {
+            owner.record(vec![update(ms, name, &text)]).await;
+        }
+        let small = |names: &[String], from: u64| -> Vec<_> {
+            names.iter().zip(from..).map(|(name, ms)| update(ms, name, "{}")).collect()
+        };
+        let refused = owner.try_record(small(&names, 100)).await;
+        assert!(matches!(refused, Err(StoreError::TooMuch(_))), "{refused:?}");
+        owner.record(small(&names[..3], 100)).await;
+        // One entry is never too much.
+        owner.record(vec![update(200, "d3", "{}")]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_another_process_writes_to_is_a_conflict() {
     let bench = Bench::sqlite().await;
     let mut owner = bench.owner(DEPLOYMENTS).await;
@@ -89,7 +130,7 @@ async fn a_server_that_does_not_answer_is_unavailable_within_the_deadline() {
     postgres.freeze();
     let began = Instant::now();
     let late = owner.try_record(vec![update(2, "d", "{}")]).await;
-    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert!(matches!(late, Err(StoreError::TooMuch(_))), "{late:?}");
     assert!(matches!(bench.store.check().await, Err(StoreError::Unavailable(_))));
     assert!(began.elapsed() < DEADLINE * 3, "{:?}", began.elapsed());
     postgres.thaw();
@@ -232,7 +273,7 @@ async fn a_connection_lost_before_the_commit_did_nothing() {
     let mut owner = wired.owner(DEPLOYMENTS).await;
     wire.fail_once(Fault::CutAfter);
     let lost = owner.try_record(vec![update(1, "d", "{}")]).await;
-    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    assert!(matches!(lost, Err(StoreError::TooMuch(_))), "{lost:?}");
     assert_eq!(direct.row(DEPLOYMENTS).await.cursor, id(0));
     owner.record(vec![update(1, "d", "{}")]).await;
     assert_eq!(offsets(&direct.all("deployment:d").await), [1]);
@@ -245,7 +286,7 @@ async fn a_half_open_session_keeps_its_source_locked_no_longer_than_the_deadline
     wire.fail_once(Fault::Silence);
     let began = Instant::now();
     let lost = owner.try_record(vec![update(1, "d", "{}")]).await;
-    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    assert!(matches!(lost, Err(StoreError::TooMuch(_))), "{lost:?}");
     // The wire still holds the server's end open, with the source's row locked.
     owner.bench = &direct;
     while let Err(error) = owner.try_record(vec![update(1, "d", "{}")]).await {

@@ -11,6 +11,8 @@ use crate::bench::{AGENTS, Bench, DEPLOYMENTS, TASKS, entry, on_both_engines, up
 on_both_engines! {
     a_state_is_what_all_events_add_up_to,
     a_state_with_a_nul_harms_no_list,
+    what_no_database_can_hold_costs_no_event_and_stays_in_the_archive_as_it_was,
+    an_id_of_its_issuers_choice_is_kept_byte_for_byte,
     a_list_is_newest_first_and_goes_on_where_it_ended,
     a_list_holds_what_its_filter_asks_for,
     a_repository_whose_path_is_taken_is_dropped_and_the_rest_is_kept,
@@ -59,6 +61,50 @@ async fn a_state_with_a_nul_harms_no_list(bench: Bench) {
     assert!(page.publications[0].recorded.event.data.get().contains(r"a\u0000b"));
 }
 
+async fn what_no_database_can_hold_costs_no_event_and_stays_in_the_archive_as_it_was(bench: Bench) {
+    let mut owner = bench.owner(TASKS).await;
+    let deep = format!("{{\"title\":\"t\",\"x\":{}1{}}}", "[".repeat(99), "]".repeat(99));
+    let odd = [
+        (r#"{"title":"cut \ud83d","\ude00":"\ud83d\ud83d\ude00"}"#, "title", json!("cut \u{fffd}")),
+        (r#"{"title":"t","x":1e400}"#, "x", serde_json::from_str("1e400").unwrap()),
+        (
+            r#"{"title":"t","x":123456789012345678901234567890}"#,
+            "x",
+            serde_json::from_str("123456789012345678901234567890").unwrap(),
+        ),
+        (r#"{"title":"t","x":1,"x":2}"#, "x", json!(2)),
+        (r#"{"title":"a\u0000b"}"#, "title", json!("a\u{fffd}b")),
+        (deep.as_str(), "title", json!("t")),
+    ];
+    for (n, (data, key, value)) in (1..).zip(odd) {
+        let id = format!("t{n}");
+        owner.record(vec![task(n, "task_created", &id, data)]).await;
+        let state = state(&bench, EntityKind::Task, &id).await.unwrap();
+        assert_eq!(state[key], value, "{data}");
+        let page = bench.all(&format!("task:{id}")).await;
+        assert_eq!(page.publications[0].recorded.event.data.get(), data);
+    }
+    // The cockpit's tables and lists parse every state in SQL.
+    let filter = EntityFilter { having: Some("created_at"), limit: 99, ..EntityFilter::default() };
+    assert_eq!(bench.store.entities(EntityKind::Task, &filter).await.unwrap().len(), 6);
+    let count = bench.ask("SELECT CAST(count(title) AS TEXT) FROM cockpit_tasks").await;
+    assert_eq!(count.as_deref(), Some("6"));
+}
+
+async fn an_id_of_its_issuers_choice_is_kept_byte_for_byte(bench: Bench) {
+    let mut owner = bench.owner(TASKS).await;
+    for (n, id) in
+        (1..).zip(["auth0|5f7c", "org/repo", "déploi 1", "e\u{301}", "é", "%2F", "'\"\\"])
+    {
+        let data = format!("{{\"title\":\"{n}\"}}");
+        owner.record(vec![task(n, "task_created", id, &data)]).await;
+        let state = state(&bench, EntityKind::Task, id).await.unwrap();
+        assert_eq!((&state["id"], &state["title"]), (&json!(id), &json!(n.to_string())));
+        let page = bench.all(&format!("task:{id}")).await;
+        assert_eq!(page.publications[0].recorded.event.id.as_deref(), Some(id));
+    }
+}
+
 async fn a_list_is_newest_first_and_goes_on_where_it_ended(bench: Bench) {
     let mut owner = bench.owner(DEPLOYMENTS).await;
     owner.record((1..=5).map(|n| update(n, &format!("d{n}"), "{}")).collect()).await;
@@ -83,7 +129,7 @@ async fn a_list_holds_what_its_filter_asks_for(bench: Bench) {
     let long = "x".repeat(5000);
     owner
         .record(vec![
-            task(1, "task_created", "t1", r#"{"title":"1","executor":"codex","n":1.50}"#),
+            task(1, "task_created", "t1", r#"{"title":"1","executor":"codex","n":1.5}"#),
             task(2, "task_created", "t2", r#"{"title":"2","executor":null}"#),
             task(3, "task_update", "t3", r#"{"status":"running","executor":"codex"}"#),
             task(4, "task_update", "t4", &format!("{{\"status\":\"{long}\"}}")),

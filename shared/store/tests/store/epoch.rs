@@ -4,11 +4,29 @@ use domain::position::Epoch;
 use services::{Postgres, Scratch, unique};
 use store::{Options, StoreError, connect};
 
-use crate::bench::{Bench, DEPLOYMENTS, on_both_engines, update};
+use crate::bench::{Bench, DEPLOYMENTS, id, on_both_engines, update};
 
 on_both_engines! {
     the_epoch_is_the_same_for_everybody_and_after_a_restart,
     migrating_again_changes_nothing,
+    rule_6_a_new_epoch_is_begun_once_and_raises_the_generation_before_anything_is_recorded,
+}
+
+async fn rule_6_a_new_epoch_is_begun_once_and_raises_the_generation_before_anything_is_recorded(
+    bench: Bench,
+) {
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    let (store, before) = (&bench.store, bench.store.epoch());
+    store.regenerate(DEPLOYMENTS, owner.fence, 1, "r", id(0)).await.unwrap();
+    owner.record(vec![update(1, "d", "{}")]).await;
+    let epoch = store.begin_epoch(before).await.unwrap();
+    assert_ne!(epoch, before);
+    assert_eq!(store.begin_epoch(before).await.unwrap(), epoch, "another process did already");
+    let refused = owner.try_record(vec![update(2, "d", "{}")]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced(_))), "{refused:?}");
+    let row = store.regenerate(DEPLOYMENTS, owner.fence, 2, "r", id(1)).await.unwrap();
+    assert_eq!((row.epoch, row.database_epoch, row.generation), (epoch, epoch, 2));
+    assert_eq!(owner.record(vec![update(2, "d", "{}")]).await.epoch, epoch);
 }
 
 async fn the_epoch_is_the_same_for_everybody_and_after_a_restart(bench: Bench) {
@@ -83,10 +101,12 @@ async fn another_database_of_the_same_server_is_another_epoch() {
 }
 
 #[tokio::test]
-async fn a_standby_is_refused_and_its_promotion_is_another_epoch() {
+async fn rule_6_a_standby_is_refused_and_its_promotion_records_nothing_until_it_was_judged() {
     let postgres = Postgres::options().fsync(false).start();
     let bench = Bench::at(postgres.url("store"), None).await;
     let before = bench.store.epoch();
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    owner.record(vec![update(1, "d", "{}")]).await;
     postgres.stop();
     std::fs::write(postgres.socket_folder().join("data/standby.signal"), "").unwrap();
     postgres.restart();
@@ -102,7 +122,63 @@ async fn a_standby_is_refused_and_its_promotion_is_another_epoch() {
     while let Err(error) = bench.store.check().await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     }
-    assert_ne!(bench.store.epoch(), before);
+    assert_eq!(bench.store.epoch(), before, "a timeline alone proves nothing");
+    assert!(bench.row(DEPLOYMENTS).await.promoted);
+    let refused = owner.try_record(vec![update(2, "d", "{}")]).await;
+    assert!(matches!(refused, Err(StoreError::Fenced(_))), "{refused:?}");
+    bench.store.accept_promotion().await.unwrap();
+    assert!(!bench.row(DEPLOYMENTS).await.promoted);
+    owner.record(vec![update(2, "d", "{}")]).await;
+    assert_eq!(bench.store.epoch(), before);
+}
+
+#[tokio::test]
+async fn a_copy_played_back_into_the_same_server_is_another_epoch() {
+    let postgres = Postgres::shared();
+    let url = postgres.url("store");
+    let bench = Bench::at(url.clone(), None).await;
+    let before = bench.store.epoch();
+    bench.owner(DEPLOYMENTS).await.record(vec![update(1, "d", "{}")]).await;
+    let dump = postgres.dump(&url);
+    drop(bench);
+    let name = url.rsplit('/').next().unwrap();
+    for sql in [format!("DROP DATABASE \"{name}\" (FORCE)"), format!("CREATE DATABASE \"{name}\"")]
+    {
+        postgres.sql("postgres", &sql);
+    }
+    postgres.play(&url, &dump);
+    let restored = Bench::at(url, None).await;
+    assert_ne!(restored.store.epoch(), before);
+    assert_eq!(restored.all("deployments").await.publications.len(), 1);
+    let again = connect(&restored.url, &Options::default()).await.unwrap();
+    again.check().await.unwrap();
+    assert_eq!(again.epoch(), restored.store.epoch(), "the same for everybody");
+}
+
+/// Migrations 1 and 2, as an earlier release left them.
+async fn an_earlier_release(postgres: &Postgres, url: &str) -> String {
+    let earlier = ["0001_record", "0002_denial"].map(|name| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+        std::fs::read_to_string(format!("{folder}/{name}.sql")).unwrap()
+    });
+    let bench = Bench::at(url.to_owned(), None).await;
+    bench.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+    for sql in earlier {
+        postgres.sql(url, &sql);
+    }
+    postgres.sql(url, "SELECT value FROM epoch")
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_the_epoch() {
+    let postgres = Postgres::shared();
+    let url = postgres.url("store");
+    let before = an_earlier_release(postgres, &url).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/postgres");
+    let sql = std::fs::read_to_string(format!("{folder}/0003_lineage.sql")).unwrap();
+    postgres.sql(&url, &sql);
+    assert_eq!(postgres.sql(&url, "SELECT value FROM epoch"), before);
+    assert_eq!(postgres.sql(&url, "SELECT promoted FROM lineage"), "0");
 }
 
 /// A role that owns its database and nothing else.

@@ -23,7 +23,7 @@ on_both_engines! {
     rule_10_two_sources_that_first_speak_of_the_same_entities_do_not_block_each_other,
     the_time_of_recording_never_runs_backwards,
     a_dead_letter_is_kept_with_reason_and_fields,
-    a_state_over_its_bound_makes_a_dead_letter_and_stays_as_it_was,
+    a_state_over_its_bound_is_cut_and_marked_and_the_event_stays_whole,
 }
 
 async fn a_batch_moves_cursor_states_and_offsets_together(bench: Bench) {
@@ -241,19 +241,21 @@ async fn a_dead_letter_is_kept_with_reason_and_fields(bench: Bench) {
     assert!(store.dead_letter(number).await.unwrap().is_none());
 }
 
-async fn a_state_over_its_bound_makes_a_dead_letter_and_stays_as_it_was(bench: Bench) {
+async fn a_state_over_its_bound_is_cut_and_marked_and_the_event_stays_whole(bench: Bench) {
     bench.store.sources(&[DEPLOYMENTS]).await.unwrap();
     let row = bench.store.claim(DEPLOYMENTS, &node("w"), LEASE).await.unwrap().unwrap();
-    let large = format!("{{\"large\":\"{}\"}}", "x".repeat(600));
+    let large = format!("{{\"large\":\"{}\",\"status\":\"success\"}}", "x".repeat(600));
     let entries = vec![update(1, "d", r#"{"a":1}"#), update(2, "d", &large), update(3, "d", "{}")];
     let batch = EntryBatch { before: id(0), cursor: id(3), entries, published: 0 };
     let committed = bench.store.record(DEPLOYMENTS, row.fence, &batch, 500).await.unwrap();
-    let Outcome::Dead(reason) = &committed.outcomes[1] else { panic!("{committed:?}") };
-    assert_eq!(reason.label, "state_bytes");
-    assert_eq!(placed(&committed.outcomes[2])[0], ("deployment:d".into(), 2));
-    assert_eq!(committed.seq, 2);
-    assert_eq!(bench.store.dead_letters(None, None, 9).await.unwrap().len(), 1);
+    assert_eq!(committed.seq, 3);
+    assert_eq!(bench.store.dead_letters(None, None, 9).await.unwrap().len(), 0);
     let channel = committed.publications[0].channel.clone();
     let state = bench.store.snapshot(&channel).await.unwrap().state.unwrap();
-    assert_eq!((state.get("a"), state.get("large")), (Some(&1.into()), None));
+    assert_eq!((&state["a"], &state["status"]), (&1.into(), &"success".into()));
+    assert_eq!(state["truncated"], true);
+    let kept = state["large"].as_str().unwrap().len();
+    assert!(kept > 100 && kept < 500, "{kept}");
+    let page = bench.all("deployment:d").await;
+    assert_eq!(page.publications[1].recorded.event.data.get(), large, "the archive has it whole");
 }

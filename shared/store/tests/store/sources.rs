@@ -16,6 +16,10 @@ on_both_engines! {
     rule_6_a_generation_only_rises_and_comes_with_replid_and_epoch,
     rule_7_the_cursor_is_only_ever_set_back,
     attempts_count_owners_that_got_nowhere,
+    owners_that_say_goodbye_do_not_count_as_dead,
+    rule_3_a_renewal_shows_what_a_late_commit_has_done,
+    rule_15_a_database_that_holds_less_than_was_published_is_refused,
+    entries_are_counted_with_the_cursor,
     sources_are_made_once_and_listed_all,
 }
 
@@ -87,6 +91,42 @@ async fn rule_7_the_cursor_is_only_ever_set_back(bench: Bench) {
     owner.set_back(id(800)).await;
     assert_eq!(owner.cursor, id(800));
     assert_eq!(bench.row(DEPLOYMENTS).await.cursor, id(800));
+}
+
+async fn owners_that_say_goodbye_do_not_count_as_dead(bench: Bench) {
+    let store = &bench.store;
+    for _ in 0..5 {
+        let owner = bench.owner(DEPLOYMENTS).await;
+        assert_eq!(store.attempt(DEPLOYMENTS, owner.fence).await.unwrap(), 1);
+        store.release(DEPLOYMENTS, owner.fence, 0).await.unwrap();
+    }
+}
+
+async fn rule_3_a_renewal_shows_what_a_late_commit_has_done(bench: Bench) {
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    let seq = owner.record(vec![update(1, "d", "{}")]).await.seq;
+    let row = bench.store.renew(DEPLOYMENTS, owner.fence, 0, LEASE).await.unwrap();
+    assert_eq!((row.seq, row.cursor, row.published), (seq, id(1), 0));
+}
+
+async fn rule_15_a_database_that_holds_less_than_was_published_is_refused(bench: Bench) {
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    owner.record(vec![update(1, "d", "{}")]).await;
+    let renewed = bench.store.renew(DEPLOYMENTS, owner.fence, 2, LEASE).await;
+    assert!(matches!(renewed, Err(StoreError::Fenced(DEPLOYMENTS))), "{renewed:?}");
+    owner.published = 2;
+    let recorded = owner.try_record(vec![update(2, "d", "{}")]).await;
+    assert!(matches!(recorded, Err(StoreError::Fenced(DEPLOYMENTS))), "{recorded:?}");
+}
+
+async fn entries_are_counted_with_the_cursor(bench: Bench) {
+    let mut owner = bench.owner(DEPLOYMENTS).await;
+    assert_eq!(bench.row(DEPLOYMENTS).await.added, None);
+    bench.store.count_added(DEPLOYMENTS, owner.fence, 40).await.unwrap();
+    owner.record(vec![update(1, "d", "{}"), update(2, "d", "{}")]).await;
+    assert_eq!(bench.row(DEPLOYMENTS).await.added, Some(42));
+    owner.set_back(id(1)).await;
+    assert_eq!(bench.row(DEPLOYMENTS).await.added, None);
 }
 
 async fn attempts_count_owners_that_got_nowhere(bench: Bench) {

@@ -11,7 +11,7 @@ use axum::{
 use domain::{
     event::{
         State as Row,
-        agent::SEVERITIES,
+        catalog::SEVERITIES,
         entity::{Entity, EntityKind},
     },
     id,

@@ -1,0 +1,23 @@
+//! Alerts: raised and acknowledged.
+
+use serde_json::Value;
+
+use super::{Event, EventKind, state::State};
+
+/// Raises or acknowledges an alert; acknowledging one that nobody raised says nothing.
+pub fn fold(id: &str, state: Option<State>, event: &Event, recorded: i64) -> Option<State> {
+    if event.kind == EventKind::AlertAcknowledged {
+        let mut state = state?;
+        state.insert("acknowledged".into(), 1.into());
+        return Some(state);
+    }
+    let take = |key: &str| event.body().get(key).cloned().unwrap_or(Value::Null);
+    let mut state = state.unwrap_or_default();
+    state.insert("id".into(), id.into());
+    for key in ["severity", "title", "message", "source"] {
+        state.insert(key.into(), take(key));
+    }
+    state.entry("created_at").or_insert_with(|| (recorded / 1000).into());
+    state.entry("acknowledged").or_insert_with(|| 0.into());
+    Some(state)
+}
