@@ -92,7 +92,6 @@ export class Fanfare extends Emitter<FanfareEvents> {
   #unconfirmed: ReturnType<typeof setInterval> | undefined;
   /** What was last said of this user, said anew after a reconnection. */
   #presence: PresenceStatus | null = null;
-  #lastEventId = "";
   /** The channels of the event stream, which has them in its address. */
   #streamed: Set<string> = new Set();
   #everOpened = false;
@@ -210,12 +209,16 @@ export class Fanfare extends Emitter<FanfareEvents> {
       return openSocket(Socket, this.#address("/v1/connect").replace(/^http/, "ws"), listener);
     }
     if (this.#feeds.size === 0) throw new Error("server-sent events need a channel");
-    const resume: Record<string, string> = this.#lastEventId ? { "last-event-id": this.#lastEventId } : {};
     this.#streamed = new Set(this.#feeds.keys());
     for (const feed of this.#feeds.values()) feed.streamed();
-    const channels = [...this.#streamed].map((name) => `channel=${encodeURIComponent(name)}`);
+    // Each channel with the position to go on from, in one order.
+    const resumes = [...this.#feeds.values()].some((feed) => feed.resumesAt !== null);
+    const channels = [...this.#feeds.values()].flatMap((feed) => [
+      `channel=${encodeURIComponent(feed.channel)}`,
+      ...(resumes ? [`since=${encodeURIComponent(feed.resumesAt ?? "")}`] : []),
+    ]);
     const url = this.#address("/v1/events", channels);
-    return openEvents(this.#fetch, url, resume, listener, (id) => (this.#lastEventId = id));
+    return openEvents(this.#fetch, url, {}, listener, () => {});
   }
 
   /** Every third attempt is SSE as long as no WebSocket ever opened. */

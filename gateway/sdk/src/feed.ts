@@ -69,6 +69,11 @@ export class Feed {
     this.#tailAsked = false;
   }
 
+  /** Where an event stream goes on; null where it begins anew. */
+  get resumesAt(): Position | null {
+    return this.#joined ? this.position : null;
+  }
+
   join(reader: Reader): void {
     this.readers.add(reader);
     if (this.#joined) this.#joinLate(reader);

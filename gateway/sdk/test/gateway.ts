@@ -185,7 +185,7 @@ export class Gateway {
 
   #request(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "/", "http://x");
-    if (url.pathname === "/v1/events") return this.#stream(request, response, url.searchParams);
+    if (url.pathname === "/v1/events") return this.#stream(response, url.searchParams);
     response.setHeader("content-type", "application/json");
     response.setHeader("access-control-allow-origin", "*");
     const page = /^\/v1\/channels\/([^/]+)\/events$/.exec(url.pathname);
@@ -205,8 +205,10 @@ export class Gateway {
     });
   }
 
-  #stream(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): void {
-    const positions = new Map(JSON.parse(String(request.headers["last-event-id"] ?? "[]")) as [string, string][]);
+  #stream(response: ServerResponse, query: URLSearchParams): void {
+    const since = query.getAll("since");
+    const positions = new Map<string, string>();
+    for (const [index, name] of query.getAll("channel").entries()) if (since[index]) positions.set(name, since[index] as string);
     response.writeHead(200, { "content-type": "text/event-stream" });
     const write: Write = (frame) => {
       const { channel, position } = frame as EventFrame;

@@ -121,6 +121,8 @@ pub struct LimitSettings {
     pub publish_per_second: u32,
     /// `ADDRESS_CONNECTIONS_PER_SECOND`; 0: without limit.
     pub address_connections_per_second: u32,
+    /// `MAX_HTTP_CONNECTIONS`
+    pub http_connections: usize,
     /// `ADDRESS_HTTP_CONNECTIONS`; 0: without limit.
     pub address_http_connections: usize,
     /// `ADDRESS_FAILURES_PER_MINUTE`; 0: without limit.
@@ -318,6 +320,7 @@ impl LimitSettings {
             publish_per_second: layers.number("publish_per_second", 1..=100_000_000),
             address_connections_per_second: layers
                 .number("address_connections_per_second", 0..=1_000_000),
+            http_connections: layers.number("max_http_connections", 16..=10_000_000),
             address_http_connections: layers.number("address_http_connections", 0..=1_000_000),
             address_failures_per_minute: layers
                 .number("address_failures_per_minute", 0..=1_000_000),
