@@ -3,3 +3,4 @@
 pub mod accept;
 pub mod address;
 pub mod address_limits;
+pub mod read_limits;

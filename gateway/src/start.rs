@@ -17,7 +17,7 @@ use crate::{
         registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
-    http::address_limits::AddressLimits,
+    http::{address_limits::AddressLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     node::{
@@ -122,6 +122,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
     let (publish_limits, address_limits) =
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
+    let read_limits = ReadLimits::new(&config.limits);
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
@@ -152,6 +153,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         cluster_query: Arc::new(query),
         publish_limits: Arc::new(publish_limits),
         address_limits: Arc::new(address_limits),
+        read_limits: Arc::new(read_limits),
         prometheus,
     }))
 }

@@ -15,13 +15,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use domain::trace_context::TraceContext;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use runtime::{config::Config, trace};
 use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::{
-    http::{address, address_limits::AddressLimits},
+    http::{address, address_limits::AddressLimits, read_limits::ReadLimits},
     metrics::GatewayMetrics,
     node::services::Services,
     protocol::Request as SocketRequest,
@@ -36,6 +36,7 @@ pub struct Admission {
     config: Arc<Config>,
     auth: Arc<Authenticator>,
     limits: Arc<AddressLimits>,
+    reads: Arc<ReadLimits>,
     metrics: Arc<GatewayMetrics>,
 }
 
@@ -45,6 +46,7 @@ impl From<&Services> for Admission {
             config: Arc::clone(&services.context.config),
             auth: Arc::clone(&services.context.auth),
             limits: Arc::clone(&services.address_limits),
+            reads: Arc::clone(&services.read_limits),
             metrics: Arc::clone(&services.context.metrics),
         }
     }
@@ -126,6 +128,13 @@ impl Admission {
         }
     }
 
+    /// Whether a request reads the record, and so has to wait for its turn.
+    fn is_read(request: &Request) -> bool {
+        let path = request.uri().path();
+        let is_record = path.starts_with("/v1/") || path.starts_with("/api/");
+        request.method() == Method::GET && is_record && path != EVENT_STREAM
+    }
+
     /// Waits, briefly, for the keys that a client's credentials name.
     pub async fn fetch_keys(&self, asked: &SocketRequest) {
         for credential in asked.credentials() {
@@ -152,6 +161,13 @@ pub async fn admit(State(admission): State<Admission>, request: Request, next: N
         return problem.into_response();
     }
     admission.fetch_keys(&asked).await;
+    let _turn = if Admission::is_read(&request) {
+        let address = || client.0.map(|address| address.to_string()).unwrap_or_default();
+        let name = asked.credentials().next().map_or_else(address, str::to_owned);
+        admission.reads.turn(&name).await
+    } else {
+        None
+    };
     let response = serve(request, next).await;
     if response.status() == StatusCode::UNAUTHORIZED && asked.has_credentials() {
         admission.refused(client);

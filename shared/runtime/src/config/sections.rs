@@ -119,6 +119,10 @@ pub struct LimitSettings {
     pub container_frames_per_second: u32,
     /// `PUBLISH_PER_SECOND`
     pub publish_per_second: u32,
+    /// `READS_AT_ONCE`
+    pub reads_at_once: usize,
+    /// `USER_READS_AT_ONCE`
+    pub user_reads_at_once: usize,
     /// `ADDRESS_CONNECTIONS_PER_SECOND`; 0: without limit.
     pub address_connections_per_second: u32,
     /// `MAX_HTTP_CONNECTIONS`
@@ -318,6 +322,8 @@ impl LimitSettings {
             container_frames_per_second: layers
                 .number("container_frames_per_second", 1..=1_000_000),
             publish_per_second: layers.number("publish_per_second", 1..=100_000_000),
+            reads_at_once: layers.number("reads_at_once", 1..=100_000),
+            user_reads_at_once: layers.number("user_reads_at_once", 1..=100_000),
             address_connections_per_second: layers
                 .number("address_connections_per_second", 0..=1_000_000),
             http_connections: layers.number("max_http_connections", 16..=10_000_000),
