@@ -42,6 +42,18 @@ impl SentCounters {
     }
 }
 
+/// Returns the histograms of the probe's way and of deliveries, registered.
+fn histograms(registry: &Registry) -> prometheus::Result<(Histogram, HistogramVec)> {
+    let buckets = LATENCY_BUCKETS_SECONDS.to_vec();
+    let opts = HistogramOpts::new("fanfare_canary_seconds", "The probe's way.");
+    let canary_seconds = Histogram::with_opts(opts.buckets(buckets.clone()))?;
+    registry.register(Box::new(canary_seconds.clone()))?;
+    let opts = HistogramOpts::new("fanfare_delivery_seconds", "Event time to socket write.");
+    let delivery_seconds = HistogramVec::new(opts.buckets(buckets), &["dialect"])?;
+    registry.register(Box::new(delivery_seconds.clone()))?;
+    Ok((canary_seconds, delivery_seconds))
+}
+
 /// The metrics of a gateway.
 #[derive(Debug)]
 pub struct GatewayMetrics {
@@ -101,13 +113,7 @@ impl GatewayMetrics {
             registry.register(Box::new(metric.clone()))?;
             prometheus::Result::Ok(metric)
         };
-        let buckets = LATENCY_BUCKETS_SECONDS.to_vec();
-        let opts = HistogramOpts::new("fanfare_canary_seconds", "The probe's way.");
-        let canary_seconds = Histogram::with_opts(opts.buckets(buckets.clone()))?;
-        registry.register(Box::new(canary_seconds.clone()))?;
-        let opts = HistogramOpts::new("fanfare_delivery_seconds", "Event time to socket write.");
-        let delivery_seconds = HistogramVec::new(opts.buckets(buckets), &["dialect"])?;
-        registry.register(Box::new(delivery_seconds.clone()))?;
+        let (canary_seconds, delivery_seconds) = histograms(registry)?;
         let connections = IntGaugeVec::new(
             Opts::new("fanfare_gateway_connections", "Open connections."),
             &["dialect"],

@@ -85,19 +85,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
     let record = &config.record;
-    let history = History::new(
-        Arc::clone(&broker),
-        Arc::clone(&store),
-        Arc::clone(&metrics),
-        record.partitions,
-    );
-    let hub = Hub::new(
-        history,
-        life.clone(),
-        Arc::clone(&metrics),
-        record.hub_cache_bytes,
-        record.state_bytes,
-    );
+    let hub = hub(&config, &broker, &store, &metrics, &life);
     let publisher = EventPublisher::new(
         node.clone(),
         Arc::clone(&broker),
@@ -156,6 +144,20 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         read_limits: Arc::new(read_limits),
         prometheus,
     }))
+}
+
+fn hub(
+    config: &Config,
+    broker: &Arc<dyn Broker>,
+    store: &Arc<dyn Store>,
+    metrics: &Arc<GatewayMetrics>,
+    life: &Lifecycle,
+) -> Arc<Hub> {
+    let record = &config.record;
+    let (broker, store) = (Arc::clone(broker), Arc::clone(store));
+    let history = History::new(broker, store, Arc::clone(metrics), record.partitions);
+    let (cache_bytes, state_bytes) = (record.hub_cache_bytes, record.state_bytes);
+    Hub::new(history, life.clone(), Arc::clone(metrics), cache_bytes, state_bytes)
 }
 
 fn connection_limits(config: &Config) -> ConnectionLimits {

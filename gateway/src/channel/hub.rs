@@ -324,19 +324,19 @@ impl Hub {
             let idle = inner.live.is_empty() && inner.behind == 0;
             match inner.idle_since {
                 // The map and this sweep hold it; a third hand is about to listen.
-                Some(since) if idle && since.elapsed() > IDLE_MAX => {
-                    if Arc::strong_count(&state) <= 2 {
-                        // First out of the map, then unsubscribed: nobody can take an entry for
-                        // current that no longer receives anything. Both under the lock: whoever
-                        // comes next subscribes after it.
-                        shard.remove(&state.channel);
-                        if let Some(subscriber) = self.subscriber.get() {
-                            subscriber.unsubscribe(&Topic::Channel(state.channel.clone()));
-                        }
-                        drop(shard);
-                        self.cache.forget(&mut inner.counted);
-                        self.metrics.channels.dec();
+                Some(since)
+                    if idle && since.elapsed() > IDLE_MAX && Arc::strong_count(&state) <= 2 =>
+                {
+                    // First out of the map, then unsubscribed: nobody can take an entry for current
+                    // that no longer receives anything. Both under the lock: whoever comes next
+                    // subscribes after it.
+                    shard.remove(&state.channel);
+                    if let Some(subscriber) = self.subscriber.get() {
+                        subscriber.unsubscribe(&Topic::Channel(state.channel.clone()));
                     }
+                    drop(shard);
+                    self.cache.forget(&mut inner.counted);
+                    self.metrics.channels.dec();
                 }
                 None if idle => inner.idle_since = Some(Instant::now()),
                 _ => {}

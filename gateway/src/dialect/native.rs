@@ -175,13 +175,13 @@ fn understand(value: &serde_json::Value) -> Result<ClientFrame, FrameError> {
     let keys = match frame.get("type").map(|kind| kind.as_str()) {
         None => return wrong("type", format!("type is required: one of {}", types())),
         Some(None) => return wrong("type", "type must be a text".into()),
-        Some(Some(kind)) => match TYPES.iter().find(|(name, _)| *name == kind) {
-            Some((_, keys)) => *keys,
-            None => {
+        Some(Some(kind)) => {
+            let Some((_, keys)) = TYPES.iter().find(|(name, _)| *name == kind) else {
                 let kind = excerpt(kind);
                 return wrong("type", format!("unknown type {kind:?}: one of {}", types()));
-            }
-        },
+            };
+            *keys
+        }
     };
     // A key that only a later version knows must not be taken for one that was obeyed.
     if let Some(key) = frame.keys().find(|key| *key != "type" && !keys.contains(&key.as_str())) {

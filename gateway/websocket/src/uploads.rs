@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use crate::lock::lock;
 use crate::rules::SenderTerms;
 
-/// Bounds the memory of incomplete messages, in bytes. Whoever adds to it beyond that is closed with
-/// 1013, so that many half uploads cannot exhaust the process, nor one address or strangers take the
-/// room of all others.
+/// Bounds the memory of incomplete messages, in bytes.
+///
+/// Whoever adds to it beyond that is closed with 1013, so that many half uploads cannot exhaust the
+/// process, nor one address or strangers take the room of all others.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadLimits {
     /// Of all connections together.
