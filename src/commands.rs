@@ -11,6 +11,7 @@ mod migrate;
 mod output;
 mod publish;
 mod server_client;
+mod terminal;
 mod token;
 mod watch;
 

@@ -50,6 +50,9 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
         Ok(auth) => auth,
         Err(problem) => return exit::configuration(&[problem]),
     };
+    for warning in config.warnings() {
+        tracing::warn!("settings: {warning}");
+    }
     allow_open_files();
     let life = Lifecycle::new();
     let started = tokio::select! {

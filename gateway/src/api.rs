@@ -3,12 +3,14 @@
 
 pub mod access;
 pub mod admission;
+pub mod alerts;
 pub mod body;
 pub mod channels;
 pub mod connections;
 pub mod console_session;
 pub mod cors;
 pub mod dead;
+pub mod dead_bulk;
 pub mod descriptions;
 pub mod events;
 pub mod explain;
@@ -19,7 +21,10 @@ pub mod origin;
 pub mod problem;
 pub mod publish;
 pub mod schemas;
+pub mod tokens;
 pub mod upgrade;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -27,9 +32,10 @@ use axum::{
     handler::Handler,
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, get, on},
+    routing::{MethodFilter, any, on},
 };
 use http::{HeaderMap, Method, StatusCode, header};
+use runtime::config::Config;
 
 use self::{problem::Problem, upgrade::upgrade};
 use crate::{
@@ -70,28 +76,45 @@ impl Routes {
     }
 }
 
-/// Our own paths (contract §6).
-fn own_routes() -> Routes {
+/// What an operator asks, on an address of its own once there is one.
+fn admin_routes() -> Routes {
     Routes::default()
         .get("/livez", health::livez)
         .get("/readyz", health::readyz)
         .get("/metrics", health::metrics)
+}
+
+/// What belongs to the dialect of our own.
+fn native_routes() -> Routes {
+    Routes::default().get("/v1/events", events::events)
+}
+
+/// Our own paths (contract §6).
+fn own_routes() -> Routes {
+    Routes::default()
         .get("/openapi.json", descriptions::openapi)
         .get("/asyncapi.yaml", descriptions::asyncapi)
         .get("/schemas/{stream}/{file}", schemas::schema)
         .get("/console/session", console_session::session)
+        .on(Method::POST, "/v1/tokens", tokens::issue)
         .on(Method::POST, "/v1/publish", publish::publish)
         .get("/v1/channels/{channel}", channels::channel)
         .get("/v1/channels/{channel}/events", channels::events)
-        .get("/v1/events", events::events)
         .get("/v1/deployments", listing::deployments)
         .get("/v1/tasks", listing::tasks)
+        .get("/v1/agents", listing::agents)
+        .get("/v1/repos", listing::repos)
+        .get("/v1/alerts", listing::alerts)
+        .on(Method::POST, "/v1/alerts/{id}/ack", alerts::acknowledge)
+        .get("/v1/containers", listing::containers)
         .get("/v1/connections", connections::list)
         .on(Method::DELETE, "/v1/users/{id}/connections", connections::disconnect)
         .get("/v1/denied", connections::denied)
         .on(Method::DELETE, "/v1/denied/{user}", connections::admit)
         .get("/v1/dead", dead::list)
         .get("/v1/dead/{id}", dead::one)
+        .on(Method::POST, "/v1/dead/redrive", dead_bulk::redrive)
+        .on(Method::POST, "/v1/dead/drop", dead_bulk::forget)
         .on(Method::DELETE, "/v1/dead/{id}", dead::forget)
         .on(Method::POST, "/v1/dead/{id}/redrive", dead::redrive)
         .get("/v1/explain/{event}", explain::explain)
@@ -99,27 +122,31 @@ fn own_routes() -> Routes {
 
 /// Returns everything that a gateway serves.
 pub fn router(services: Services) -> Router {
-    own_routes()
-        .router
+    let config = &services.context.config;
+    let mut own = own_routes().router;
+    if config.admin_listen.is_none() {
+        own = own.merge(admin_routes().router);
+    }
+    if config.serves("native") {
+        own = own.merge(native_routes().router);
+    }
+    own.route("/health", any(crate::http::health::health))
         .merge(console::routes())
         .method_not_allowed_fallback(not_allowed)
         .fallback(unknown)
-        .merge(dialect::routes())
+        .merge(dialect::routes(config))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(services.clone(), admission::admit))
         .layer(middleware::from_fn_with_state(services.clone(), cors::cors))
         .layer(middleware::from_fn(headers::protect))
         .layer(middleware::from_fn_with_state(services.clone(), sockets_first))
+        .layer(middleware::from_fn_with_state(services.clone(), origin::guard))
         .with_state(services)
 }
 
 /// Returns what an operator's address serves.
 pub fn admin_router(services: Services) -> Router {
-    Router::new()
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .with_state(services)
+    admin_routes().router.with_state(services)
 }
 
 async fn sockets_first(State(services): State<Services>, request: Request, next: Next) -> Response {
@@ -131,14 +158,18 @@ async fn sockets_first(State(services): State<Services>, request: Request, next:
 }
 
 /// Answers on a path that nobody serves; one that serves sockets asks for an upgrade.
-async fn unknown(State(dialects): State<Dialects>, request: Request) -> Response {
+async fn unknown(
+    State(dialects): State<Dialects>,
+    State(config): State<Arc<Config>>,
+    request: Request,
+) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
     let (path, headers) = (request.uri().path(), request.headers());
     let asked = SocketRequest::of(path, request.uri().query(), headers);
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let is_socket = dialects.iter().any(|dialect| dialect.recognizes(&asked));
+    let is_socket = dialects.iter().any(|dialect| dialect.recognizes(&asked, &config));
     let is_deployment = asked.query("deploymentId").is_some();
     if is_get && path == "/" && !is_deployment && accepts_html(headers) {
         return console::page(headers);

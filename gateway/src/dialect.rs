@@ -40,6 +40,7 @@ pub static ENCODINGS: [Encoding; Encoding::COUNT] = [
     containers::encoder::LOWER,
     native::encoder::ENCODING,
     cockpit::dashboard::DASHBOARD,
+    cloud_agents::encoder::ANONYMOUS,
 ];
 
 /// The dialects of a node, built once.
@@ -55,7 +56,7 @@ pub struct Built {
 /// of `/` says; last the containers, whose programs dial any path that nobody else owns.
 pub fn build(config: &Config) -> Built {
     let containers = Arc::new(ContainerSessions::new(config));
-    let all: [Arc<dyn Dialect>; 6] = [
+    let mut all: Vec<Arc<dyn Dialect>> = vec![
         Arc::new(native::Native),
         Arc::new(cockpit::Cockpit),
         Arc::new(cloud_agents::CloudAgents),
@@ -63,15 +64,20 @@ pub fn build(config: &Config) -> Built {
         Arc::new(deployments::Deployments),
         Arc::new(containers::Containers::new(Arc::clone(&containers))),
     ];
-    Built { all: Arc::new(all), containers }
+    // What is left out recognizes nothing: the next one decides.
+    all.retain(|dialect| config.serves(dialect.name()));
+    Built { all: all.into(), containers }
 }
 
-/// Returns the HTTP endpoints of all dialects.
-pub fn routes() -> Router<Services> {
-    Router::new()
-        .merge(cockpit::routes::routes())
-        .merge(zerostate::routes::routes())
-        .merge(deployments::routes::routes())
+/// Returns the HTTP endpoints of the dialects that are served.
+pub fn routes(config: &Config) -> Router<Services> {
+    let all = [
+        ("cockpit", cockpit::routes::routes as fn() -> Router<Services>),
+        ("zerostate", zerostate::routes::routes),
+        ("deployments", deployments::routes::routes),
+    ];
+    let served = all.into_iter().filter(|(dialect, _)| config.serves(dialect));
+    served.fold(Router::new(), |router, (_, routes)| router.merge(routes()))
 }
 
 /// Starts what dialects do in the background, until the process stops.

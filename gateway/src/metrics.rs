@@ -54,6 +54,16 @@ fn histograms(registry: &Registry) -> prometheus::Result<(Histogram, HistogramVe
     Ok((canary_seconds, delivery_seconds))
 }
 
+/// Registers the counter of messages that are not ours.
+fn foreign_messages(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let metric = IntCounter::new(
+        "fanfare_foreign_messages_total",
+        "Messages of other installations on the same Redis, dropped.",
+    )?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
 /// The metrics of a gateway.
 #[derive(Debug)]
 pub struct GatewayMetrics {
@@ -79,7 +89,7 @@ pub struct GatewayMetrics {
     pub catchups: IntCounterVec,
     /// Gaps that clients were told of, by cause.
     pub gaps: IntCounterVec,
-    /// What was refused for its address, by reason.
+    /// What was refused, by door and reason.
     pub refused: IntCounterVec,
     /// Messages of other installations on the same Redis: dropped.
     pub foreign: IntCounter,
@@ -132,11 +142,7 @@ impl GatewayMetrics {
                 "Messages of clients.",
                 &["dialect", "outcome"],
             )?,
-            closes: counters(
-                "fanfare_gateway_closes_total",
-                "Closed sockets.",
-                &["dialect", "code"],
-            )?,
+            closes: counters("fanfare_gateway_closes_total", "Ends.", &["dialect", "code"])?,
             catchups: counters(
                 "fanfare_gateway_catchups_total",
                 "Catch-ups of listeners and fills of channels.",
@@ -147,19 +153,8 @@ impl GatewayMetrics {
                 "Gaps that clients were told of.",
                 &["cause"],
             )?,
-            refused: counters(
-                "fanfare_gateway_refused_total",
-                "Requests that were refused for their address.",
-                &["reason"],
-            )?,
-            foreign: {
-                let metric = IntCounter::new(
-                    "fanfare_foreign_messages_total",
-                    "Messages of other installations on the same Redis, dropped.",
-                )?;
-                registry.register(Box::new(metric.clone()))?;
-                metric
-            },
+            refused: counters("fanfare_gateway_refusals_total", "Refusals.", &["door", "reason"])?,
+            foreign: foreign_messages(registry)?,
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,
             canary_seconds,

@@ -114,11 +114,8 @@ async fn all_protocols_see_their_own_and_nothing_else() {
     zerostate
         .wait_for(json!({"type": "system", "data": {"message": "x", "level": "info"}, "...": ""}))
         .await;
-    cloud_agents
-        .expect(
-            json!({"type": "notification", "data": {"message": "x", "level": "info"}, "...": ""}),
-        )
-        .await;
+    let data = json!({"message": "x", "level": "info"});
+    cloud_agents.expect(json!({"type": "notification", "data": data, "...": ""})).await;
     for socket in [deployments, cockpit, cloud_agents, containers] {
         socket.expect_silence(Duration::from_millis(100)).await;
     }

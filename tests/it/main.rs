@@ -20,6 +20,7 @@ mod departures;
 mod deployments;
 mod deviations;
 mod dialogues;
+mod doors;
 mod embedded;
 mod embedded_redis;
 mod event_streams;

@@ -104,7 +104,7 @@ impl Owned {
 
     /// Leaves everything to the others, if there are any and the broker is silent for this worker.
     async fn leave_to_others(&self) -> Result<bool, StoreError> {
-        if !self.broker_silent.is_some_and(|since| since.elapsed() > BROKER_SILENCE_MAX) {
+        if self.broker_silent.is_none_or(|since| since.elapsed() <= BROKER_SILENCE_MAX) {
             return Ok(false);
         }
         // A lease of no length: this worker is not among the living that are counted.

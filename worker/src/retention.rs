@@ -4,6 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use domain::entry::EntryId;
+use store::StoreError;
 use tokio::time::Instant;
 
 use crate::Worker;
@@ -51,7 +52,13 @@ const SLICE_PAUSE: Duration = Duration::from_millis(200);
 pub async fn run(worker: &Worker) {
     loop {
         let limits = &worker.limits;
-        let removed = worker.store.retain(limits.archive_retention, limits.state_retention).await;
+        let removed = async {
+            let dead = worker.store.retain_dead_letters(limits.dead_letter_retention).await?;
+            let rest =
+                worker.store.retain(limits.archive_retention, limits.state_retention).await?;
+            Ok::<bool, StoreError>(dead || rest)
+        };
+        let removed = removed.await;
         let pause = match removed {
             Ok(true) => SLICE_PAUSE,
             Ok(false) => SWEEP_INTERVAL,

@@ -198,13 +198,11 @@ export const tasks = folded<Task>("tasks", (state) => number(state.updated_at) *
 
 export const agents = new Collection<Agent>({
   channel: "agents",
-  tail: 200, // HTTP knows those that hold a socket; others speak by events alone.
-  first: "/api/cockpit/agents",
+  first: "/v1/agents?limit=200",
   rows: (answer) =>
     list(answer, "agents").map((agent) => {
-      const id = String(agent.agentId);
-      const seen = agent.lastPingAt ?? agent.connectedAt;
-      return { agentName: id, ...agent, id, changed: number(agent.updated_at) || Date.parse(String(seen)) || 0 } as Agent;
+      const id = String(agent.id);
+      return { agentName: id, ...agent, id, changed: number(agent.updated_at) } as Agent;
     }),
   apply: (event, get) => {
     if (event.id === null) return [];
@@ -214,7 +212,7 @@ export const agents = new Collection<Agent>({
 
 export const repos = new Collection<Repo>({
   channel: "repos",
-  first: "/api/cockpit/repos?limit=200",
+  first: "/v1/repos?limit=200",
   rows: (answer) => list(answer, "repos").map((repo) => ({ ...repo, changed: number(repo.last_checked) * 1000 }) as Repo),
   apply: (event, get) =>
     list(event.data, "repos").map((repo) => {
@@ -236,7 +234,7 @@ export const repos = new Collection<Repo>({
 
 export const alerts = new Collection<Alert>({
   channel: "alerts",
-  first: "/api/cockpit/alerts?limit=200",
+  first: "/v1/alerts?limit=200",
   rows: (answer) => list(answer, "alerts").map((alert) => ({ ...alert, changed: number(alert.created_at) * 1000 }) as Alert),
   apply: (event, get) => {
     const before = get(event.id ?? "");

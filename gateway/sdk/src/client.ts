@@ -206,9 +206,13 @@ export class Fanfare extends Emitter<FanfareEvents> {
     if (getToken && (attempt.freshToken || this.#token === null)) this.#token = await getToken();
     const Socket = this.#options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
     if (Socket && this.#transport(attempt) === "websocket") {
-      return openSocket(Socket, this.#address("/v1/connect").replace(/^http/, "ws"), listener);
+      // A browser cannot set headers; an address, which proxies write down, is no place for a token.
+      const protocols = this.#token ? ["fanfare.v1", `bearer.${this.#token}`] : ["fanfare.v1"];
+      return openSocket(Socket, `${this.url}/v1/connect`.replace(/^http/, "ws"), listener, protocols);
     }
     if (this.#feeds.size === 0) throw new Error("server-sent events need a channel");
+    const headers: Record<string, string> = {};
+    if (this.#token) headers.authorization = `Bearer ${this.#token}`;
     this.#streamed = new Set(this.#feeds.keys());
     for (const feed of this.#feeds.values()) feed.streamed();
     // Each channel with the position to go on from, in one order.
@@ -217,8 +221,8 @@ export class Fanfare extends Emitter<FanfareEvents> {
       `channel=${encodeURIComponent(feed.channel)}`,
       ...(resumes ? [`since=${encodeURIComponent(feed.resumesAt ?? "")}`] : []),
     ]);
-    const url = this.#address("/v1/events", channels);
-    return openEvents(this.#fetch, url, {}, listener, () => {});
+    const url = `${this.url}/v1/events?${channels.join("&")}`;
+    return openEvents(this.#fetch, url, headers, listener, () => {});
   }
 
   /** Every third attempt is SSE as long as no WebSocket ever opened. */
@@ -226,11 +230,6 @@ export class Fanfare extends Emitter<FanfareEvents> {
     const { transport = "auto" } = this.#options;
     if (transport !== "auto") return transport;
     return this.#everOpened || failures % 3 < 2 || this.#feeds.size === 0 ? "websocket" : "sse";
-  }
-
-  #address(path: string, query: string[] = []): string {
-    if (this.#token) query = [...query, `token=${encodeURIComponent(this.#token)}`];
-    return this.url + path + (query.length > 0 ? `?${query.join("&")}` : "");
   }
 
   get #fetch(): typeof globalThis.fetch {

@@ -39,8 +39,8 @@ function parse<F>(text: unknown): F | null {
 }
 
 /** Opens a WebSocket. */
-export function openSocket<F>(Socket: WebSocketConstructor, url: string, to: WireListener<F>): Wire {
-  const socket = new Socket(url);
+export function openSocket<F>(Socket: WebSocketConstructor, url: string, to: WireListener<F>, protocols?: string[]): Wire {
+  const socket = protocols ? new Socket(url, protocols) : new Socket(url);
   let over = false;
   const wire: Wire = {
     kind: "websocket",

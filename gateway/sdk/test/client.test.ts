@@ -312,6 +312,14 @@ describe("close codes and tokens", () => {
     await until(() => node.welcomed === 2);
   });
 
+  it("tells a token beside the address, never in it", async () => {
+    const node = await gateway();
+    node.tokens = new Set(["secret"]);
+    const fanfare = client(node.url, { token: "secret" }).connect();
+    await until(() => fanfare.state === "connected");
+    expect(node.asked).toEqual(["/v1/connect"]);
+  });
+
   it("asks for a new token once when its own is refused", async () => {
     const node = await gateway();
     node.tokens = new Set(["new"]);

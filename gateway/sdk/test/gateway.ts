@@ -27,6 +27,8 @@ export class Gateway {
   tokens: Set<string> | null = null;
   /** What clients said, in order. */
   readonly heard: Json[] = [];
+  /** The addresses of the sockets that were asked for, in order. */
+  readonly asked: string[] = [];
   /** How many connections were let in. */
   welcomed = 0;
   silent = false;
@@ -122,7 +124,9 @@ export class Gateway {
   }
 
   #connect(socket: WebSocket, request: IncomingMessage): void {
-    const token = new URL(request.url ?? "", "http://x").searchParams.get("token") ?? "";
+    const offered = String(request.headers["sec-websocket-protocol"] ?? "").split(/, ?/);
+    const token = offered.find((one) => one.startsWith("bearer."))?.slice("bearer.".length) ?? "";
+    this.asked.push(request.url ?? "");
     const write: Write = (frame) => socket.send(JSON.stringify(frame));
     if (this.tokens && !this.tokens.has(token)) {
       write({ type: "error", code: "unauthorized", message: "the token was refused" });

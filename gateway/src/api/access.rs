@@ -1,18 +1,17 @@
 //! Who asks over HTTP, and whether they may.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use auth::{Authenticator, CredentialError, Identity};
 use axum::extract::{FromRef, FromRequestParts};
-use domain::channel::Channel;
+use domain::{channel::Channel, source::Stream};
 use http::{HeaderMap, StatusCode, request::Parts};
 use runtime::config::Config;
 
 use super::problem::Problem;
 use crate::protocol::Request;
 
-/// Who asks: `Authorization: Bearer`, `X-API-Key` or `?token=`. A credential that is given is always
-/// checked.
+/// Who asks, by what [`Request::credential`] finds. A credential that is given is always checked.
 ///
 /// # Errors
 /// 401 when it is wrong, 403 when an operator keeps its user out.
@@ -22,8 +21,7 @@ pub fn identify(
     query: Option<&str>,
 ) -> Result<Identity, Problem> {
     let asked = Request::of("", query, headers);
-    let given = asked.bearer().or(asked.api_key.as_deref()).or(asked.query("token"));
-    match given.filter(|credential| !credential.is_empty()) {
+    match asked.credential() {
         None if asked.authorization.is_some() => {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "expected Authorization: Bearer TOKEN"))
         }
@@ -37,7 +35,7 @@ pub fn identify(
 /// A fresh token helps where the answer is 401, nothing where it is 403.
 fn status(error: CredentialError) -> StatusCode {
     match error {
-        CredentialError::Expired | CredentialError::Invalid | CredentialError::Subject => {
+        CredentialError::Expired | CredentialError::Invalid(_) | CredentialError::Subject => {
             StatusCode::UNAUTHORIZED
         }
         CredentialError::Denied => StatusCode::FORBIDDEN,
@@ -74,6 +72,31 @@ fn operator(config: &Config, identity: &Identity) -> Result<Operator, Problem> {
     } else {
         Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key is required"))
     }
+}
+
+/// Lets in who may publish to a stream, about this id.
+///
+/// # Errors
+/// 401 without a credential, 403 when it does not suffice; in development nobody needs one.
+pub fn publisher(
+    config: &Config,
+    identity: &Identity,
+    stream: Stream,
+    id: Option<&str>,
+) -> Result<(), Problem> {
+    if identity.may_publish(stream, id) || (!config.production() && !identity.is_known()) {
+        Ok(())
+    } else if identity.is_known() {
+        Err(Problem::new(StatusCode::FORBIDDEN, format!("you may not publish to {stream}")))
+    } else {
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"))
+    }
+}
+
+/// The answer to who publishes more than `PUBLISH_PER_SECOND`.
+pub fn too_fast(wait: Duration) -> Problem {
+    let detail = "more events per second than PUBLISH_PER_SECOND allows";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(wait.as_secs().max(1))
 }
 
 /// Lets in who may read a channel.

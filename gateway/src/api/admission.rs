@@ -1,16 +1,11 @@
-//! What happens to a request before anybody looks at its credential: its address may have come too
-//! often, or been refused too often, and the key that a token names may have to be fetched.
+//! What happens around a door: an address may have come too often, the key that a token names may have
+//! to be fetched, and what was refused is counted.
 
-use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use auth::Authenticator;
+use auth::{Authenticator, same_secret};
 use axum::{
-    extract::{ConnectInfo, FromRef, Request, State},
+    extract::{FromRef, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -21,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::{
-    http::{address, address_limits::AddressLimits, read_limits::ReadLimits},
+    http::{address::ClientAddress, address_limits::AddressLimits, read_limits::ReadLimits},
     metrics::GatewayMetrics,
     node::services::Services,
     protocol::Request as SocketRequest,
@@ -58,74 +53,57 @@ impl FromRef<Services> for Admission {
     }
 }
 
-/// The address of a client, as far as limits are concerned; without one nothing is counted.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientAddr(Option<IpAddr>);
-
-impl ClientAddr {
-    /// Returns the address of whoever sent a request.
-    pub fn of(admission: &Admission, request: &Request) -> Self {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let trusted = &admission.config.limits.trusted_proxies;
-        let headers = request.headers();
-        let client = peer.map(|peer| address::client(peer, headers, trusted));
-        if let Some(client) = client
-            && Some(client) == peer
-            && address::is_forwarded(headers)
-        {
-            admission.limits.warn_of_proxy(client);
-        }
-        Self(client)
-    }
-
-    /// Returns the number under which its half uploads are counted; 0 on this machine, where a proxy
-    /// speaks for all.
-    pub fn upload_group(self) -> u32 {
-        let Some(address) = self.0.filter(|address| !address.is_loopback()) else { return 0 };
-        let mut hasher = DefaultHasher::new();
-        match address {
-            IpAddr::V4(address) => address.hash(&mut hasher),
-            // A home or a server has 2⁶⁴ of them.
-            IpAddr::V6(address) => (address.to_bits() >> 64).hash(&mut hasher),
-        }
-        (hasher.finish() as u32).max(1)
-    }
-}
-
 impl Admission {
     /// Counts one more connection of a client.
     ///
     /// # Errors
     /// 429 when there were too many.
-    pub fn count_connection(&self, client: ClientAddr) -> Result<(), Problem> {
+    pub fn count_connection(&self, client: ClientAddress) -> Result<(), Problem> {
         let Some(address) = client.0 else { return Ok(()) };
         self.limits.connect(address).map_err(|wait| {
-            self.metrics.refused.with_label_values(&["connections"]).inc();
+            self.metrics.refused.with_label_values(&["address", "too_many_connections"]).inc();
             too_many("this address opens too many connections", wait)
         })
     }
 
-    /// Checks whether a client may show one more credential, if there is one.
+    /// Returns the address of whoever sent a request.
+    pub fn client(&self, request: &Request) -> ClientAddress {
+        let trusted = &self.config.limits.trusted_proxies;
+        let (client, speaks_for_others) =
+            ClientAddress::of(request.extensions(), request.headers(), trusted);
+        if let (Some(proxy), true) = (client.0, speaks_for_others) {
+            self.limits.warn_of_proxy(proxy);
+        }
+        client
+    }
+
+    /// Counts that a door refused what a client showed. One that is good elsewhere is no guess.
     ///
     /// # Errors
-    /// 429 when too many were wrong.
-    pub fn check_credential(
+    /// 429 when too many were wrong: whoever shows a right one is not asked to wait.
+    pub fn refuse(
         &self,
-        client: ClientAddr,
+        client: ClientAddress,
         asked: &SocketRequest,
+        door: &str,
     ) -> Result<(), Problem> {
-        let Some(address) = client.0.filter(|_| asked.has_credentials()) else { return Ok(()) };
-        self.limits.try_again(address).map_err(|wait| {
-            self.metrics.refused.with_label_values(&["credentials"]).inc();
+        if !asked.has_credentials() || asked.credentials().any(|given| self.is_good(given)) {
+            return Ok(());
+        }
+        self.metrics.refused.with_label_values(&[door, "credential"]).inc();
+        let Some(address) = client.0 else { return Ok(()) };
+        self.limits.refuse(address).map_err(|wait| {
+            self.metrics.refused.with_label_values(&[door, "too_many_credentials"]).inc();
             too_many("this address has shown too many wrong credentials", wait)
         })
     }
 
-    /// Notes that the credential of a client was wrong.
-    pub fn refused(&self, client: ClientAddr) {
-        if let Some(address) = client.0 {
-            self.limits.refused(address);
-        }
+    /// Whether a credential opens any door.
+    fn is_good(&self, given: &str) -> bool {
+        let access = &self.config.access;
+        let keys = [&access.internal_keys, &access.cockpit_keys, &access.auth_tokens];
+        self.auth.credential(given).is_ok()
+            || keys.into_iter().flatten().any(|key| same_secret(given, key))
     }
 
     /// Whether a request reads the record, and so has to wait for its turn.
@@ -149,18 +127,20 @@ fn too_many(detail: &str, wait: Duration) -> Problem {
 }
 
 /// Serves a request if its address may ask, when the keys that its credentials name are there.
-pub async fn admit(State(admission): State<Admission>, request: Request, next: Next) -> Response {
-    let client = ClientAddr::of(&admission, &request);
+pub async fn admit(
+    State(admission): State<Admission>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = admission.client(&request);
     if request.uri().path() == EVENT_STREAM
         && let Err(problem) = admission.count_connection(client)
     {
         return problem.into_response();
     }
     let asked = SocketRequest::of("", request.uri().query(), request.headers());
-    if let Err(problem) = admission.check_credential(client, &asked) {
-        return problem.into_response();
-    }
     admission.fetch_keys(&asked).await;
+    request.extensions_mut().insert(client);
     let _turn = if Admission::is_read(&request) {
         let address = || client.0.map(|address| address.to_string()).unwrap_or_default();
         let name = asked.credentials().next().map_or_else(address, str::to_owned);
@@ -169,8 +149,10 @@ pub async fn admit(State(admission): State<Admission>, request: Request, next: N
         None
     };
     let response = serve(request, next).await;
-    if response.status() == StatusCode::UNAUTHORIZED && asked.has_credentials() {
-        admission.refused(client);
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Err(problem) = admission.refuse(client, &asked, "http")
+    {
+        return problem.into_response();
     }
     response
 }

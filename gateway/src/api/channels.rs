@@ -78,7 +78,50 @@ pub async fn events(
         store.page(&channel, &offsets.unwrap_or_default(), limit, PAGE_BYTES).await
     };
     let page = page.map_err(|error| Problem::store(&error))?;
+    if let Some(since) = &since {
+        follows(&channel, since, &page.head)?;
+    }
     Ok(Json(answer(&channel, since.as_ref(), &page, reverse)))
+}
+
+/// Whether a position belongs to this record: the numbers of another epoch mean other events, and
+/// nothing comes after one that was never given.
+fn follows(channel: &Channel, since: &Position, head: &Position) -> Result<(), Problem> {
+    let cause = if since.epoch != head.epoch && since.offsets.total() > 0 {
+        "another epoch"
+    } else if !head.offsets.covers(&since.offsets) {
+        "ahead of the head"
+    } else {
+        return Ok(());
+    };
+    let problem = Problem::new(StatusCode::CONFLICT, format!("since is {cause}"));
+    Err(problem.with("head", head.show(channel).into()))
+}
+
+/// What retention removed between a position and what is kept.
+#[derive(Debug, Serialize)]
+pub struct ArchiveGap {
+    from: String,
+    to: String,
+    cause: &'static str,
+}
+
+/// The first and the last position missing after `since`, where the archive does not reach back so
+/// far.
+fn gap(channel: &Channel, since: &Position, page: &Page) -> Option<ArchiveGap> {
+    let mut from = since.clone();
+    let mut to = since.clone();
+    for (source, floor) in page.floor.iter() {
+        let seen = since.offsets.get(source);
+        if seen < floor {
+            from.offsets.set(source, seen + 1);
+            to.offsets.set(source, floor);
+        }
+    }
+    from.epoch = page.head.epoch;
+    to.epoch = page.head.epoch;
+    let (from, to) = (from.show(channel), to.show(channel));
+    (!since.offsets.covers(&page.floor)).then_some(ArchiveGap { from, to, cause: "retention" })
 }
 
 /// A page of an archive. Its events are written as they travel, byte for byte.
@@ -87,10 +130,16 @@ pub struct ArchivePage {
     channel: String,
     events: Vec<Box<RawValue>>,
     next: Option<String>,
+    head: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<ArchiveGap>,
 }
 
 fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: bool) -> ArchivePage {
-    let mut at = Position { epoch: page.head.epoch, offsets: page.floor.clone() };
+    // Backwards from the head, a source without an event on this page is not read yet.
+    let newest = reverse && since.is_none();
+    let begun = if newest { &page.head.offsets } else { &page.floor };
+    let mut at = Position { epoch: page.head.epoch, offsets: begun.clone() };
     for (source, offset) in since.iter().flat_map(|since| since.offsets.iter()) {
         at.offsets.set(source, offset.max(at.offsets.get(source)));
     }
@@ -111,5 +160,57 @@ fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: boo
     } else {
         (!at.offsets.covers(&page.head.offsets)).then(|| at.show(channel))
     };
-    ArchivePage { channel: channel.as_str().to_owned(), events, next }
+    ArchivePage {
+        channel: channel.as_str().to_owned(),
+        events,
+        next,
+        head: page.head.show(channel),
+        gap: since.filter(|_| !reverse).and_then(|since| gap(channel, since, page)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        position::{Epoch, Offsets},
+        source::{Source, Stream},
+    };
+
+    use super::*;
+
+    const ONE: Source = Source::first(Stream::Deployments);
+    const OTHER: Source = Source::first(Stream::Tasks);
+
+    fn at(epoch: u32, pairs: &[(Source, u64)]) -> Position {
+        Position { epoch: Epoch(epoch), offsets: pairs.iter().copied().collect() }
+    }
+
+    fn page(floor: &[(Source, u64)], head: &[(Source, u64)]) -> Page {
+        let floor: Offsets = floor.iter().copied().collect();
+        Page { publications: Vec::new(), floor, head: at(1, head) }
+    }
+
+    #[test]
+    fn a_position_of_another_epoch_or_ahead_of_the_head_is_a_conflict_that_names_the_head() {
+        let channel = Channel::parse("user:u").unwrap();
+        let head = at(1, &[(ONE, 5)]);
+        for wrong in [at(2, &[(ONE, 3)]), at(1, &[(ONE, 6)]), at(1, &[(ONE, 5), (OTHER, 1)])] {
+            assert!(follows(&channel, &wrong, &head).is_err(), "{wrong:?}");
+        }
+        for right in [at(1, &[(ONE, 5)]), at(1, &[]), at(2, &[])] {
+            assert!(follows(&channel, &right, &head).is_ok(), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn a_position_below_what_is_kept_answers_with_the_gap() {
+        let channel = Channel::parse("deployment:d").unwrap();
+        let page = page(&[(ONE, 40)], &[(ONE, 60)]);
+        let gap = answer(&channel, Some(&at(1, &[(ONE, 10)])), &page, false).gap.unwrap();
+        assert_eq!(
+            (gap.from, gap.to),
+            (at(1, &[(ONE, 11)]).show(&channel), at(1, &[(ONE, 40)]).show(&channel),)
+        );
+        assert!(answer(&channel, Some(&at(1, &[(ONE, 40)])), &page, false).gap.is_none());
+    }
 }

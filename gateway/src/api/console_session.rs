@@ -14,7 +14,7 @@ use http::{HeaderValue, header};
 use runtime::config::Config;
 use serde_json::json;
 
-use super::origin::same_origin;
+use super::origin::{is_called_here, same_origin};
 
 /// How long the console's token is good; the page fetches a fresh one before.
 const TOKEN_LIFE_SECONDS: u64 = 3600;
@@ -26,9 +26,10 @@ pub async fn session(
     headers: HeaderMap,
 ) -> Response {
     let production = config.production();
-    // Development lets every origin read answers, but a token is for our own page alone: any web
-    // page that this machine's browser has open could ask.
-    let token = (!production && same_origin(&headers)).then(|| token(&auth)).flatten();
+    // A token is for our own page alone: any web page that this machine's browser has open could
+    // ask, and one whose name was made to mean us would be our own.
+    let is_ours = same_origin(&headers) && is_called_here(&headers);
+    let token = (!production && is_ours).then(|| token(&auth)).flatten();
     let environment = if production { "production" } else { "development" };
     let mut response = Json(json!({ "token": token, "environment": environment })).into_response();
     let never = HeaderValue::from_static("no-store");

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use runtime::config::Config;
+use runtime::config::{Config, WebOrigin};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
@@ -38,10 +38,10 @@ fn allow(
     credentials: bool,
 ) {
     let allowed = &config.access.allowed_origins;
-    let all = allowed.iter().any(|pattern| pattern == "*");
+    let parsed = || origin.and_then(|origin| WebOrigin::parse(origin.to_str().ok()?));
     let value = match origin {
-        _ if all && !credentials => HeaderValue::from_static("*"),
-        Some(origin) if all || allowed.iter().any(|pattern| origin == pattern.as_str()) => {
+        _ if allowed.is_any && !credentials => HeaderValue::from_static("*"),
+        Some(origin) if allowed.is_any || parsed().is_some_and(|o| allowed.allow(&o)) => {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
             origin.clone()
         }

@@ -145,8 +145,18 @@ fn corrections(body: &[u8]) -> Result<Map<String, Value>, Problem> {
 }
 
 /// The entry to append: the letter's fields with the corrections over them.
-fn corrected(letter: DeadLetter, changes: &Map<String, Value>) -> Result<Fields, Problem> {
+///
+/// # Errors
+/// A correction is no text, or only the beginning of the entry was kept.
+pub(super) fn corrected(
+    letter: DeadLetter,
+    changes: &Map<String, Value>,
+) -> Result<Fields, Problem> {
     let mut fields: BTreeMap<String, String> = letter.fields;
+    if fields.contains_key("cut_bytes") && fields.contains_key("cut_digest") {
+        let detail = "the entry was so large that only its beginning was kept";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
     // Whoever waited for the first outcome has been told.
     fields.remove(field::REPLY);
     for (name, value) in changes {

@@ -28,7 +28,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::api::own_routes;
+    use crate::api::{admin_routes, native_routes, own_routes};
 
     fn document() -> Value {
         serde_json::from_str(OPENAPI).unwrap()
@@ -36,9 +36,9 @@ mod tests {
 
     #[test]
     fn every_route_is_described_and_every_description_is_served() {
-        let served: BTreeSet<(String, String)> = own_routes()
-            .methods
+        let served: BTreeSet<(String, String)> = [own_routes(), admin_routes(), native_routes()]
             .into_iter()
+            .flat_map(|routes| routes.methods)
             .map(|(method, path)| (path.to_owned(), method.as_str().to_lowercase()))
             .collect();
         let document = document();

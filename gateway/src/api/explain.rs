@@ -38,7 +38,8 @@ pub async fn explain(
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     let rows = store.sources(&[traced.source]).await;
-    let row = rows.map_err(|error| Problem::store(&error))?.into_iter().next();
+    let row = rows.map_err(|error| Problem::store(&error))?.into_iter();
+    let row = row.into_iter().find(|row| row.source == traced.source);
     let wanted: Vec<_> =
         traced.offsets.iter().map(|(channel, _)| (channel.clone(), traced.source)).collect();
     // Without the broker the record is still worth showing.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, sync::Arc, time::Duration};
 use auth::Authenticator;
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::{FromRef, FromRequest as _, RawQuery, Request, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
@@ -21,10 +21,12 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
 
 use super::{access, body::Body, problem::Problem};
+use crate::http::address::ClientAddress;
 use crate::ingest::{
-    publish_limits::PublishLimits,
+    publish_limits::{EventSender, PublishLimits},
     publisher::{EventPublisher, PublishOutcome},
 };
+use crate::node::services::Services;
 
 /// How long a publisher waits for the outcome (contract §3).
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -39,21 +41,40 @@ struct EventProblem {
     message: String,
 }
 
+/// What events pass on their way in.
+#[derive(Clone)]
+pub struct PublishDoor {
+    config: Arc<Config>,
+    auth: Arc<Authenticator>,
+    limits: Arc<PublishLimits>,
+    publisher: Arc<EventPublisher>,
+}
+
+impl FromRef<Services> for PublishDoor {
+    fn from_ref(services: &Services) -> Self {
+        Self {
+            config: Arc::from_ref(services),
+            auth: Arc::from_ref(services),
+            limits: Arc::from_ref(services),
+            publisher: Arc::from_ref(services),
+        }
+    }
+}
+
 /// Publishes one event or an array of them.
 pub async fn publish(
-    State(config): State<Arc<Config>>,
-    State(auth): State<Arc<Authenticator>>,
-    State(limits): State<Arc<PublishLimits>>,
-    State(publisher): State<Arc<EventPublisher>>,
+    State(PublishDoor { config, auth, limits, publisher }): State<PublishDoor>,
+    ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Body(body): Body,
+    body: Request,
 ) -> Result<Response, Problem> {
     let identity = access::identify(&auth, &headers, query.as_deref())?;
-    let open = !config.production() && !identity.is_known();
-    if !open && !identity.is_known() {
+    if config.production() && !identity.is_known() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "an API key or a token is required"));
     }
+    // Nobody's body is read before it is known whose it is.
+    let Body(body) = Body::from_request(body, &()).await?;
     let bad = |error: &dyn Display| {
         Problem::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))
     };
@@ -63,11 +84,10 @@ pub async fn publish(
     let mut wrong = Vec::new();
     for (index, event) in events.iter().enumerate() {
         match entry(&document, event) {
-            Ok((stream, _)) if !open && !identity.may_publish(stream) => {
-                let detail = format!("you may not publish to {stream}");
-                return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+            Ok(entry) => {
+                access::publisher(&config, &identity, entry.0, id(event).as_deref())?;
+                entries.push(entry);
             }
-            Ok(entry) => entries.push(entry),
             Err(Rejection { path, message, .. }) => {
                 wrong.push(EventProblem { index, path, message });
             }
@@ -76,14 +96,15 @@ pub async fn publish(
     if !wrong.is_empty() {
         return Err(problems(&wrong));
     }
-    if let Err(wait) = limits.take(identity.name(), entries.len()) {
-        let detail = "more events per second than PUBLISH_PER_SECOND allows";
-        return Err(
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(wait.as_secs().max(1))
-        );
+    if let Err(wait) = limits.take(EventSender::of(&identity, address), entries.len()) {
+        return Err(access::too_fast(wait));
     }
     let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
     answer(&outcomes)
+}
+
+fn id(event: &EventFields<'_>) -> Option<String> {
+    event.get(field::ID).and_then(|id| serde_json::from_str(id.get()).ok())
 }
 
 /// An event of a request: its fields, not looked at yet. Of equal names the last counts.

@@ -8,10 +8,7 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{
-    admission::{Admission, ClientAddr},
-    origin::origin_allowed,
-};
+use super::{admission::Admission, origin::origin_allowed};
 use crate::{
     node::services::Services,
     protocol::{
@@ -25,7 +22,8 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
     let context = &services.context;
     let (parts, body) = request.into_parts();
     let asked = SocketRequest::of(parts.uri.path(), parts.uri.query(), &parts.headers);
-    let dialect = services.dialects.iter().find(|dialect| dialect.recognizes(&asked));
+    let dialect =
+        services.dialects.iter().find(|dialect| dialect.recognizes(&asked, &context.config));
     let Some(dialect) = dialect.map(Arc::clone) else {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     };
@@ -38,11 +36,9 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
     };
     request = Request::from_parts(parts, body);
     let admission = Admission::from(&services);
-    let client = ClientAddr::of(&admission, &request);
+    let client = admission.client(&request);
     if dialect.is_limited_by_address()
-        && let Err(problem) = admission
-            .count_connection(client)
-            .and_then(|()| admission.check_credential(client, &asked))
+        && let Err(problem) = admission.count_connection(client)
     {
         return problem.into_response();
     }
@@ -59,8 +55,11 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
             now: jiff::Timestamp::now().as_millisecond(),
         },
     );
-    if opening.as_ref().is_err_and(Refusal::is_unauthorized) && asked.has_credentials() {
-        admission.refused(client);
+    if opening.as_ref().is_err_and(Refusal::is_unauthorized)
+        && let Err(problem) = admission.refuse(client, &asked, dialect.name())
+        && dialect.is_limited_by_address()
+    {
+        return problem.into_response();
     }
     let opening = match opening {
         Err(Refusal::Http { status, body }) => return (status, body).into_response(),

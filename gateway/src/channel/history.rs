@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::{Broker, BrokerError, Head};
 use domain::{
     channel::{Channel, ChannelKind},
@@ -20,6 +20,9 @@ use crate::metrics::GatewayMetrics;
 
 /// The registry's topic of nodes whose subscriber is connected.
 pub const SUBSCRIBED_NODES: &str = "hearing";
+
+/// How long this node may see another broker than the owner of a source: a fail-over takes its time.
+const OTHER_SIDE_MAX: Duration = Duration::from_secs(3);
 
 /// The most publications of a page.
 pub const PAGE_LENGTH: usize = 500;
@@ -43,6 +46,8 @@ pub struct History {
     reads: Semaphore,
     /// When the database answered last.
     store_answered: ArcSwap<Instant>,
+    /// Since when the broker is another one than that of the sources' owner.
+    other_side: ArcSwapOption<Instant>,
     /// The sources' rows as last read: generations, and how far is published.
     rows: ArcSwap<HashMap<Source, SourceRow>>,
 }
@@ -62,6 +67,7 @@ impl History {
             partitions,
             reads: Semaphore::new(READS_MAX),
             store_answered: ArcSwap::from_pointee(Instant::now()),
+            other_side: ArcSwapOption::empty(),
             rows: ArcSwap::default(),
         }
     }
@@ -90,12 +96,36 @@ impl History {
                 self.rows.store(Arc::new(rows));
                 self.metrics.store_up.set(1.0);
                 self.store_answered.store(Arc::new(Instant::now()));
+                self.compare_sides().await;
             }
             Err(error) => {
                 self.metrics.store_up.set(0.0);
                 tracing::debug!(%error, "hub: sources not read, asked again within a second");
             }
         }
+    }
+
+    /// Compares the primary that this node sees with the one that the owner of a source has entered:
+    /// after a split this node may be on the side that nobody publishes to.
+    async fn compare_sides(&self) {
+        let rows = self.rows.load();
+        let Some(row) = rows.values().find(|row| row.owner.is_some() && !row.replid.is_empty())
+        else {
+            return;
+        };
+        let Ok(identity) = self.broker.identity(row.source).await else { return };
+        // Where a server does not tell its id, its address stands for it, and may have several names.
+        let told = |replid: &str| replid.len() == 40;
+        if identity.replid == row.replid || !told(&identity.replid) || !told(&row.replid) {
+            self.other_side.store(None);
+        } else if self.other_side.load().is_none() {
+            self.other_side.store(Some(Arc::new(Instant::now())));
+        }
+    }
+
+    /// Whether this node has seen another broker than the owner for too long to trust it.
+    pub(super) fn on_other_side(&self) -> bool {
+        self.other_side.load().as_ref().is_some_and(|since| since.elapsed() > OTHER_SIDE_MAX)
     }
 
     /// Returns the broker's heads of channels; none for a head of another generation than that of

@@ -125,7 +125,7 @@ impl Hub {
 
     /// Whether what arrives can be relied on to be complete.
     pub fn is_redis_trusted(&self) -> bool {
-        self.redis_trusted.load(Ordering::Acquire)
+        self.redis_trusted.load(Ordering::Acquire) && !self.history.on_other_side()
     }
 
     /// Whether this node receives nothing, though others do and it has tried several times.

@@ -10,11 +10,12 @@ use domain::{
     channel::{Channel, ChannelKind},
     id, json,
 };
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
 use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
-use self::encoder::ENCODING;
+use self::encoder::{ANONYMOUS, ENCODING};
+use super::containers;
 use crate::{
     cluster::registry::{self, USERS},
     protocol::{
@@ -41,11 +42,12 @@ impl Dialect for CloudAgents {
     }
 
     fn encodings(&self) -> &'static [Encoding] {
-        &[ENCODING]
+        &[ENCODING, ANONYMOUS]
     }
 
-    fn recognizes(&self, request: &Request) -> bool {
-        request.path == "/ws"
+    /// A container program may dial this path as well: its token says so.
+    fn recognizes(&self, request: &Request, config: &Config) -> bool {
+        request.path == "/ws" && !containers::is_theirs(request, config)
     }
 
     /// Nobody is refused: who is not authenticated stays, and sees nobody but who is present.
@@ -55,7 +57,11 @@ impl Dialect for CloudAgents {
             Ok(identity) => (identity, None),
             Err(error) => (context.auth.anonymous(), Some(error)),
         };
-        let channels = channels(identity.user.as_deref());
+        let user = identity.user.as_deref();
+        let sees = |kind| identity.may_read(&Channel::feed(kind));
+        let encoding =
+            if user.is_some() || sees(ChannelKind::Broadcast) { ENCODING } else { ANONYMOUS };
+        let channels = channels(user, sees);
         let mut commands = vec![
             Command::Prepare(channels.clone()),
             Command::Send(frames::auth(identity.user.as_deref(), error.as_deref(), context.now)),
@@ -66,14 +72,16 @@ impl Dialect for CloudAgents {
             let value = Some(String::from("null"));
             commands.push(Command::Register(Registration { topic: USERS, key, value }));
         }
+        let is_open = user.is_some() || !context.config.production();
         let presence = Channel::feed(ChannelKind::Presence);
+        let presence = (is_open || identity.may_read(&presence)).then_some(&presence);
         commands.extend(
             channels
                 .iter()
-                .chain([&presence])
+                .chain(presence)
                 .map(|channel| Command::Subscribe(Subscribe::granted(channel, Mode::All))),
         );
-        Ok(Opening { encoding: ENCODING, identity, protocol: None, commands })
+        Ok(Opening { encoding, identity, protocol: None, commands })
     }
 
     /// Liveness is the application's own: control pongs come from the client's library, not from
@@ -93,6 +101,10 @@ impl Dialect for CloudAgents {
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         let value = json_text(message).and_then(|text| json::value(text.as_bytes()).ok());
+        let is_stranger = view.production && !view.identity.is_known();
+        if is_stranger && value.as_ref().is_none_or(|value| value["type"] != "ping") {
+            return Vec::new();
+        }
         let Some(value) = value.filter(|value| !value.is_null()) else {
             return vec![Command::Send(frames::error("Invalid message format", view.now))];
         };
@@ -139,13 +151,15 @@ fn identify(token: &str, context: &OpenContext<'_>) -> Result<Identity, String> 
     }
 }
 
-/// What a user listens to; nothing is for those who are none.
-fn channels(user: Option<&str>) -> Vec<Channel> {
-    let Some(user) = user else { return Vec::new() };
-    let feeds = [ChannelKind::Agents, ChannelKind::Conversations, ChannelKind::Broadcast];
-    let mut channels: Vec<Channel> = feeds.into_iter().map(Channel::feed).collect();
+/// What a user listens to; those who are none hear what the system says, and what is open to all.
+fn channels(user: Option<&str>, sees: impl Fn(ChannelKind) -> bool) -> Vec<Channel> {
+    let feeds = [ChannelKind::Agents, ChannelKind::Conversations]
+        .into_iter()
+        .filter(|feed| user.is_some() || sees(*feed))
+        .chain([ChannelKind::Broadcast]);
+    let mut channels: Vec<Channel> = feeds.map(Channel::feed).collect();
     // A name that is no id has no channel: nothing can be addressed to it.
-    if id::check(user).is_ok() {
+    if let Some(user) = user.filter(|user| id::check(user).is_ok()) {
         channels.push(Channel::entity(ChannelKind::User, user));
     }
     channels

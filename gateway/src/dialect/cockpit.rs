@@ -38,7 +38,7 @@ impl Dialect for Cockpit {
     }
 
     /// The documents' path, and the one that real agents dial: with a header that says who they are.
-    fn recognizes(&self, request: &Request) -> bool {
+    fn recognizes(&self, request: &Request, _config: &Config) -> bool {
         request.path == "/api/ws" || (request.path == "/ws" && request.has_agent_header())
     }
 

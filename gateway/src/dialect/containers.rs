@@ -21,7 +21,7 @@ use domain::{
     source::Stream,
 };
 use http::StatusCode;
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
 use self::{
@@ -59,15 +59,16 @@ impl Dialect for Containers {
         &[UPPER, LOWER]
     }
 
-    /// Any path that nobody else owns; below `/v1/` everything is ours.
-    fn recognizes(&self, request: &Request) -> bool {
-        request.query("token").is_some() && !request.path.starts_with("/v1/")
+    /// Any path that nobody else owns; below `/v1/` everything is ours. A program that names its
+    /// container and no token hears that one is missing.
+    fn recognizes(&self, request: &Request, _config: &Config) -> bool {
+        let names_container = request.path == "/" && request.query("containerID").is_some();
+        (request.query("token").is_some() && !request.path.starts_with("/v1/")) || names_container
     }
 
     fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
         let given = request.query("token").unwrap_or_default();
-        let expected = context.config.access.auth_token.as_deref();
-        if !expected.is_some_and(|token| same_secret(given, token)) {
+        if !is_token(context.config, given) {
             return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body: "Unauthorized" });
         }
         let container = request.query("containerID").filter(|id| !id.is_empty());
@@ -151,6 +152,15 @@ impl Dialect for Containers {
     }
 }
 
+/// Whether a request has the token of containers, while they are served.
+pub(super) fn is_theirs(request: &Request, config: &Config) -> bool {
+    config.serves("containers") && request.query("token").is_some_and(|t| is_token(config, t))
+}
+
+fn is_token(config: &Config, given: &str) -> bool {
+    config.access.auth_tokens.iter().any(|token| same_secret(given, token))
+}
+
 fn answer(
     document: &Document<'_>,
     envelope: &Envelope<'_>,
@@ -172,18 +182,14 @@ fn answer(
         return invalid(case, container, "containerID must be whole characters", view.now);
     }
     match &envelope.kind {
-        EnvelopeKind::Subscribe => {
-            let token = envelope.auth_token();
-            let expected = view.config.access.auth_token.as_deref().unwrap_or_default();
-            match token {
-                Some(token) if !same_secret(&token, expected) => {
-                    let error = "the token is wrong";
-                    let error = frames::error(case, container, error, "UNAUTHORIZED", view.now);
-                    vec![Command::Send(error)]
-                }
-                _ => watch(container, case, view.now),
+        EnvelopeKind::Subscribe => match envelope.auth_token() {
+            Some(token) if !is_token(view.config, &token) => {
+                let error = "the token is wrong";
+                let error = frames::error(case, container, error, "UNAUTHORIZED", view.now);
+                vec![Command::Send(error)]
             }
-        }
+            _ => watch(container, case, view.now),
+        },
         EnvelopeKind::Unsubscribe => {
             vec![Command::Unsubscribe(Channel::entity(ChannelKind::Container, container))]
         }

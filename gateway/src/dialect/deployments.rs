@@ -11,7 +11,7 @@ use domain::{
     id, json,
 };
 use http::StatusCode;
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::ENCODING;
@@ -31,7 +31,7 @@ impl Dialect for Deployments {
         &[ENCODING]
     }
 
-    fn recognizes(&self, request: &Request) -> bool {
+    fn recognizes(&self, request: &Request, _config: &Config) -> bool {
         request.path == "/deployment-ws"
             || (request.path == "/" && request.query("deploymentId").is_some())
             || (request.path == "/" && request.query("token").is_none())

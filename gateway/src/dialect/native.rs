@@ -6,7 +6,7 @@ pub mod sse;
 
 use auth::CredentialError;
 use domain::{channel::Channel, excerpt::excerpt, json};
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use serde::Deserialize;
 
 use self::encoder::ENCODING;
@@ -68,15 +68,14 @@ impl Dialect for Native {
         &[ENCODING]
     }
 
-    fn recognizes(&self, request: &Request) -> bool {
+    fn recognizes(&self, request: &Request, _config: &Config) -> bool {
         request.path == "/v1/connect"
     }
 
     /// A wrong token is told after the 101: a browser cannot read an HTTP status.
     fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
-        let by_protocol = request.protocols.iter().find_map(|p| p.strip_prefix(BEARER_PROTOCOL));
-        let token = request.query("token").or(request.bearer()).or(by_protocol);
-        let identity = match token.filter(|token| !token.is_empty()) {
+        let token = request.credential();
+        let identity = match token {
             None => context.auth.anonymous(),
             Some(token) => context.auth.credential(token).map_err(refusal)?,
         };
@@ -151,7 +150,7 @@ impl Dialect for Native {
 /// Why a credential is refused, and whether another one would help.
 fn refusal(cause: CredentialError) -> Refusal {
     let (code, word, reason) = match cause {
-        CredentialError::Expired | CredentialError::Invalid => {
+        CredentialError::Expired | CredentialError::Invalid(_) => {
             (close::UNAUTHORIZED, "unauthorized", "token invalid or expired")
         }
         CredentialError::Subject => {

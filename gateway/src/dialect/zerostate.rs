@@ -13,7 +13,7 @@ use domain::{
     id, json,
 };
 use http::StatusCode;
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
 use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
@@ -38,14 +38,13 @@ impl Dialect for ZeroState {
         &[KNOWN, ANONYMOUS]
     }
 
-    fn recognizes(&self, request: &Request) -> bool {
+    fn recognizes(&self, request: &Request, _config: &Config) -> bool {
         request.path == "/api/v1/ws/connect"
     }
 
     /// Browsers cannot send headers, so nobody needs a token; a wrong one is refused.
     fn open(&self, request: &Request, context: &OpenContext<'_>) -> Result<Opening, Refusal> {
-        let given = request.bearer().or(request.query("token")).filter(|token| !token.is_empty());
-        let identity = match given {
+        let identity = match request.credential() {
             Some(token) => context.auth.credential(token).ok(),
             None => request.authorization.is_none().then(|| context.auth.anonymous()),
         };
@@ -53,9 +52,17 @@ impl Dialect for ZeroState {
             let body = r#"{"error":"unauthorized","message":"invalid token"}"#;
             return Err(Refusal::Http { status: StatusCode::UNAUTHORIZED, body });
         };
-        let encoding =
-            if identity.is_known() || !context.config.production() { KNOWN } else { ANONYMOUS };
-        let channels = channels(encoding, identity.is_known(), identity.user.as_deref());
+        let is_open = identity.is_known() || !context.config.production();
+        let sees = |kind| identity.may_read(&Channel::feed(kind));
+        let encoding = if is_open || sees(ChannelKind::Broadcast) { KNOWN } else { ANONYMOUS };
+        let feeds = [
+            (ChannelKind::Broadcast, true),
+            (ChannelKind::Tasks, is_open || sees(ChannelKind::Tasks)),
+            (ChannelKind::Agents, is_open || sees(ChannelKind::Agents)),
+            (ChannelKind::Conversations, identity.is_known() || sees(ChannelKind::Conversations)),
+        ];
+        let feeds = feeds.into_iter().filter_map(|(feed, is_seen)| is_seen.then_some(feed));
+        let channels = channels(feeds, identity.user.as_deref());
         let mut commands = vec![
             Command::Prepare(channels.clone()),
             Command::Send(frames::welcome(context.connection, context.now)),
@@ -97,15 +104,8 @@ impl Dialect for ZeroState {
     }
 }
 
-fn channels(encoding: Encoding, is_known: bool, user: Option<&str>) -> Vec<Channel> {
-    let mut feeds = vec![ChannelKind::Broadcast];
-    if encoding == KNOWN {
-        feeds.extend([ChannelKind::Tasks, ChannelKind::Agents]);
-    }
-    if is_known {
-        feeds.push(ChannelKind::Conversations);
-    }
-    let mut channels: Vec<Channel> = feeds.into_iter().map(Channel::feed).collect();
+fn channels(feeds: impl Iterator<Item = ChannelKind>, user: Option<&str>) -> Vec<Channel> {
+    let mut channels: Vec<Channel> = feeds.map(Channel::feed).collect();
     // A name that is no id has no channel: nothing can be addressed to it.
     if let Some(user) = user.filter(|user| id::check(user).is_ok()) {
         channels.push(Channel::entity(ChannelKind::User, user));

@@ -1,8 +1,13 @@
 //! Whose address a request came from: the peer's, or the one that a trusted proxy speaks for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
-use http::HeaderMap;
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::{Extensions, HeaderMap, request::Parts};
 use ipnet::{IpNet, Ipv4Net};
 
 /// Where proxies write for whom they ask, one after the other.
@@ -25,6 +30,45 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     client
 }
 
+/// The address of a client, as far as limits are concerned; without one nothing is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+impl ClientAddress {
+    /// Returns the number under which its half uploads are counted; 0 on this machine, where a proxy
+    /// speaks for all.
+    pub fn upload_group(self) -> u32 {
+        let Some(address) = self.0.filter(|address| !address.is_loopback()) else { return 0 };
+        let mut hasher = DefaultHasher::new();
+        match address {
+            IpAddr::V4(address) => address.hash(&mut hasher),
+            // A home or a server has 2⁶⁴ of them.
+            IpAddr::V6(address) => (address.to_bits() >> 64).hash(&mut hasher),
+        }
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]).max(1)
+    }
+}
+
+impl ClientAddress {
+    /// Returns the address of whoever sent a request, and whether a proxy that nobody trusts spoke
+    /// for others.
+    pub fn of(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> (Self, bool) {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let client = peer.map(|peer| client(peer, headers, trusted));
+        (Self(client), client.is_some() && client == peer && is_forwarded(headers))
+    }
+}
+
+/// Handlers find the address that the request was admitted by.
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or_default())
+    }
+}
+
 /// The networks whose connections are not counted: this machine's own, and those of trusted
 /// proxies, which speak for many.
 pub fn spared(trusted: &[IpNet]) -> Vec<IpNet> {
@@ -36,7 +80,7 @@ pub fn spared(trusted: &[IpNet]) -> Vec<IpNet> {
 }
 
 /// Whether a request claims to come from another address.
-pub fn is_forwarded(headers: &HeaderMap) -> bool {
+fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR)
 }
 

@@ -5,19 +5,14 @@
 //! limit that protects everybody must not become the way to keep everybody out.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     num::NonZeroU32,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _};
 use runtime::config::LimitSettings;
-use tokio::time::Instant;
 
 use super::address;
 
@@ -34,8 +29,6 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub struct AddressLimits {
     connections: Option<AddressAllowance>,
     failures: Option<AddressAllowance>,
-    /// Who was refused too often, and until when.
-    shut_out: Mutex<HashMap<IpAddr, Instant>>,
     warned: AtomicBool,
 }
 
@@ -70,7 +63,7 @@ impl AddressLimits {
         let failures = per_minute.map(|per_minute| {
             AddressAllowance(DefaultKeyedRateLimiter::keyed(Quota::per_minute(per_minute)))
         });
-        Self { connections, failures, shut_out: Mutex::default(), warned: AtomicBool::new(false) }
+        Self { connections, failures, warned: AtomicBool::new(false) }
     }
 
     /// One more connection of an address.
@@ -84,27 +77,14 @@ impl AddressLimits {
         }
     }
 
-    /// Whether an address may show another credential.
+    /// A credential of an address was refused.
     ///
     /// # Errors
-    /// How long to wait, when too many were refused.
-    pub fn try_again(&self, address: IpAddr) -> Result<(), Duration> {
-        let Some(address) = counted(address) else { return Ok(()) };
-        let until = self.lock().get(&address).copied();
-        match until.map(|until| until.saturating_duration_since(Instant::now())) {
-            Some(wait) if !wait.is_zero() => Err(wait),
+    /// How long to wait, when too many were.
+    pub fn refuse(&self, address: IpAddr) -> Result<(), Duration> {
+        match (&self.failures, counted(address)) {
+            (Some(allowance), Some(address)) => allowance.take(&address),
             _ => Ok(()),
-        }
-    }
-
-    /// A credential of an address was refused.
-    pub fn refused(&self, address: IpAddr) {
-        let (Some(allowance), Some(address)) = (&self.failures, counted(address)) else { return };
-        if let Err(wait) = allowance.take(&address) {
-            let mut shut_out = self.lock();
-            if shut_out.len() < ADDRESSES_MAX || shut_out.contains_key(&address) {
-                shut_out.insert(address, Instant::now() + wait);
-            }
         }
     }
 
@@ -129,15 +109,7 @@ impl AddressLimits {
                 allowance.0.retain_recent();
                 allowance.0.shrink_to_fit();
             }
-            let now = Instant::now();
-            let mut shut_out = self.lock();
-            shut_out.retain(|_, until| *until > now);
-            shut_out.shrink_to_fit();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
-        self.shut_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,19 +158,16 @@ mod tests {
         assert!(limits.connect(other).is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_is_refused_too_often_has_to_wait_and_others_do_not() {
+    #[test]
+    fn who_is_refused_too_often_has_to_wait_and_others_do_not() {
         let limits = limits("0", "3");
         let (guesser, other) = (address("192.0.2.1"), address("192.0.2.2"));
-        for _ in 0..4 {
-            assert!(limits.try_again(guesser).is_ok());
-            limits.refused(guesser);
+        for _ in 0..3 {
+            assert!(limits.refuse(guesser).is_ok());
         }
-        let wait = limits.try_again(guesser).unwrap_err();
+        let wait = limits.refuse(guesser).unwrap_err();
         assert!(wait <= Duration::from_secs(20), "{wait:?}");
-        assert!(limits.try_again(other).is_ok());
-        tokio::time::advance(Duration::from_secs(21)).await;
-        assert!(limits.try_again(guesser).is_ok());
+        assert!(limits.refuse(other).is_ok());
     }
 
     #[test]
@@ -206,16 +175,14 @@ mod tests {
         let tight = limits("1", "1");
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             for _ in 0..100 {
-                tight.refused(address(local));
                 assert!(tight.connect(address(local)).is_ok());
-                assert!(tight.try_again(address(local)).is_ok());
+                assert!(tight.refuse(address(local)).is_ok());
             }
         }
         let none = limits("0", "0");
         for _ in 0..100 {
-            none.refused(address("192.0.2.1"));
             assert!(none.connect(address("192.0.2.1")).is_ok());
-            assert!(none.try_again(address("192.0.2.1")).is_ok());
+            assert!(none.refuse(address("192.0.2.1")).is_ok());
         }
     }
 }

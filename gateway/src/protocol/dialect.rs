@@ -20,8 +20,8 @@ pub trait Dialect: Send + Sync + 'static {
     /// Returns the ways in which its frames are written; a socket that says nothing gets the first.
     fn encodings(&self) -> &'static [Encoding];
 
-    /// Whether an upgrade request is for this dialect.
-    fn recognizes(&self, request: &Request) -> bool;
+    /// Whether an upgrade request is for this dialect, while it is served.
+    fn recognizes(&self, request: &Request, config: &Config) -> bool;
 
     /// Decides who is there, and what happens first.
     ///

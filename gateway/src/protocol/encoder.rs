@@ -28,6 +28,11 @@ pub trait Encoder: Send + Sync {
         None
     }
 
+    /// Returns the frame that ends a subscription.
+    fn unsubscribed(&self, _channel: &Channel) -> Option<Frame> {
+        None
+    }
+
     /// Returns the frame that says that publications are missing for good, from the first to the
     /// last.
     fn gap(
@@ -101,7 +106,7 @@ pub struct Encoding {
 
 impl Encoding {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Returns an encoding; `index` is its place in the table of all, below [`Self::COUNT`].
     pub const fn new(index: u8, encoder: &'static dyn Encoder) -> Self {

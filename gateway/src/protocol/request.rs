@@ -1,4 +1,4 @@
-//! An upgrade request before anybody is let in: path, query, credentials.
+//! A request before anybody is let in: path, query, credentials. The one reader of credentials.
 
 use http::HeaderMap;
 
@@ -48,6 +48,14 @@ impl Request {
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.authorization.as_deref()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// The credential of those of our own doors and of 003's that take any: a header before a
+    /// subprotocol, that before the query; what is empty is none.
+    pub fn credential(&self) -> Option<&str> {
+        let protocol = self.protocols.iter().find_map(|p| p.strip_prefix(BEARER_PROTOCOL));
+        let given = [self.bearer(), self.api_key.as_deref(), protocol, self.query("token")];
+        given.into_iter().flatten().find(|credential| !credential.is_empty())
     }
 
     /// Everything that may be a token or a key; which of them counts, the dialect decides.

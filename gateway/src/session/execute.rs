@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use domain::event::State;
 
+use auth::Identity;
+
 use super::{Session, token_expiry::Expiring};
-use crate::protocol::{Command, ErrorReport, ListRequest};
-use websocket::SendOutcome;
+use crate::protocol::{Command, ErrorReport, ListRequest, TurnedAway};
+use websocket::{SendOutcome, close};
 
 /// Between two questions to a database that does not answer.
 const LIST_RETRY: Duration = Duration::from_millis(500);
@@ -96,8 +98,19 @@ impl Session {
         let error = |code, message: &str| {
             self.encoding().error(&ErrorReport { code, message, path: None, channel: None })
         };
+        let old = self.identity();
         let frame = match self.context.auth.credential(token) {
-            Ok(identity) if identity.user == self.identity().user => {
+            Ok(identity) if identity.user != old.user && old.is_known() => {
+                error("forbidden", "the token is another user's")
+            }
+            // Until now it was counted for nobody.
+            Ok(identity) if !self.counts_for(&identity) => {
+                let message = "this user has too many connections";
+                let frame = self.dialect.turned_away(TurnedAway::UserFull, message);
+                self.send_all(frame.as_slice()).await;
+                return self.close(close::TOO_MANY_CONNECTIONS, "too many connections");
+            }
+            Ok(identity) => {
                 let frame = self.encoding().token(identity.expires_at);
                 self.context.token_expiry.forget(&**self);
                 let limits = &self.context.config.limits;
@@ -108,9 +121,37 @@ impl Session {
                 self.context.token_expiry.watch(&expiring);
                 frame
             }
-            Ok(_) => error("forbidden", "the token is another user's"),
             Err(cause) => error("unauthorized", &cause.to_string()),
         };
         self.send_all(frame.as_slice()).await;
+        self.leave_forbidden().await;
+        self.announce();
+    }
+
+    /// Whether there is room for it among the connections of the user that it turns out to be.
+    fn counts_for(&self, identity: &Identity) -> bool {
+        let user = identity.user.as_ref().filter(|_| self.identity().user.is_none());
+        let users_max = self.context.config.limits.connections_per_user;
+        user.is_none_or(|user| self.context.list.joined(user, users_max))
+    }
+
+    /// Listens no longer to what its rights do not cover any more.
+    async fn leave_forbidden(&self) {
+        let identity = self.identity();
+        for channel in self.listened() {
+            if identity.may_read(&channel) {
+                continue;
+            }
+            self.unsubscribe(&channel);
+            let message = format!("you may not read {channel} any more");
+            let report = ErrorReport {
+                code: "forbidden",
+                message: &message,
+                path: None,
+                channel: Some(channel.as_str()),
+            };
+            let frames = [self.encoding().error(&report), self.encoding().unsubscribed(&channel)];
+            self.send_all(&frames.into_iter().flatten().collect::<Vec<_>>()).await;
+        }
     }
 }

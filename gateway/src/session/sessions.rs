@@ -86,15 +86,12 @@ impl Sessions {
             let error = dialect.turned_away(TurnedAway::NodeFull, "this node is full");
             return Err((close::OVER_CAPACITY, error));
         }
-        if let Some(user) = session.identity().user {
-            let mut users = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = users.entry(user).or_default();
-            if *count >= limits.connections_per_user {
-                let message = "this user has too many connections";
-                let error = dialect.turned_away(TurnedAway::UserFull, message);
-                return Err((close::TOO_MANY_CONNECTIONS, error));
-            }
-            *count += 1;
+        if let Some(user) = session.identity().user
+            && !self.joined(&user, limits.connections_per_user)
+        {
+            let message = "this user has too many connections";
+            let error = dialect.turned_away(TurnedAway::UserFull, message);
+            return Err((close::TOO_MANY_CONNECTIONS, error));
         }
         session.set_admitted(true);
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -128,6 +125,14 @@ impl Sessions {
 }
 
 impl SessionEnd for Sessions {
+    fn joined(&self, user: &Arc<str>, users_max: usize) -> bool {
+        let mut users = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = users.entry(Arc::clone(user)).or_default();
+        let has_room = *count < users_max;
+        *count += usize::from(has_room);
+        has_room
+    }
+
     fn ended(&self, number: u64, dialect: &'static str, user: Option<&str>) {
         self.lock().remove(&number);
         self.count.fetch_sub(1, Ordering::Relaxed);

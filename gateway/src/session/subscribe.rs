@@ -332,6 +332,16 @@ impl Session {
         }
     }
 
+    /// Returns what it listens to.
+    pub(super) fn listened(&self) -> Vec<Channel> {
+        let presence = || Channel::feed(ChannelKind::Presence);
+        let of = |listened: &ListenedChannel| match &listened.channel {
+            Some(channel) => channel.channel.clone(),
+            None => presence(),
+        };
+        self.lock().subscriptions.iter().map(of).collect()
+    }
+
     /// Listens to nothing any more.
     pub(super) fn leave_channels(&self) {
         let all = std::mem::take(&mut self.lock().subscriptions);

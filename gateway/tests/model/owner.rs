@@ -11,7 +11,7 @@ use domain::{
     source::{Source, Stream},
 };
 use rand::{RngExt as _, rngs::StdRng};
-use store::{Committed, EntryBatch, EntryVerdict, Judged, SourceRow};
+use store::{Committed, EntryBatch, EntryVerdict, Judged, SourceRow, StoreError};
 
 use crate::node::Node;
 
@@ -52,9 +52,9 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) async fn of(node: &Arc<Node>) -> Self {
-        node.record.sources(&[TASKS]).await.unwrap();
-        let row = node.record.claim(TASKS, &NodeId("owner-0".into()), LEASE).await.unwrap();
-        let row = row.unwrap();
+        answered(async || node.record.sources(&[TASKS]).await).await;
+        let first = NodeId("owner-0".into());
+        let row = answered(async || node.record.claim(TASKS, &first, LEASE).await).await.unwrap();
         let cursor = row.cursor;
         Self { node: Arc::clone(node), row, cursor, published: 0, owners: 1 }
     }
@@ -112,7 +112,9 @@ impl Owner {
         let cursor = entries.last().map_or(self.cursor, |judged| judged.entry);
         let batch = EntryBatch { before: self.cursor, cursor, entries, published: self.published };
         let record = &self.node.record;
-        let committed = record.record(TASKS, self.row.fence, &batch, STATE_BYTES).await.unwrap();
+        let fence = self.row.fence;
+        let committed =
+            answered(async || record.record(TASKS, fence, &batch, STATE_BYTES).await).await;
         self.cursor = cursor;
         committed
     }
@@ -153,24 +155,40 @@ impl Owner {
         let generation = self.row.generation + 1;
         let fence = self.row.fence;
         let record = &self.node.record;
+        let cursor = self.cursor;
         self.row =
-            record.regenerate(TASKS, fence, generation, "another", self.cursor).await.unwrap();
+            answered(async || record.regenerate(TASKS, fence, generation, "another", cursor).await)
+                .await;
     }
 
     /// The owner is gone; the next one begins by publishing what is not known to be out.
     async fn hand_over(&mut self) {
         let record = &self.node.record;
-        record.release(TASKS, self.row.fence, self.published).await.unwrap();
+        let (fence, published) = (self.row.fence, self.published);
+        answered(async || record.release(TASKS, fence, published).await).await;
         let next = NodeId(format!("owner-{}", self.owners).into());
         self.owners += 1;
-        self.row = record.claim(TASKS, &next, LEASE).await.unwrap().unwrap();
+        self.row = answered(async || record.claim(TASKS, &next, LEASE).await).await.unwrap();
         self.published = self.row.published;
         loop {
-            let left = record.unpublished(TASKS, self.published, UNPUBLISHED).await.unwrap();
+            let after = self.published;
+            let left = answered(async || record.unpublished(TASKS, after, UNPUBLISHED).await).await;
             let Some(last) = left.last() else { return };
             let seq = last.recorded.seq;
             self.node.broker.publish(self.row.generation, &left).await.unwrap();
             self.published = seq;
+        }
+    }
+}
+
+/// Asks the store until it answers: thousands of readers share its few connections, and on a busy
+/// machine one of them may not be free in time. What was not available did nothing.
+async fn answered<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        match ask().await {
+            Err(StoreError::Unavailable(_)) if tokio::time::Instant::now() < patience => {}
+            answer => return answer.unwrap(),
         }
     }
 }

@@ -22,8 +22,8 @@ use domain::{
     source::Source,
 };
 use store::{
-    Committed, DeadLetter, EntityFilter, EntryBatch, Lapsed, Listed, Page, Snapshot, SourceRow,
-    Store, StoreError, Traced,
+    Committed, DeadLetter, DeadLetterFilter, EntityFilter, EntryBatch, Lapsed, Listed, Page,
+    Snapshot, SourceRow, Store, StoreError, Traced,
 };
 
 use crate::weather::Weather;
@@ -101,6 +101,7 @@ store! {
         unpublished(source: Source, after_seq: u64, events_max: usize) -> Vec<Publication>;
         entity(entity: &Entity) -> Option<State>;
         entities(kind: EntityKind, filter: &EntityFilter) -> Vec<Listed>;
+        entity_counts(kind: EntityKind, text: Option<&str>) -> Vec<(String, u64)>;
         lapsed(
             source: Source, read_to_end: Duration, reachable: Duration, limit: usize
         ) -> Vec<Lapsed>;
@@ -112,5 +113,9 @@ store! {
         admit(user: &str) -> bool;
         denied() -> Vec<(String, i64)>;
         retain(archive: Duration, state: Duration) -> bool;
+        retain_dead_letters(age: Duration) -> bool;
+        dead_letter_of(entry: &str) -> Option<DeadLetter>;
+        dead_letters_like(filter: &DeadLetterFilter, after: i64, limit: usize) -> Vec<DeadLetter>;
+        drop_dead_letters(filter: &DeadLetterFilter) -> u64;
     }
 }

@@ -8,11 +8,12 @@ use runtime::config::{AccessSettings, SettingProblem};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    claims::{Claims, CredentialError},
+    claims::{Claims, CredentialError, TokenFault},
     denials::Denials,
     identity::{Identity, Rights},
     key::{Key, Rules},
     key_set::{KeySet, KeySetError},
+    refusal_log::RefusalLog,
     secret::digest,
 };
 
@@ -28,6 +29,7 @@ pub struct Authenticator {
     anonymous: Identity,
     anonymous_channels: Vec<Pattern>,
     denials: Denials,
+    refusals: RefusalLog,
 }
 
 impl Authenticator {
@@ -40,7 +42,7 @@ impl Authenticator {
         crypto::install();
         let rules = Rules::of(access);
         let mut keys = Vec::new();
-        if let Some(secret) = &access.jwt_secret {
+        for secret in access.jwt_secret.iter().chain(&access.jwt_secret_previous) {
             keys.push(Key::secret(secret, &rules));
         }
         if let Some(pem) = &access.jwt_public_key {
@@ -55,6 +57,7 @@ impl Authenticator {
             anonymous: Identity { user: None, expires_at: None, rights: Arc::new(rights) },
             anonymous_channels: access.anonymous_channels.clone(),
             denials: Denials::default(),
+            refusals: RefusalLog::default(),
         })
     }
 
@@ -129,15 +132,19 @@ impl Authenticator {
     /// # Errors
     /// [`CredentialError`] when it does not verify or has expired.
     pub fn token(&self, token: &str) -> Result<Identity, CredentialError> {
+        self.verify(token).inspect_err(|error| self.refusals.note(*error))
+    }
+
+    fn verify(&self, token: &str) -> Result<Identity, CredentialError> {
         let header = header(token)?;
         let id = header.kid.as_deref();
         let fetched = self.key_set.as_ref().map(KeySet::keys);
         let fetched = fetched.iter().flat_map(|keys| keys.iter());
-        let mut error = CredentialError::Invalid;
+        let mut error = CredentialError::Invalid(TokenFault::Signature);
         for key in self.keys.iter().chain(fetched).filter(|key| key.answers_to(id)) {
             match key.verify(token) {
                 Ok(claims) => return self.identity(claims),
-                Err(CredentialError::Expired) => error = CredentialError::Expired,
+                Err(cause) if cause.outweighs(error) => error = cause,
                 Err(_) => {}
             }
         }
@@ -145,7 +152,7 @@ impl Authenticator {
     }
 
     fn identity(&self, claims: Claims) -> Result<Identity, CredentialError> {
-        let user: Arc<str> = claims.sub.or(claims.user_id).ok_or(CredentialError::Invalid)?.into();
+        let user: Arc<str> = claims.sub.or(claims.user_id).ok_or(NO_USER)?.into();
         if id::check(&user).is_err() {
             return Err(CredentialError::Subject);
         }
@@ -171,14 +178,19 @@ impl Authenticator {
     }
 }
 
+/// A token that is about nobody.
+const NO_USER: CredentialError = CredentialError::Invalid(TokenFault::Claims);
+
+const MALFORMED: CredentialError = CredentialError::Invalid(TokenFault::Malformed);
+
 /// What a token says of itself, before anybody vouches for it.
 fn header(token: &str) -> Result<Header, CredentialError> {
     if token.len() > TOKEN_BYTES_MAX {
-        return Err(CredentialError::Invalid);
+        return Err(MALFORMED);
     }
-    let header = jsonwebtoken::decode_header(token).map_err(|_| CredentialError::Invalid)?;
+    let header = jsonwebtoken::decode_header(token).map_err(|_| MALFORMED)?;
     // Extensions that have to be understood are not (RFC 7515 §4.1.11).
-    if header.crit.is_some() { Err(CredentialError::Invalid) } else { Ok(header) }
+    if header.crit.is_some() { Err(MALFORMED) } else { Ok(header) }
 }
 
 #[cfg(test)]
@@ -252,9 +264,27 @@ mod tests {
         let key = EncodingKey::from_secret(b"another");
         let forged =
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(4_000_000_000), &key);
-        assert_eq!(authenticator.token(&forged.unwrap()).unwrap_err(), CredentialError::Invalid);
+        assert_eq!(authenticator.token(&forged.unwrap()).unwrap_err().reason(), "signature");
         // {"alg":"none"} with a body and no signature.
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4iLCJleHAiOjQwMDAwMDAwMDB9.";
-        assert_eq!(authenticator.token(none).unwrap_err(), CredentialError::Invalid);
+        assert_eq!(authenticator.token(none).unwrap_err().reason(), "malformed");
+    }
+
+    #[test]
+    fn a_token_of_the_previous_secret_is_good_until_that_is_taken_away() {
+        let signed = |secret: &str| {
+            let environment = HashMap::from([("JWT_SECRET".into(), secret.into())]);
+            let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
+            Authenticator::new(&config.access).unwrap().sign(&claims(4_000_000_000)).unwrap()
+        };
+        let environment = HashMap::from([
+            ("JWT_SECRET".into(), "new".into()),
+            ("JWT_SECRET_PREVIOUS".into(), "old".into()),
+        ]);
+        let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
+        let both = Authenticator::new(&config.access).unwrap();
+        assert!(both.token(&signed("new")).is_ok() && both.token(&signed("old")).is_ok());
+        assert_eq!(both.token(&signed("older")).unwrap_err().reason(), "signature");
+        assert_eq!(both.sign(&claims(4_000_000_000)).unwrap(), signed("new"));
     }
 }

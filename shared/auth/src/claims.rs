@@ -38,9 +38,9 @@ pub enum CredentialError {
     /// It was good once.
     #[error("token has expired")]
     Expired,
-    /// It never was.
+    /// It never was, or not here.
     #[error("invalid token")]
-    Invalid,
+    Invalid(TokenFault),
     /// It is good, but whom it names can never be addressed: its `sub` is no id.
     #[error(
         "the token's sub is no user id: 1 to 200 bytes of UTF-8 without control characters and *, \
@@ -50,6 +50,50 @@ pub enum CredentialError {
     /// It is good, but an operator keeps its user out.
     #[error("this user is kept out by an operator")]
     Denied,
+}
+
+/// What is wrong with a token: for logs and counters, never for whoever showed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFault {
+    /// It is no token, or one that asks for what is not understood.
+    Malformed,
+    /// No key here signed it.
+    Signature,
+    /// It names another issuer, or none.
+    Issuer,
+    /// It names another audience, or none.
+    Audience,
+    /// Its time has not come.
+    NotYet,
+    /// A claim is missing or of another kind.
+    Claims,
+}
+
+impl CredentialError {
+    /// Returns the word for logs and counters.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Denied => "denied",
+            Self::Subject => "subject",
+            Self::Invalid(TokenFault::Malformed) => "malformed",
+            Self::Invalid(TokenFault::Signature) => "signature",
+            Self::Invalid(TokenFault::Issuer) => "issuer",
+            Self::Invalid(TokenFault::Audience) => "audience",
+            Self::Invalid(TokenFault::NotYet) => "not_yet",
+            Self::Invalid(TokenFault::Claims) => "claims",
+        }
+    }
+
+    /// Whether this says more than another: a key that did not sign a token knows nothing of it.
+    pub(super) fn outweighs(self, other: Self) -> bool {
+        let weight = |error| match error {
+            Self::Invalid(TokenFault::Malformed | TokenFault::Signature) => 0,
+            Self::Invalid(_) => 1,
+            Self::Expired | Self::Denied | Self::Subject => 2,
+        };
+        weight(self) > weight(other)
+    }
 }
 
 fn maybe_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

@@ -55,13 +55,17 @@ impl Identity {
         self.is_known() || !self.rights.channels.is_empty()
     }
 
-    /// Whether they may publish to a stream.
-    pub fn may_publish(&self, stream: Stream) -> bool {
-        self.rights.admin || self.rights.publish.iter().any(|p| p.matches(stream.name()))
+    /// Whether they may publish to a stream, about this id.
+    pub fn may_publish(&self, stream: Stream, id: Option<&str>) -> bool {
+        let one = id.map(|id| format!("{}:{id}", stream.name()));
+        let covers = |pattern: &Pattern| {
+            pattern.matches(stream.name()) || one.as_ref().is_some_and(|one| pattern.matches(one))
+        };
+        self.rights.admin || self.rights.publish.iter().any(covers)
     }
 
-    /// A name to count them by: the user, or the API key's name.
-    pub fn name(&self) -> &str {
-        self.user.as_deref().or(self.rights.name.as_deref()).unwrap_or("anonymous")
+    /// Returns the name of their API key.
+    pub fn api_key(&self) -> Option<&str> {
+        self.rights.name.as_deref()
     }
 }

@@ -7,11 +7,12 @@ use std::collections::HashSet;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation,
+    errors::ErrorKind,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use runtime::config::{AccessSettings, SettingProblem};
 
-use super::{Claims, CredentialError};
+use super::{Claims, CredentialError, TokenFault};
 
 /// How far clocks may differ when a token's times are compared.
 const LEEWAY_SECONDS: u64 = 5;
@@ -115,8 +116,23 @@ impl Key {
     pub(super) fn verify(&self, token: &str) -> Result<Claims, CredentialError> {
         match jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation) {
             Ok(data) => in_time(data.claims, jiff::Timestamp::now().as_second()),
-            Err(_) => Err(CredentialError::Invalid),
+            Err(error) => Err(CredentialError::Invalid(fault(error.kind()))),
         }
+    }
+}
+
+fn fault(kind: &ErrorKind) -> TokenFault {
+    match kind {
+        ErrorKind::InvalidIssuer => TokenFault::Issuer,
+        ErrorKind::InvalidAudience => TokenFault::Audience,
+        ErrorKind::ImmatureSignature => TokenFault::NotYet,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => TokenFault::Issuer,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => TokenFault::Audience,
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::Json(_) => TokenFault::Claims,
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Utf8(_) => {
+            TokenFault::Malformed
+        }
+        _ => TokenFault::Signature,
     }
 }
 
@@ -127,7 +143,7 @@ fn in_time(claims: Claims, now: i64) -> Result<Claims, CredentialError> {
         return Err(CredentialError::Expired);
     }
     if claims.nbf.is_some_and(|begin| begin > now + LEEWAY_SECONDS) {
-        return Err(CredentialError::Invalid);
+        return Err(CredentialError::Invalid(TokenFault::NotYet));
     }
     Ok(claims)
 }

@@ -9,11 +9,12 @@ mod denials;
 mod identity;
 mod key;
 mod key_set;
+mod refusal_log;
 mod secret;
 
 pub use self::{
     authenticator::Authenticator,
-    claims::{Claims, CredentialError},
+    claims::{Claims, CredentialError, TokenFault},
     denials::Denials,
     identity::Identity,
     key_set::KeySetError,

@@ -3,19 +3,28 @@
 //! The only module that looks at the environment. Every problem is found in one go, named by its
 //! setting; a process with a problem ends with exit code 78 before it binds a port.
 
+mod access;
 mod embedded_redis;
 mod layers;
 mod role;
 mod sections;
+mod shown_url;
+mod web_origin;
 
 use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
+    access::AccessSettings,
     embedded_redis::EmbeddedRedis,
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
-    sections::{AccessSettings, HeartbeatSettings, LimitSettings, Record, Traces},
+    sections::{HeartbeatSettings, LimitSettings, Record, Traces},
+    web_origin::{AllowedOrigins, WebOrigin, is_local_host},
 };
+
+/// The wire protocols that can be served.
+const DIALECTS: [&str; 6] =
+    ["native", "deployments", "cockpit", "cloud_agents", "zerostate", "containers"];
 
 /// Every setting, parsed and checked.
 #[derive(Clone, Debug)]
@@ -40,6 +49,8 @@ pub struct Config {
     pub database_url: String,
     /// `KEY_PREFIX`
     pub key_prefix: String,
+    /// `DIALECTS`: names of those that are served.
+    pub dialects: Vec<String>,
     /// Where the process takes XADD itself.
     pub embedded_redis: EmbeddedRedis,
     /// Keys and tokens.
@@ -80,6 +91,7 @@ impl Config {
     ) -> Result<(Self, Layers), Vec<SettingProblem>> {
         let mut layers = Layers::read(environment);
         let config = Self::build(&mut layers);
+        layers.check_urls();
         config.check(role, &mut layers.problems);
         if layers.problems.is_empty() { Ok((config, layers)) } else { Err(layers.problems) }
     }
@@ -87,6 +99,29 @@ impl Config {
     /// Whether the process runs in production mode.
     pub fn production(&self) -> bool {
         self.environment == Environment::Production
+    }
+
+    /// Whether a dialect is served.
+    pub fn serves(&self, dialect: &str) -> bool {
+        self.dialects.iter().any(|served| served == dialect)
+    }
+
+    /// Whether only this machine may come: development that nobody opened on purpose.
+    pub fn is_local(&self) -> bool {
+        !self.production() && !self.allow_insecure
+    }
+
+    /// What is allowed and most likely not meant, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let holds_all = |net: &&ipnet::IpNet| net.prefix_len() == 0;
+        let all = self.limits.trusted_proxies.iter().filter(holds_all);
+        all.map(|net| {
+            format!(
+                "TRUSTED_PROXIES: {net} holds everybody, so anybody can claim any address and no \
+                 limit by address holds"
+            )
+        })
+        .collect()
     }
 
     fn build(layers: &mut Layers) -> Self {
@@ -125,6 +160,7 @@ impl Config {
             redis_url: layers.optional("redis_url"),
             database_url: layers.text("database_url").to_owned(),
             key_prefix: layers.text("key_prefix").to_owned(),
+            dialects: dialects(layers),
             embedded_redis: EmbeddedRedis::build(layers, production),
             access: AccessSettings::build(layers, production),
             rhythm: HeartbeatSettings::build(layers),
@@ -224,6 +260,16 @@ impl Config {
     }
 }
 
+/// The dialects that the setting names.
+fn dialects(layers: &mut Layers) -> Vec<String> {
+    let named = layers.list("dialects");
+    for other in named.iter().filter(|name| !DIALECTS.contains(&name.as_str())) {
+        let reason = format!("{other:?} is none of {}", DIALECTS.join(", "));
+        layers.problems.push(SettingProblem::new("dialects", reason));
+    }
+    if named.is_empty() { DIALECTS.map(str::to_owned).to_vec() } else { named }
+}
+
 /// Whether `HOST:PORT` is on this machine.
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -249,7 +295,7 @@ mod tests {
     fn a_laptop_needs_no_setting_at_all() {
         let config = load(Role::Whole, &[]).unwrap();
         assert_eq!(config.listen, ["127.0.0.1:8080"]);
-        assert_eq!(config.access.auth_token.as_deref(), Some("default-token"));
+        assert_eq!(config.access.auth_tokens, ["default-token"]);
         assert_eq!(config.access.anonymous_channels.len(), 1);
     }
 
@@ -275,7 +321,7 @@ mod tests {
         );
         let config = load(Role::Whole, &[production, good]).unwrap();
         assert_eq!(config.listen, ["0.0.0.0:8080"]);
-        assert!(config.access.auth_token.is_none());
+        assert!(config.access.auth_tokens.is_empty());
         assert!(config.access.anonymous_channels.is_empty());
     }
 
@@ -322,6 +368,39 @@ mod tests {
     #[test]
     fn a_role_of_its_own_needs_a_shared_broker_and_database() {
         assert_eq!(refused(Role::Worker, &[]), ["REDIS_URL", "DATABASE_URL"]);
+    }
+
+    #[test]
+    fn what_is_no_origin_no_dialect_and_no_url_names_its_setting() {
+        for (name, wrong) in [
+            ("ALLOWED_ORIGINS", "app.example"),
+            ("ALLOWED_ORIGINS", "https://app.example/page"),
+            ("DIALECTS", "native,telnet"),
+            ("REDIS_URL", "redis://:p/ss+w0rd==@host"),
+            ("DATABASE_URL", "postgres://u:p/ss@h"),
+        ] {
+            let problems = load(Role::Whole, &[(name, wrong)]).unwrap_err();
+            assert_eq!(problems[0].name, name, "{wrong}");
+            assert!(!problems[0].reason.contains("p/ss"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_api_key_is_refused_in_production_only() {
+        let good = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let short = ("API_KEYS", "ops:x");
+        assert_eq!(
+            refused(Role::Whole, &[("ENVIRONMENT", "production"), good, short]),
+            ["API_KEYS"]
+        );
+        assert!(load(Role::Whole, &[short]).is_ok());
+    }
+
+    #[test]
+    fn proxies_that_hold_everybody_are_warned_of() {
+        let config = load(Role::Whole, &[("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0")]).unwrap();
+        assert_eq!(config.warnings().len(), 1);
+        assert!(config.warnings()[0].contains("0.0.0.0/0"));
     }
 
     #[test]

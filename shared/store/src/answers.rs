@@ -9,7 +9,7 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::Source,
+    source::{Source, Stream},
 };
 
 /// A source's row: who owns it and how far it is.
@@ -74,6 +74,10 @@ pub struct EntityFilter {
     pub matching: Vec<(&'static str, serde_json::Value)>,
     /// Only those whose state has this key: seed 001 lists tasks that were created, with `created_at`.
     pub having: Option<&'static str>,
+    /// Only those of whose id, title or project this is a part, without regard to case.
+    pub text: Option<String>,
+    /// Whether the oldest come first.
+    pub is_oldest_first: bool,
     /// At most so many.
     pub limit: usize,
     /// Leave out so many of the first.
@@ -111,6 +115,17 @@ pub struct Lapsed {
     pub lease_ms: i64,
     /// When its lease ran out, ms since 1970.
     pub lease_until: i64,
+}
+
+/// Which dead letters a call for many is about: those that fit everything that is given.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetterFilter {
+    /// Of this stream, all partitions.
+    pub stream: Option<Stream>,
+    /// For this reason: the word of the metrics, or the whole sentence.
+    pub reason: Option<String>,
+    /// From before this time, ms since 1970.
+    pub before: Option<i64>,
 }
 
 /// An entry that was not accepted.

@@ -21,8 +21,8 @@ use domain::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    Committed, DeadLetter, EntityFilter, EntryBatch, Lapsed, Listed, Options, Page, Snapshot,
-    SourceRow, Store, StoreError, Traced, channel, dead_letter, denial,
+    Committed, DeadLetter, DeadLetterFilter, EntityFilter, EntryBatch, Lapsed, Listed, Options,
+    Page, Snapshot, SourceRow, Store, StoreError, Traced, channel, dead_letter, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
@@ -342,6 +342,16 @@ impl Store for Database {
         self.within(asked).await
     }
 
+    async fn entity_counts(
+        &self,
+        kind: EntityKind,
+        text: Option<&str>,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let asked =
+            async { entity::counts(&mut self.session(SessionKind::Read).await?, kind, text).await };
+        self.within(asked).await
+    }
+
     async fn lapsed(
         &self,
         source: Source,
@@ -381,6 +391,32 @@ impl Store for Database {
         self.within(asked).await
     }
 
+    async fn dead_letter_of(&self, entry: &str) -> Result<Option<DeadLetter>, StoreError> {
+        let asked =
+            async { dead_letter::of(&mut self.session(SessionKind::Read).await?, entry).await };
+        self.within(asked).await
+    }
+
+    async fn dead_letters_like(
+        &self,
+        filter: &DeadLetterFilter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            dead_letter::like(&mut session, filter, after, limit).await
+        };
+        self.within(asked).await
+    }
+
+    async fn drop_dead_letters(&self, filter: &DeadLetterFilter) -> Result<u64, StoreError> {
+        let asked = async {
+            dead_letter::drop_like(&mut self.session(SessionKind::Write).await?, filter).await
+        };
+        self.within(asked).await
+    }
+
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError> {
         let asked =
             async { dead_letter::delete(&mut self.session(SessionKind::Write).await?, id).await };
@@ -406,5 +442,11 @@ impl Store for Database {
 
     async fn retain(&self, archive: Duration, state: Duration) -> Result<bool, StoreError> {
         self.within(retention::retain(&self.engine, archive, state)).await
+    }
+
+    async fn retain_dead_letters(&self, age: Duration) -> Result<bool, StoreError> {
+        let asked =
+            async { dead_letter::retain(&mut self.session(SessionKind::Write).await?, age).await };
+        self.within(asked).await
     }
 }

@@ -1,11 +1,11 @@
 //! Entries that were not accepted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use domain::source::Source;
 
 use super::{
-    DeadLetter, DeadReason, Judged, StoreError,
+    DeadLetter, DeadLetterFilter, DeadReason, Judged, StoreError,
     engine::{Row, SqlSession},
     source,
     sql::{Column, Param, Statement, both, each},
@@ -25,6 +25,36 @@ const LIST: Statement = both(
 
 const ONE: Statement =
     both("SELECT id, source, entry, reason, recorded, fields FROM dead_letter WHERE id = $1");
+
+const OF: Statement = both(
+    "SELECT id, source, entry, reason, recorded, fields FROM dead_letter WHERE entry = $1
+     ORDER BY id DESC LIMIT 1",
+);
+
+/// The conditions of a [`DeadLetterFilter`]: `$1` to `$4`.
+macro_rules! like {
+    ($before:literal, $after:literal) => {
+        both(concat!(
+            $before,
+            " FROM dead_letter WHERE source BETWEEN $1 AND $2 AND recorded < $3
+             AND (CAST($4 AS TEXT) IS NULL OR label = $4 OR reason = $4)",
+            $after
+        ))
+    };
+}
+
+const LIKE: Statement = like!(
+    "SELECT id, source, entry, reason, recorded, fields",
+    " AND id > $5 ORDER BY id LIMIT $6"
+);
+
+const DROP_LIKE: Statement =
+    like!("DELETE FROM dead_letter WHERE id IN (SELECT id", " ORDER BY id LIMIT 5000)");
+
+const RETAIN: Statement = both(
+    "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter
+     WHERE recorded < (SELECT ms FROM clock) - $1 ORDER BY id LIMIT 5000)",
+);
 
 const DELETE: Statement = both("DELETE FROM dead_letter WHERE id = $1");
 
@@ -108,6 +138,49 @@ pub(super) async fn one(
     id: i64,
 ) -> Result<Option<DeadLetter>, StoreError> {
     session.row(&ONE, &[Param::Int(id)]).await?.as_ref().map(dead_letter).transpose()
+}
+
+/// What became of an entry.
+pub(super) async fn of(
+    session: &mut SqlSession,
+    entry: &str,
+) -> Result<Option<DeadLetter>, StoreError> {
+    session.row(&OF, &[Param::Text(entry)]).await?.as_ref().map(dead_letter).transpose()
+}
+
+fn conditions(filter: &DeadLetterFilter) -> [Param<'_>; 4] {
+    let first = filter.stream.map(|stream| source::number(Source::first(stream)));
+    [
+        Param::Int(first.unwrap_or(0)),
+        Param::Int(first.map_or(i64::MAX, |first| first + i64::from(u16::MAX))),
+        Param::Int(filter.before.unwrap_or(i64::MAX)),
+        Param::MaybeText(filter.reason.as_deref()),
+    ]
+}
+
+/// Those that fit, oldest first.
+pub(super) async fn like(
+    session: &mut SqlSession,
+    filter: &DeadLetterFilter,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let limit = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let params = [&conditions(filter)[..], &[Param::Int(after), limit]].concat();
+    session.rows(&LIKE, &params).await?.iter().map(dead_letter).collect()
+}
+
+/// Forgets a slice of those that fit; how many.
+pub(super) async fn drop_like(
+    session: &mut SqlSession,
+    filter: &DeadLetterFilter,
+) -> Result<u64, StoreError> {
+    session.run(&DROP_LIKE, &conditions(filter)).await
+}
+
+/// Forgets a slice of those that are too old; whether more is left.
+pub(super) async fn retain(session: &mut SqlSession, age: Duration) -> Result<bool, StoreError> {
+    Ok(session.run(&RETAIN, &[Param::Int(source::ms(age))]).await? >= 5000)
 }
 
 /// Forgets one; whether it was there.

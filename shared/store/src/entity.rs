@@ -61,37 +61,90 @@ const WRITE: Statement = each(
 const ONE: Statement = both("SELECT state FROM entity WHERE kind = $1 AND id = $2");
 
 /// A list: `$1` kind, `$2` status, `$3` a key, `$4` and `$5` the cursor's time and id, `$6` limit,
-/// `$7` offset; then keys and values. Cursor and status are conditions that an index answers.
+/// `$7` offset; then keys and values; at last a pattern. Cursor and status are conditions that an
+/// index answers.
 macro_rules! list {
-    ($status:literal) => {
+    ($status:literal, $beyond:literal, $order:literal) => {
         each(
             concat!(
                 "SELECT e.id, e.created, e.state FROM entity e
                  WHERE e.kind = $1 AND ",
                 $status,
-                " AND (e.created, e.id) < ($4::bigint, $5::text)
+                " AND (e.created, e.id) ",
+                $beyond,
+                " ($4::bigint, $5::text)
                  AND ($3::text IS NULL OR e.state::json -> $3 IS NOT NULL)
-                 AND NOT EXISTS (SELECT FROM unnest($8::text[], $9::text[]) AS m (key, value)
+                 AND NOT EXISTS (SELECT FROM unnest($9::text[], $10::text[]) AS m (key, value)
                                  WHERE (e.state::json -> m.key)::text IS DISTINCT FROM m.value)
-                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+                 AND ($8::text IS NULL OR lower(concat_ws(E'\\n', e.id, e.state::json ->> 'title',
+                      e.state::json ->> 'project', e.state::json ->> 'projectName')) LIKE $8)
+                 ORDER BY e.created ",
+                $order,
+                ", e.id ",
+                $order,
+                " LIMIT $6 OFFSET $7"
             ),
             concat!(
                 "SELECT e.id, e.created, e.state FROM entity e
                  WHERE e.kind = $1 AND ",
                 $status,
-                " AND (e.created, e.id) < ($4, $5)
+                " AND (e.created, e.id) ",
+                $beyond,
+                " ($4, $5)
                  AND ($3 IS NULL OR e.state -> $3 IS NOT NULL)
-                 AND NOT EXISTS (SELECT 1 FROM json_each($8) AS m
+                 AND NOT EXISTS (SELECT 1 FROM json_each($9) AS m
                                  WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
-                 ORDER BY e.created DESC, e.id DESC LIMIT $6 OFFSET $7"
+                 AND ($8 IS NULL OR lower(concat_ws(char(10), e.id, e.state ->> 'title',
+                      e.state ->> 'project', e.state ->> 'projectName')) LIKE $8 ESCAPE '\\')
+                 ORDER BY e.created ",
+                $order,
+                ", e.id ",
+                $order,
+                " LIMIT $6 OFFSET $7"
             ),
         )
     };
 }
 
-const LIST: Statement = list!("CAST($2 AS TEXT) IS NULL");
+const LIST: Statement = list!("CAST($2 AS TEXT) IS NULL", "<", "DESC");
 
-const LIST_OF_STATUS: Statement = list!("e.status = $2");
+const LIST_OF_STATUS: Statement = list!("e.status = $2", "<", "DESC");
+
+const LIST_UP: Statement = list!("CAST($2 AS TEXT) IS NULL", ">", "ASC");
+
+const LIST_OF_STATUS_UP: Statement = list!("e.status = $2", ">", "ASC");
+
+/// How many entities of a kind there are: `$1` kind, `$2` a pattern.
+macro_rules! counts {
+    ($postgres:literal, $sqlite:literal) => {
+        each(
+            concat!(
+                "SELECT ",
+                $postgres,
+                ", count(*) FROM entity e WHERE e.kind = $1
+                 AND ($2::text IS NULL OR lower(concat_ws(E'\\n', e.id, e.state::json ->> 'title',
+                      e.state::json ->> 'project', e.state::json ->> 'projectName')) LIKE $2)
+                 GROUP BY 1"
+            ),
+            concat!(
+                "SELECT ",
+                $sqlite,
+                ", count(*) FROM entity e WHERE e.kind = $1
+                 AND ($2 IS NULL OR lower(concat_ws(char(10), e.id, e.state ->> 'title',
+                      e.state ->> 'project', e.state ->> 'projectName')) LIKE $2 ESCAPE '\\')
+                 GROUP BY 1"
+            ),
+        )
+    };
+}
+
+const COUNTS: Statement = counts!("coalesce(e.status, '')", "coalesce(e.status, '')");
+
+/// An alert has no status of its own, it was seen or not.
+const COUNTS_OF_ALERTS: Statement = counts!(
+    "CASE WHEN e.state::json ->> 'acknowledged' = '1' THEN 'acknowledged' ELSE 'open' END",
+    "CASE WHEN e.state ->> 'acknowledged' = 1 THEN 'acknowledged' ELSE 'open' END"
+);
 
 const LAPSED: Statement = both(
     "SELECT kind, id, lease_ms, lease_until FROM entity
@@ -224,8 +277,10 @@ pub(super) async fn list(
         Column::Texts(filter.matching.iter().map(|(key, _)| *key).collect()),
         Column::Texts(values.iter().map(String::as_str).collect()),
     ];
+    let first = if filter.is_oldest_first { (i64::MIN, "") } else { (i64::MAX, "") };
     let (created, id) =
-        filter.after.as_ref().map_or((i64::MAX, ""), |after| (after.created, after.id.as_str()));
+        filter.after.as_ref().map_or(first, |after| (after.created, after.id.as_str()));
+    let text = filter.text.as_deref().map(pattern);
     let params = [
         Param::Text(kind.name()),
         Param::MaybeText(status.as_deref()),
@@ -234,14 +289,40 @@ pub(super) async fn list(
         Param::Text(id),
         count(filter.limit),
         count(filter.offset),
+        Param::MaybeText(text.as_deref()),
         Param::List(&matching),
     ];
     let listed = |row: &Row| {
         let (id, created) = (row.text(0)?.to_owned(), row.int(1)?);
         Ok(Listed { id, created, state: state(row.text(2)?)? })
     };
-    let statement = if status.is_some() { &LIST_OF_STATUS } else { &LIST };
+    let statement = match (status.is_some(), filter.is_oldest_first) {
+        (true, false) => &LIST_OF_STATUS,
+        (false, false) => &LIST,
+        (true, true) => &LIST_OF_STATUS_UP,
+        (false, true) => &LIST_UP,
+    };
     session.rows(statement, &params).await?.iter().map(listed).collect()
+}
+
+/// How many entities of a kind there are, by status; empty where they have none.
+pub(super) async fn counts(
+    session: &mut SqlSession,
+    kind: EntityKind,
+    text: Option<&str>,
+) -> Result<Vec<(String, u64)>, StoreError> {
+    let text = text.map(pattern);
+    let params = [Param::Text(kind.name()), Param::MaybeText(text.as_deref())];
+    let statement = if kind == EntityKind::Alert { &COUNTS_OF_ALERTS } else { &COUNTS };
+    let counted =
+        |row: &Row| Ok((row.text(0)?.to_owned(), u64::try_from(row.int(1)?).unwrap_or_default()));
+    session.rows(statement, &params).await?.iter().map(counted).collect()
+}
+
+/// What finds a text anywhere, whatever its case.
+fn pattern(text: &str) -> String {
+    let literal = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%");
+    format!("%{}%", literal.replace('_', "\\_"))
 }
 
 /// Entities of a source whose lease ran out.

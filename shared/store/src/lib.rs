@@ -33,7 +33,8 @@ mod worker;
 
 pub use self::{
     answers::{
-        DeadLetter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
+        DeadLetter, DeadLetterFilter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot,
+        SourceRow, Traced,
     },
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,

@@ -17,7 +17,10 @@ use domain::{
 };
 
 use crate::{
-    answers::{DeadLetter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow, Traced},
+    answers::{
+        DeadLetter, DeadLetterFilter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow,
+        Traced,
+    },
     batch::{Committed, EntryBatch},
     error::StoreError,
 };
@@ -154,6 +157,14 @@ pub trait Store: Send + Sync + 'static {
         filter: &EntityFilter,
     ) -> Result<Vec<Listed>, StoreError>;
 
+    /// How many entities of a kind there are by status (alerts: `open` and `acknowledged`), those of
+    /// whose id, title or project this text is a part.
+    async fn entity_counts(
+        &self,
+        kind: EntityKind,
+        text: Option<&str>,
+    ) -> Result<Vec<(String, u64)>, StoreError>;
+
     /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
     /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
     /// in time is still unread. A lease longer than `reachable` does not count yet: so long the
@@ -182,6 +193,20 @@ pub trait Store: Send + Sync + 'static {
     /// One dead letter.
     async fn dead_letter(&self, id: i64) -> Result<Option<DeadLetter>, StoreError>;
 
+    /// The dead letter that became of an entry, `MS-NUMBER`; the newest, where there are several.
+    async fn dead_letter_of(&self, entry: &str) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// Dead letters that fit, oldest first, after `after`.
+    async fn dead_letters_like(
+        &self,
+        filter: &DeadLetterFilter,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Forgets a slice of those that fit; how many. Whoever wants all gone asks until it is 0.
+    async fn drop_dead_letters(&self, filter: &DeadLetterFilter) -> Result<u64, StoreError>;
+
     /// Forgets a dead letter; whether it was there.
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError>;
 
@@ -201,5 +226,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes a slice of what is older than the given ages, by the database's clock: events and
     /// publications (raising the floors), states that ended, known entries. Whether more is left.
+    /// See [`Store::retain_dead_letters`] for what was not accepted.
     async fn retain(&self, archive: Duration, state: Duration) -> Result<bool, StoreError>;
+
+    /// Removes a slice of the dead letters that are older than this; whether more is left.
+    async fn retain_dead_letters(&self, age: Duration) -> Result<bool, StoreError>;
 }

@@ -24,7 +24,7 @@ const MIGRATION_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
-    target: SqliteConnectOptions,
+    target: Box<SqliteConnectOptions>,
 }
 
 impl Sqlite {
@@ -56,12 +56,14 @@ impl Sqlite {
         let reads = target.clone().pragma("query_only", "ON").pragma("cache_size", "-8192");
         let writer = pool().max_connections(1).connect_lazy_with(writes);
         let readers = pool().max_connections(options.connections_max).connect_lazy_with(reads);
-        Ok(Self { writer, readers, target })
+        Ok(Self { writer, readers, target: Box::new(target) })
     }
 
     /// Migrates on a connection of its own, inside a transaction that keeps other processes out.
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        let target = self.target.clone().create_if_missing(true).busy_timeout(MIGRATION_PATIENCE);
+        let target = SqliteConnectOptions::clone(&self.target)
+            .create_if_missing(true)
+            .busy_timeout(MIGRATION_PATIENCE);
         let mut connection = SqliteConnection::connect_with(&target).await.map_err(error)?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
         migrator(&SQLITE)

@@ -7,6 +7,8 @@
 
 #[path = "store/bench.rs"]
 mod bench;
+#[path = "store/dead_letters.rs"]
+mod dead_letters;
 #[path = "store/deadlines.rs"]
 mod deadlines;
 #[path = "store/denials.rs"]

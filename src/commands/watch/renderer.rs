@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::reducer::Reducer;
-use crate::commands::output;
+use crate::commands::{output, terminal::harmless};
 
 /// The most rows of a live list; who was silent longest goes first.
 const ROWS_MAX: usize = 20;
@@ -127,7 +127,7 @@ fn headline(reducer: &Reducer) -> String {
 
 fn join(parts: &[&str]) -> String {
     let said: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-    said.join(" ")
+    harmless(&said.join(" "))
 }
 
 fn percent(progress: f64) -> u64 {
@@ -153,7 +153,7 @@ fn row(screen: &MultiProgress, rows: &mut VecDeque<(String, ProgressBar)>, frame
     if let Ok(style) = ProgressStyle::with_template("{prefix:28!.bold} {wide_msg}") {
         bar.set_style(style);
     }
-    bar.set_prefix(name.clone());
+    bar.set_prefix(harmless(&name));
     bar.set_message(description(frame));
     rows.push_back((name, bar));
 }
@@ -176,7 +176,7 @@ fn description(frame: &Value) -> String {
     let mut description = vec![frame["event"].as_str().unwrap_or("presence")];
     description.extend(progress.as_deref());
     description.extend(words);
-    description.join(" ")
+    harmless(&description.join(" "))
 }
 
 /// A log line, its time dimmed and its severity coloured; plain when colours are not wanted.

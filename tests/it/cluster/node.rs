@@ -19,6 +19,8 @@ const END: Duration = Duration::from_secs(40);
 pub(crate) struct Node {
     name: String,
     port: u16,
+    /// Where it says that it is ready: its operator's address, or the one of all.
+    admin: String,
     home: PathBuf,
     command: Command,
     log: PathBuf,
@@ -53,15 +55,17 @@ impl Node {
         if let Some(size) = disk {
             command = on_a_disk_of_its_own(&command, size);
         }
+        let admin = settings.iter().rev().find(|(name, _)| name == "ADMIN_LISTEN");
+        let admin = admin.map_or_else(|| format!("127.0.0.1:{port}"), |(_, at)| at.clone());
         let log = folder.join(format!("{name}.log"));
         let process = Process::spawn(&name, &command, &log, Signal::Kill);
-        Self { name, port, home, command, log, process }
+        Self { name, port, admin, home, command, log, process }
     }
 
     /// Waits until `/readyz` says 200.
     pub(crate) async fn ready(&self, http: &Http) {
         let deadline = Instant::now() + START;
-        let url = self.http("/readyz");
+        let url = format!("http://{}/readyz", self.admin);
         loop {
             let answer = http.send("GET", &url, &[], None).await;
             if answer.as_ref().is_ok_and(|answer| answer.status == 200) {

@@ -136,7 +136,7 @@ export function Alerts(): JSX.Element {
       empty={
         <Empty title="Nothing to worry about">
           <p>
-            Alerts come as <code>alert</code> on the stream <code>agents</code> or by <code>POST /api/cockpit/alerts</code>.
+            Alerts come as <code>alert</code> on the stream <code>agents</code>.
           </p>
         </Empty>
       }
@@ -153,7 +153,7 @@ function AlertRow({ alert }: { alert: Alert }): JSX.Element {
     busy.value = true;
     error.value = "";
     try {
-      await api(`/api/cockpit/alerts/ack/${encodeURIComponent(alert.id)}`, "POST");
+      await api(`/v1/alerts/${encodeURIComponent(alert.id)}/ack`, "POST");
     } catch (failure) {
       error.value = (failure as Error).message;
     }

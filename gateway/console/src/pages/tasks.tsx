@@ -36,7 +36,7 @@ export function Tasks(): JSX.Element {
       empty={
         <Empty title="No task yet">
           <p>
-            Tasks come by <code>POST /api/cockpit/tasks</code> or as <code>task_created</code> on the stream <code>tasks</code>.
+            Tasks come as <code>task_created</code> on the stream <code>tasks</code>.
           </p>
         </Empty>
       }

@@ -8,10 +8,15 @@ use websocket::Frame;
 use super::frames;
 use crate::protocol::{Encoder, Encoding, PresenceChange, encoder::is_addressed};
 
-/// The encoding of cloud agents.
-pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder);
+/// The encoding of clients who see everything that is meant for all.
+pub const ENCODING: Encoding = Encoding::new(2, &CloudAgentsEncoder { sees_notifications: true });
 
-struct CloudAgentsEncoder;
+/// The encoding of clients whom nobody vouches for: of what is meant for all, what the system says.
+pub const ANONYMOUS: Encoding = Encoding::new(9, &CloudAgentsEncoder { sees_notifications: false });
+
+struct CloudAgentsEncoder {
+    sees_notifications: bool,
+}
 
 fn is_notification(name: &str) -> bool {
     matches!(name, "notification" | "system")
@@ -31,13 +36,15 @@ impl Encoder for CloudAgentsEncoder {
             }
             EventKind::ChatMessage => (channel.kind() == ChannelKind::Conversations)
                 .then(|| frames::event("chat_message", event, &[])),
-            EventKind::Notification => is_addressed(channel, event.id.as_deref())
-                .then(|| frames::event("notification", event, &[])),
+            EventKind::Notification => (self.sees_notifications
+                && is_addressed(channel, event.id.as_deref()))
+            .then(|| frames::event("notification", event, &[])),
             EventKind::System => (channel.kind() == ChannelKind::Broadcast && event.id.is_none())
                 .then(|| frames::event("notification", event, &[])),
             // Seed 003's door: what it calls a notification is one here as well.
             EventKind::Free(name) if event.free && is_notification(name) => {
-                is_addressed(channel, event.id.as_deref())
+                let is_heard = self.sees_notifications || &**name == "system";
+                (is_heard && is_addressed(channel, event.id.as_deref()))
                     .then(|| frames::event("notification", event, &[("message", "")]))
             }
             _ => None,

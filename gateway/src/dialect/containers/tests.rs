@@ -100,7 +100,7 @@ fn a_wrong_token_is_401_and_the_right_one_opens_any_path() {
     };
     let open = |query| {
         let request = Request::of("/any/path", Some(query), &http::HeaderMap::new());
-        assert!(test_support::containers().recognizes(&request));
+        assert!(test_support::containers().recognizes(&request, &config));
         test_support::containers().open(&request, &context)
     };
     let refusal = open("token=wrong").err();

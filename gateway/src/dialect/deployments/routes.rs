@@ -14,39 +14,29 @@ use axum::{
 use domain::{
     id,
     json::{self, Document},
-    time::iso,
 };
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{mock, update::update as publish};
 use crate::{
+    http::health::health,
     ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
+    protocol::Request,
 };
 
 /// Returns the endpoints; those below `/deployment-ws` are the guide's aliases.
 pub fn routes() -> Router<Services> {
     let update = "/internal/deployments/{id}/update";
     Router::new()
-        .route("/health", any(health))
         .route("/deployment-ws/health", any(health))
         .route("/test/deploy", any(test_deploy))
         .route(update, post(update_deployment))
         .route(&format!("/deployment-ws{update}"), post(update_deployment))
         .route("/internal/{*rest}", any(unknown_internal))
         .route("/deployment-ws/internal/{*rest}", any(unknown_internal))
-}
-
-/// Answers while the process serves. The pages of seeds 000 and 003 ask for it.
-async fn health() -> Json<Value> {
-    Json(json!({
-        "status": "healthy",
-        "service": "fanfare",
-        "version": env!("CARGO_PKG_VERSION"),
-        "time": iso(jiff::Timestamp::now().as_millisecond()),
-    }))
 }
 
 async fn unknown_internal() -> Response {
@@ -81,15 +71,15 @@ async fn test_deploy(
     Json(answer).into_response()
 }
 
-/// Whether the header is `Bearer INTERNAL_API_KEY`, exactly; without a key only development is open.
+/// Whether the header is `Bearer INTERNAL_API_KEY`, in exactly this case; without a key only development is open.
 fn authorized(config: &Config, headers: &HeaderMap) -> bool {
-    match &config.access.internal_api_key {
-        Some(key) => headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|given| same_secret(given, &format!("Bearer {key}"))),
-        None => !config.production(),
+    let keys = &config.access.internal_keys;
+    if keys.is_empty() {
+        return !config.production();
     }
+    let asked = Request::of("", None, headers);
+    let given = asked.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
+    given.is_some_and(|given| keys.iter().any(|key| same_secret(given, key)))
 }
 
 async fn update_deployment(

@@ -28,6 +28,10 @@ impl Encoder for NativeEncoder {
         Some(frames::subscribed_without_position(channel))
     }
 
+    fn unsubscribed(&self, channel: &Channel) -> Option<Frame> {
+        Some(frames::unsubscribed(channel.as_str()))
+    }
+
     fn gap(
         &self,
         channel: &Channel,

@@ -1,7 +1,7 @@
 //! Our own protocol one way: the frames of a session whose transport is a stream of server-sent
 //! events. No upgrade is ever for it; `api/events.rs` opens its sessions.
 
-use runtime::config::HeartbeatSettings;
+use runtime::config::{Config, HeartbeatSettings};
 use websocket::{Frame, Heartbeat, Message};
 
 use super::Native;
@@ -19,7 +19,7 @@ impl Dialect for Sse {
         Native.encodings()
     }
 
-    fn recognizes(&self, _request: &Request) -> bool {
+    fn recognizes(&self, _request: &Request, _config: &Config) -> bool {
         false
     }
 

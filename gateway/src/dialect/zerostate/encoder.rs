@@ -28,7 +28,7 @@ pub const ANONYMOUS: Encoding = Encoding::new(4, &ZeroStateEncoder(Audience::Ano
 enum Audience {
     /// Those who may see everything that is meant for all.
     Known,
-    /// Those whom nobody vouches for, in production: what the system says, and free types.
+    /// Those whom nobody vouches for, in production: of what is meant for all, what the system says.
     Anonymous,
 }
 
@@ -44,7 +44,7 @@ impl Encoder for ZeroStateEncoder {
         let channel = &publication.channel;
         let event = &publication.recorded.event;
         let known = self.0 == Audience::Known;
-        let is_on = |kind: ChannelKind| known && channel.kind() == kind;
+        let is_on = |kind: ChannelKind| channel.kind() == kind;
         match &event.kind {
             kind if tasks::is_shown(kind) => {
                 let summary = Summary::default().after(&event.kind, event.body());
@@ -59,9 +59,10 @@ impl Encoder for ZeroStateEncoder {
             EventKind::ChatMessage => {
                 is_on(ChannelKind::Conversations).then(|| frames::message(channel, event))
             }
-            EventKind::Notification => (known && is_addressed(channel, event.id.as_deref()))
-                .then(|| frames::message(channel, event)),
-            EventKind::System | EventKind::Free(_) => {
+            EventKind::Notification | EventKind::Free(_) => (known
+                && is_addressed(channel, event.id.as_deref()))
+            .then(|| frames::message(channel, event)),
+            EventKind::System => {
                 is_addressed(channel, event.id.as_deref()).then(|| frames::message(channel, event))
             }
             _ => None,
@@ -69,8 +70,7 @@ impl Encoder for ZeroStateEncoder {
     }
 
     fn memo(&self, channel: &Channel) -> Option<Box<dyn ChannelMemo>> {
-        let has_tasks = self.0 == Audience::Known && channel.kind() == ChannelKind::Tasks;
-        has_tasks.then(|| Box::new(Summaries::default()) as _)
+        (channel.kind() == ChannelKind::Tasks).then(|| Box::new(Summaries::default()) as _)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Seed 003's own HTTP endpoints (`protocols.md` §4).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use auth::Authenticator;
+use auth::{Authenticator, CredentialError, Identity};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{FromRef, FromRequest as _, Path, Request, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,6 +15,7 @@ use domain::{
     entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream,
 };
 use http::{StatusCode, header};
+use runtime::config::Config;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::time::Instant;
@@ -22,13 +23,18 @@ use tokio::time::Instant;
 use super::stats::Statistics;
 use crate::{
     cluster::registry::ClusterRegistry,
-    ingest::publisher::{EventPublisher, PublishOutcome},
+    http::address::ClientAddress,
+    ingest::{
+        publish_limits::{EventSender, PublishLimits},
+        publisher::{EventPublisher, PublishOutcome},
+    },
     metrics::GatewayMetrics,
     node::services::Services,
+    protocol,
 };
 
 /// How long a message may wait until it is recorded and published.
-const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Returns the endpoints.
 pub fn routes() -> Router<Services> {
@@ -53,6 +59,19 @@ impl ZeroStateRefusal {
         Self(StatusCode::UNAUTHORIZED, body)
     }
 
+    fn forbidden(message: &str) -> Self {
+        let body = json!({ "error": "forbidden", "message": message });
+        Self(StatusCode::FORBIDDEN, body)
+    }
+
+    fn too_fast(wait: Duration) -> Self {
+        let message = "more messages per second than are allowed";
+        let seconds = wait.as_secs().max(1);
+        let error = "rate limit exceeded";
+        let body = json!({ "error": error, "message": message, "retry_after": seconds });
+        Self(StatusCode::TOO_MANY_REQUESTS, body)
+    }
+
     fn unavailable() -> Self {
         let body = json!({ "error": "WebSocket service not available" });
         Self(StatusCode::SERVICE_UNAVAILABLE, body)
@@ -61,7 +80,12 @@ impl ZeroStateRefusal {
 
 impl IntoResponse for ZeroStateRefusal {
     fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
+        let seconds = self.1["retry_after"].as_u64();
+        let mut response = (self.0, Json(self.1)).into_response();
+        if let Some(seconds) = seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -77,61 +101,119 @@ async fn statistics(
     Ok(Json(json!({ "stats": stats })))
 }
 
+/// What a message passes on its way in.
+#[derive(Clone)]
+struct MessageDoor {
+    config: Arc<Config>,
+    auth: Arc<Authenticator>,
+    limits: Arc<PublishLimits>,
+    publisher: Arc<EventPublisher>,
+}
+
+impl FromRef<Services> for MessageDoor {
+    fn from_ref(services: &Services) -> Self {
+        Self {
+            config: Arc::from_ref(services),
+            auth: Arc::from_ref(services),
+            limits: Arc::from_ref(services),
+            publisher: Arc::from_ref(services),
+        }
+    }
+}
+
 async fn broadcast(
-    State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<EventPublisher>>,
+    State(door): State<MessageDoor>,
+    client: ClientAddress,
     headers: HeaderMap,
-    body: Bytes,
+    body: Request,
 ) -> Answer {
-    authorize(&auth, &headers)?;
+    let sender = door.identify(&headers)?;
+    let body = receive(body).await?;
     let document = document(&body)?;
     let message = read(&document)?;
-    publish(&publisher, None, &document, &message, "broadcast sent successfully").await
+    door.pass(&sender, client, None, &document, &message).await?;
+    Ok(Json(json!({ "message": "broadcast sent successfully" })))
 }
 
 async fn to_user(
-    State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<EventPublisher>>,
+    State(door): State<MessageDoor>,
+    client: ClientAddress,
     Path(user): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Request,
 ) -> Answer {
-    authorize(&auth, &headers)?;
+    let sender = door.identify(&headers)?;
+    let body = receive(body).await?;
     let document = document(&body)?;
     let message = read(&document)?;
-    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
+    door.pass(&sender, client, Some(&user), &document, &message).await?;
+    Ok(Json(json!({ "message": "user message sent successfully" })))
 }
 
 /// The path of the original, which has the user in the body.
 async fn send(
-    State(auth): State<Arc<Authenticator>>,
-    State(publisher): State<Arc<EventPublisher>>,
+    State(door): State<MessageDoor>,
+    client: ClientAddress,
     headers: HeaderMap,
-    body: Bytes,
+    body: Request,
 ) -> Answer {
-    authorize(&auth, &headers)?;
+    let sender = door.identify(&headers)?;
+    let body = receive(body).await?;
     let document = document(&body)?;
     let message = read(&document)?;
     let user = message.user.map(|user| serde_json::from_str::<String>(document.given(user)));
     let user = user.and_then(Result::ok);
     let user =
         user.ok_or_else(|| ZeroStateRefusal::invalid("user_id is required and must be a text"))?;
-    publish(&publisher, Some(&user), &document, &message, "user message sent successfully").await
+    door.pass(&sender, client, Some(&user), &document, &message).await?;
+    Ok(Json(json!({ "message": "user message sent successfully" })))
 }
 
-/// Lets in any valid token or API key.
-fn authorize(auth: &Authenticator, headers: &HeaderMap) -> Result<(), ZeroStateRefusal> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let credential = match (text(header::AUTHORIZATION.as_str()), text("x-api-key")) {
-        (Some(authorization), _) => authorization
-            .strip_prefix("Bearer ")
-            .ok_or("invalid authorization header format, expected: Bearer <token>"),
-        (None, Some(key)) => Ok(key),
-        (None, None) => Err("missing authorization header"),
-    };
-    let credential = credential.map_err(ZeroStateRefusal::unauthorized)?;
-    let checked = auth.credential(credential);
-    checked.map(|_| ()).map_err(|error| ZeroStateRefusal::unauthorized(&error.to_string()))
+impl MessageDoor {
+    /// Returns who sends, by a token or an API key.
+    fn identify(&self, headers: &HeaderMap) -> Result<Identity, ZeroStateRefusal> {
+        let asked = protocol::Request::of("", None, headers);
+        let credential = match (asked.credential(), &asked.authorization) {
+            (Some(credential), _) => Ok(credential),
+            (None, Some(_)) => Err("invalid authorization header format, expected: Bearer <token>"),
+            (None, None) => Err("missing authorization header"),
+        };
+        let credential = credential.map_err(ZeroStateRefusal::unauthorized)?;
+        let checked = self.auth.credential(credential);
+        checked.map_err(|error| match error {
+            CredentialError::Denied => ZeroStateRefusal::forbidden(&error.to_string()),
+            CredentialError::Expired | CredentialError::Invalid(_) | CredentialError::Subject => {
+                ZeroStateRefusal::unauthorized(&error.to_string())
+            }
+        })
+    }
+
+    /// Publishes a message if its sender may, and has not sent too many.
+    async fn pass(
+        &self,
+        sender: &Identity,
+        client: ClientAddress,
+        user: Option<&str>,
+        document: &Document<'_>,
+        message: &Message<'_>,
+    ) -> Result<(), ZeroStateRefusal> {
+        if self.config.production() && !sender.may_publish(Stream::Messages, user) {
+            let error = "the token does not allow to publish messages";
+            return Err(ZeroStateRefusal::forbidden(error));
+        }
+        self.limits
+            .take(EventSender::of(sender, client.0), 1)
+            .map_err(ZeroStateRefusal::too_fast)?;
+        publish(&self.publisher, user, document, message).await
+    }
+}
+
+/// Reads a body; whose it is was asked before.
+async fn receive(body: Request) -> Result<Bytes, ZeroStateRefusal> {
+    Bytes::from_request(body, &()).await.map_err(|refused| {
+        let body = json!({ "error": "invalid request", "message": refused.body_text() });
+        ZeroStateRefusal(refused.status(), body)
+    })
 }
 
 /// A message, not looked at yet.
@@ -174,8 +256,7 @@ async fn publish(
     user: Option<&str>,
     document: &Document<'_>,
     message: &Message<'_>,
-    done: &str,
-) -> Answer {
+) -> Result<(), ZeroStateRefusal> {
     let mut fields = Fields::default();
     fields.push(field::TYPE, kind(message).unwrap_or_default());
     fields.push(field::FREE, "1");
@@ -189,7 +270,7 @@ async fn publish(
     let entries = vec![(Stream::Messages, fields)];
     let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
-        Some(PublishOutcome::Published(_)) => Ok(Json(json!({ "message": done }))),
+        Some(PublishOutcome::Published(_)) => Ok(()),
         Some(PublishOutcome::Rejected(rejection)) => {
             Err(ZeroStateRefusal::invalid(&rejection.to_string()))
         }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use auth::{CredentialError, Identity};
+use auth::{CredentialError, Identity, TokenFault};
 use bytes::Bytes;
 
 use super::{
@@ -190,13 +190,9 @@ impl RedisClient {
 
     /// Learns who the client is.
     async fn authenticate(&mut self, credential: &Credential) -> Result<(), Reply> {
-        if self.listener.address_limits.try_again(self.address).is_err() {
-            self.leaves = true;
-            return Err(Reply::error("WRONGPASS too many wrong ones from this address: wait"));
-        }
         let wrong = |error: CredentialError| Reply::error(format!("WRONGPASS {error}"));
         let text = std::str::from_utf8(&credential.0);
-        let text = text.map_err(|_| wrong(CredentialError::Invalid))?;
+        let text = text.map_err(|_| wrong(CredentialError::Invalid(TokenFault::Malformed)))?;
         self.listener.auth.prepare(text).await;
         match self.listener.auth.credential(text) {
             Ok(identity) => {
@@ -204,7 +200,11 @@ impl RedisClient {
                 Ok(())
             }
             Err(error) => {
-                self.listener.address_limits.refused(self.address);
+                // Who shows a right one next is welcome; who guesses on is not worth a connection.
+                if self.listener.address_limits.refuse(self.address).is_err() {
+                    self.leaves = true;
+                    return Err(Reply::error("WRONGPASS too many wrong ones from this address"));
+                }
                 Err(wrong(error))
             }
         }

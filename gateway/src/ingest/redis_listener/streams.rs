@@ -85,7 +85,7 @@ impl RedisListener {
         let streams = self.broker.local_streams();
         let streams = streams.ok_or_else(|| Reply::error("ERR the broker is not in memory"))?;
         let source = self.named(key)?;
-        if self.is_open(identity) || identity.may_publish(source.stream) {
+        if self.is_open(identity) || identity.may_publish(source.stream, None) {
             return Ok((source, streams));
         }
         Err(Reply::error(format!("NOPERM you may not publish to {}", source.stream)))

@@ -2,18 +2,25 @@
 
 use std::{collections::HashMap, fmt, path::Path, str::FromStr, time::Duration};
 
+use super::shown_url;
+
 /// The compiled-in reference of all settings.
 pub const REFERENCE: &str = include_str!("settings.toml");
 
 /// Settings whose values never appear anywhere.
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 13] = [
     "jwt_secret",
+    "jwt_secret_previous",
     "jwt_public_key",
     "api_keys",
     "internal_api_key",
+    "internal_api_key_previous",
     "queue_api_key",
+    "queue_api_key_previous",
     "assistant_api_key",
+    "assistant_api_key_previous",
     "auth_token",
+    "auth_token_previous",
     "fanfare_token",
 ];
 
@@ -185,6 +192,18 @@ impl Layers {
         }
     }
 
+    /// Notes each URL of the settings that cannot be understood.
+    pub(super) fn check_urls(&mut self) {
+        for name in URLS {
+            let is_wrong = self.optional(name).is_some_and(|url| shown_url::shown(&url).is_none());
+            if is_wrong {
+                let reason = "is no URL; '/', '?', '#', '@' and ':' in a password are written as \
+                              %2F, %3F, %23, %40 and %3A";
+                self.problems.push(SettingProblem::new(name, reason));
+            }
+        }
+    }
+
     /// Every setting with its value, secrets masked, and its origin.
     pub fn shown(&self) -> impl Iterator<Item = (String, String, Origin)> + '_ {
         self.settings
@@ -206,14 +225,9 @@ pub(super) fn masked(name: &str, value: &str) -> String {
     }
 }
 
-/// A URL without its password.
+/// A URL without its secrets; nothing of one that cannot be understood.
 pub fn masked_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let Some(at) = rest[..end].rfind('@') else { return url.to_owned() };
-    let user = rest[..at].split(':').next().unwrap_or_default();
-    let query = rest.find('?').map_or(rest.len(), |query| query);
-    format!("{scheme}://{user}:********{}", &rest[at..query])
+    shown_url::shown(url).unwrap_or_else(|| "********".into())
 }
 
 #[cfg(test)]
@@ -233,7 +247,7 @@ mod tests {
     #[test]
     fn secrets_and_passwords_are_never_shown() {
         assert_eq!(masked("jwt_secret", "x"), "********");
-        assert_eq!(masked("redis_url", "redis://:pass@h:1/0?x=secret"), "redis://:********@h:1/0");
+        assert_eq!(masked("redis_url", "redis://:pass@h:1/0?x=secret"), "redis://********@h:1/0");
         assert_eq!(masked("database_url", "sqlite://fanfare.db"), "sqlite://fanfare.db");
     }
 }

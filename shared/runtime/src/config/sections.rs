@@ -2,60 +2,9 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use domain::channel::Pattern;
 use ipnet::IpNet;
 
-use super::{
-    layers::{Layers, SettingProblem},
-    role::{DEVELOPMENT_SECRET, Role},
-};
-
-/// Values that everybody knows, refused in production.
-const WELL_KNOWN: [&str; 9] = [
-    DEVELOPMENT_SECRET,
-    "default-token",
-    "your-secure-token",
-    "secret",
-    "changeme",
-    "change-me",
-    "password",
-    "test",
-    "development",
-];
-
-/// The least length of an HS256 secret in production, in bytes (RFC 7518 §3.2).
-const SECRET_BYTES_MIN: usize = 32;
-
-/// Keys and tokens.
-#[derive(Clone, Debug)]
-pub struct AccessSettings {
-    /// `JWT_SECRET`; in development the well-known one.
-    pub jwt_secret: Option<String>,
-    /// `JWT_PUBLIC_KEY`
-    pub jwt_public_key: Option<String>,
-    /// `JWKS_URL`
-    pub jwks_url: Option<String>,
-    /// `JWKS_REFRESH_MS`
-    pub jwks_refresh: Duration,
-    /// `JWKS_COOLDOWN_MS`
-    pub jwks_cooldown: Duration,
-    /// `JWT_ISSUER`
-    pub jwt_issuer: Option<String>,
-    /// `JWT_AUDIENCE`
-    pub jwt_audience: Option<String>,
-    /// `API_KEYS`: names and keys.
-    pub api_keys: Vec<(String, String)>,
-    /// `INTERNAL_API_KEY`
-    pub internal_api_key: Option<String>,
-    /// `QUEUE_API_KEY` and `ASSISTANT_API_KEY`, those that are set.
-    pub cockpit_keys: Vec<String>,
-    /// `AUTH_TOKEN`
-    pub auth_token: Option<String>,
-    /// `ANONYMOUS_CHANNELS`
-    pub anonymous_channels: Vec<Pattern>,
-    /// `ALLOWED_ORIGINS`; `*` allows all.
-    pub allowed_origins: Vec<String>,
-}
+use super::layers::{Layers, SettingProblem};
 
 /// `HeartbeatSettings` of the dialects.
 #[derive(Clone, Debug)]
@@ -162,6 +111,8 @@ pub struct Record {
     pub archive_retention: Duration,
     /// `STATE_RETENTION_MS`
     pub state_retention: Duration,
+    /// `DEAD_LETTER_RETENTION_MS`
+    pub dead_letter_retention: Duration,
     /// `INGEST_PARTITIONS`
     pub partitions: u16,
     /// `MAX_DELIVERIES`
@@ -187,87 +138,6 @@ impl Traces {
             service_name: layers.text("otel_service_name").to_owned(),
         }
     }
-}
-
-impl AccessSettings {
-    pub(super) fn build(layers: &mut Layers, production: bool) -> Self {
-        let in_development = |name: &str, value: &str, layers: &Layers| {
-            layers.optional(name).or_else(|| (!production).then(|| value.to_owned()))
-        };
-        let patterns = |list: &str| list.split(',').map(Pattern::encoded).collect();
-        let verifies = ["jwt_public_key", "jwks_url"].iter().any(|n| layers.optional(n).is_some());
-        let jwt_secret = layers.optional("jwt_secret");
-        Self {
-            jwt_secret: jwt_secret
-                .or_else(|| (!production && !verifies).then(|| DEVELOPMENT_SECRET.to_owned())),
-            jwt_public_key: layers.optional("jwt_public_key"),
-            jwks_url: layers.optional("jwks_url"),
-            jwks_refresh: layers.duration("jwks_refresh_ms"),
-            jwks_cooldown: layers.duration("jwks_cooldown_ms"),
-            jwt_issuer: layers.optional("jwt_issuer"),
-            jwt_audience: layers.optional("jwt_audience"),
-            api_keys: api_keys(layers),
-            internal_api_key: layers.optional("internal_api_key"),
-            cockpit_keys: ["queue_api_key", "assistant_api_key"]
-                .iter()
-                .filter_map(|name| layers.optional(name))
-                .collect(),
-            auth_token: in_development("auth_token", "default-token", layers),
-            anonymous_channels: in_development("anonymous_channels", "deployment:*", layers)
-                .map_or_else(Vec::new, |list| patterns(&list)),
-            allowed_origins: match layers.list("allowed_origins") {
-                list if list.is_empty() && !production => vec!["*".into()],
-                list => list,
-            },
-        }
-    }
-
-    /// Production refuses to start on a missing or well-known secret.
-    pub(super) fn check_production(&self, role: Role, problems: &mut Vec<SettingProblem>) {
-        let verifies = self.jwt_public_key.is_some() || self.jwks_url.is_some();
-        match &self.jwt_secret {
-            Some(secret) if secret.len() < SECRET_BYTES_MIN => {
-                let reason = format!("production needs at least {SECRET_BYTES_MIN} bytes");
-                problems.push(SettingProblem::new("jwt_secret", reason));
-            }
-            None if !verifies && matches!(role, Role::Whole | Role::Gateway) => {
-                let reason = "production needs JWT_SECRET, JWT_PUBLIC_KEY or JWKS_URL";
-                problems.push(SettingProblem::new("jwt_secret", reason));
-            }
-            _ => {}
-        }
-        let mut named: Vec<(&str, &String)> = Vec::new();
-        named.extend(self.jwt_secret.iter().map(|key| ("jwt_secret", key)));
-        named.extend(self.internal_api_key.iter().map(|key| ("internal_api_key", key)));
-        named.extend(self.cockpit_keys.iter().map(|key| ("queue_api_key", key)));
-        named.extend(self.auth_token.iter().map(|key| ("auth_token", key)));
-        named.extend(self.api_keys.iter().map(|(_, key)| ("api_keys", key)));
-        for (name, key) in named {
-            if WELL_KNOWN.contains(&key.to_lowercase().as_str()) {
-                problems.push(SettingProblem::new(
-                    name,
-                    "is a well-known value: production refuses it",
-                ));
-            }
-        }
-    }
-}
-
-fn api_keys(layers: &mut Layers) -> Vec<(String, String)> {
-    let mut keys = Vec::new();
-    for item in layers.list("api_keys") {
-        match item.split_once(':') {
-            Some((name, key)) if !name.is_empty() && !key.is_empty() => {
-                keys.push((name.to_owned(), key.to_owned()));
-            }
-            _ => {
-                layers
-                    .problems
-                    .push(SettingProblem::new("api_keys", "must be NAME:KEY,NAME:KEY …"));
-            }
-        }
-    }
-    keys
 }
 
 impl HeartbeatSettings {
@@ -364,6 +234,7 @@ impl Record {
             hub_cache_bytes: layers.number("hub_cache_bytes", 1 << 20..=1 << 40),
             archive_retention: layers.duration("archive_retention_ms"),
             state_retention: layers.duration("state_retention_ms"),
+            dead_letter_retention: layers.duration("dead_letter_retention_ms"),
             partitions: layers.number("ingest_partitions", 1..=1024),
             deliveries_max: layers.number("max_deliveries", 1..=1000),
         }

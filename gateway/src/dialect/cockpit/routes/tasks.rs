@@ -55,7 +55,7 @@ pub(super) async fn list(
         having: Some("created_at"),
         limit,
         offset,
-        after: None,
+        ..EntityFilter::default()
     };
     let listed = store.entities(EntityKind::Task, &filter).await;
     let listed = listed.map_err(|_| CockpitRefusal::unavailable())?;

@@ -1,0 +1,99 @@
+//! Many dead letters at once: redriven as they are, or forgotten.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::{DeadLetterFilter, Store};
+use tokio::time::Instant;
+
+use super::{access::Operator, body::Body, dead::corrected, problem::Problem};
+use crate::ingest::publisher::{EventPublisher, PublishOutcome};
+
+/// How many are read and appended at once.
+const SLICE: usize = 100;
+
+/// How long one call may take; who has more left calls again.
+const TIME_MAX: Duration = Duration::from_secs(25);
+
+/// How long a slice waits for its outcomes.
+const SLICE_TIME: Duration = Duration::from_secs(5);
+
+/// Reads which letters are meant: at least one condition, because none would mean all.
+fn filter(body: &[u8]) -> Result<DeadLetterFilter, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct DeadLetterQuery {
+        stream: Option<String>,
+        reason: Option<String>,
+        before: Option<i64>,
+    }
+    let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let asked: DeadLetterQuery = serde_json::from_slice(body).map_err(|error| {
+        wrong(format!("expected {{\"stream\", \"reason\", \"before\"}}, at least one: {error}"))
+    })?;
+    let stream = asked.stream.as_deref().map(str::parse).transpose();
+    let stream = stream.map_err(|error| wrong(format!("stream: {error}")))?;
+    let filter = DeadLetterFilter { stream, reason: asked.reason, before: asked.before };
+    if filter.stream.is_none() && filter.reason.is_none() && filter.before.is_none() {
+        return Err(wrong("name at least one of stream, reason and before".to_owned()));
+    }
+    Ok(filter)
+}
+
+/// `POST /v1/dead/drop`: forgets those that fit.
+pub async fn forget(
+    State(store): State<Arc<dyn Store>>,
+    _operator: Operator,
+    Body(body): Body,
+) -> Result<Json<Value>, Problem> {
+    let filter = filter(&body)?;
+    let deadline = Instant::now() + TIME_MAX;
+    let mut dropped = 0;
+    loop {
+        let slice = store.drop_dead_letters(&filter).await.map_err(|e| Problem::store(&e))?;
+        dropped += slice;
+        if slice == 0 || Instant::now() >= deadline {
+            return Ok(Json(json!({ "dropped": dropped })));
+        }
+    }
+}
+
+/// `POST /v1/dead/redrive`: appends those that fit as they are, oldest first, and forgets those that
+/// were recorded. Those that are refused again stay.
+pub async fn redrive(
+    State(store): State<Arc<dyn Store>>,
+    State(publisher): State<Arc<EventPublisher>>,
+    _operator: Operator,
+    Body(body): Body,
+) -> Result<Json<Value>, Problem> {
+    let filter = filter(&body)?;
+    let deadline = Instant::now() + TIME_MAX;
+    let (mut redriven, mut after) = (0_u64, 0);
+    while Instant::now() < deadline {
+        let letters = store.dead_letters_like(&filter, after, SLICE).await;
+        let letters = letters.map_err(|error| Problem::store(&error))?;
+        let Some(last) = letters.last() else { break };
+        after = last.id;
+        let mut ids = Vec::with_capacity(letters.len());
+        let mut entries = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let (id, stream) = (letter.id, letter.source.stream);
+            let Ok(fields) = corrected(letter, &Map::new()) else { continue };
+            if EventPublisher::check(stream, &fields).is_ok() {
+                ids.push(id);
+                entries.push((stream, fields));
+            }
+        }
+        let outcomes = publisher.publish(entries, Instant::now() + SLICE_TIME).await;
+        for (id, outcome) in ids.into_iter().zip(outcomes) {
+            if matches!(outcome, PublishOutcome::Published(_)) {
+                redriven += 1;
+                store.drop_dead_letter(id).await.map_err(|error| Problem::store(&error))?;
+            }
+        }
+    }
+    Ok(Json(json!({ "redriven": redriven })))
+}
