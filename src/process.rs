@@ -162,6 +162,7 @@ async fn start(
 
 fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, life: &Lifecycle) {
     let limits = HttpLimits {
+        connections_max: config.limits.http_connections,
         connections_per_address_max: config.limits.address_http_connections,
         spared: address::spared(&config.limits.trusted_proxies),
         ..HttpLimits::default()

@@ -1,8 +1,10 @@
 //! The channels of this node: where each is, who listens, and how listeners are brought up to date.
 
+mod cache_account;
 pub mod catch_up;
 pub mod channel_state;
 mod compare;
+mod counted_channel;
 mod fill;
 pub mod history;
 pub mod hub;

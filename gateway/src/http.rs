@@ -4,3 +4,4 @@ pub mod accept;
 pub mod address;
 pub mod address_limits;
 pub mod health;
+pub mod read_limits;

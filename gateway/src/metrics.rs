@@ -42,6 +42,18 @@ impl SentCounters {
     }
 }
 
+/// Returns the histograms of the probe's way and of deliveries, registered.
+fn histograms(registry: &Registry) -> prometheus::Result<(Histogram, HistogramVec)> {
+    let buckets = LATENCY_BUCKETS_SECONDS.to_vec();
+    let opts = HistogramOpts::new("fanfare_canary_seconds", "The probe's way.");
+    let canary_seconds = Histogram::with_opts(opts.buckets(buckets.clone()))?;
+    registry.register(Box::new(canary_seconds.clone()))?;
+    let opts = HistogramOpts::new("fanfare_delivery_seconds", "Event time to socket write.");
+    let delivery_seconds = HistogramVec::new(opts.buckets(buckets), &["dialect"])?;
+    registry.register(Box::new(delivery_seconds.clone()))?;
+    Ok((canary_seconds, delivery_seconds))
+}
+
 /// Registers the counter of messages that are not ours.
 fn foreign_messages(registry: &Registry) -> prometheus::Result<IntCounter> {
     let metric = IntCounter::new(
@@ -61,6 +73,8 @@ pub struct GatewayMetrics {
     pub subscriptions: IntGauge,
     /// Channels with a place in the hub.
     pub channels: IntGauge,
+    /// What the hub holds of them beside their positions, in bytes.
+    pub cache_bytes: IntGauge,
     /// What was handed to sockets, by encoding.
     sent: Vec<SentCounters>,
     /// Sockets since the start, by encoding.
@@ -109,13 +123,7 @@ impl GatewayMetrics {
             registry.register(Box::new(metric.clone()))?;
             prometheus::Result::Ok(metric)
         };
-        let buckets = LATENCY_BUCKETS_SECONDS.to_vec();
-        let opts = HistogramOpts::new("fanfare_canary_seconds", "The probe's way.");
-        let canary_seconds = Histogram::with_opts(opts.buckets(buckets.clone()))?;
-        registry.register(Box::new(canary_seconds.clone()))?;
-        let opts = HistogramOpts::new("fanfare_delivery_seconds", "Event time to socket write.");
-        let delivery_seconds = HistogramVec::new(opts.buckets(buckets), &["dialect"])?;
-        registry.register(Box::new(delivery_seconds.clone()))?;
+        let (canary_seconds, delivery_seconds) = histograms(registry)?;
         let connections = IntGaugeVec::new(
             Opts::new("fanfare_gateway_connections", "Open connections."),
             &["dialect"],
@@ -127,6 +135,7 @@ impl GatewayMetrics {
             publications_sent: counts(),
             connections,
             subscriptions: count("fanfare_gateway_subscriptions", "Listeners.")?,
+            cache_bytes: count("fanfare_gateway_cache_bytes", "What the hub holds in memory.")?,
             channels: count("fanfare_gateway_channels", "Channels with listeners.")?,
             frames_received: counters(
                 "fanfare_gateway_frames_received_total",

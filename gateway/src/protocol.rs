@@ -10,6 +10,7 @@ pub mod event_stream;
 pub mod outgoing;
 pub mod recipient;
 pub mod request;
+pub mod sender;
 pub mod transport;
 
 pub use self::{
@@ -21,5 +22,6 @@ pub use self::{
     outgoing::Outgoing,
     recipient::Recipient,
     request::Request,
+    sender::Sender,
     transport::Transport,
 };

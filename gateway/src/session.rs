@@ -94,6 +94,8 @@ impl Session {
         identity: Identity,
         transport: Transport,
     ) -> Arc<Self> {
+        let sender = dialect.sender(&identity, context.config.production());
+        let per_second = sender.frames_per_second(&context.config.limits);
         let session = Self {
             transport,
             number,
@@ -105,7 +107,7 @@ impl Session {
                 identity,
                 memo: None,
                 subscriptions: Vec::new(),
-                message_rate: MessageRate::new(context.config.limits.frames_per_second),
+                message_rate: MessageRate::new(per_second),
                 registered: Vec::new(),
                 admitted: false,
                 gone: false,
@@ -318,7 +320,7 @@ impl Expiring for Session {
 
     fn expire(&self) {
         let message = "the token has expired";
-        let error = ErrorReport { code: "token_expired", message, path: None, channel: None };
+        let error = ErrorReport { code: "unauthorized", message, path: None, channel: None };
         if let Some(frame) = self.encoding().error(&error) {
             let _full = self.transport.send(&frame);
         }

@@ -8,7 +8,7 @@ use domain::node::NodeId;
 use runtime::{config::Config, lifecycle::Lifecycle};
 use store::Store;
 use tokio_util::task::TaskTracker;
-use websocket::{ConnectionLimits, Connections, MessageLimits};
+use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
 
 use crate::{
     channel::{history::History, hub::Hub},
@@ -17,7 +17,7 @@ use crate::{
         registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
-    http::address_limits::AddressLimits,
+    http::{address_limits::AddressLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     node::{
@@ -25,6 +25,7 @@ use crate::{
         fanout::Fanout,
         services::{Parts, Services},
     },
+    protocol::Sender,
     session::{
         context::{Degraded, SessionContext},
         heartbeats::Heartbeats,
@@ -84,20 +85,13 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
     let record = &config.record;
-    let history = History::new(
+    let hub = hub(&config, &broker, &store, &metrics, &life);
+    let publisher = EventPublisher::new(
+        node.clone(),
         Arc::clone(&broker),
         Arc::clone(&store),
-        Arc::clone(&metrics),
         record.partitions,
     );
-    let hub = Hub::new(
-        history,
-        life.clone(),
-        Arc::clone(&metrics),
-        record.hub_cache_bytes,
-        record.state_bytes,
-    );
-    let publisher = EventPublisher::new(node.clone(), Arc::clone(&broker), record.partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
     let presence =
@@ -116,6 +110,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
     let (publish_limits, address_limits) =
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
+    let read_limits = ReadLimits::new(&config.limits);
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
@@ -146,15 +141,40 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         cluster_query: Arc::new(query),
         publish_limits: Arc::new(publish_limits),
         address_limits: Arc::new(address_limits),
+        read_limits: Arc::new(read_limits),
         prometheus,
     }))
 }
 
+fn hub(
+    config: &Config,
+    broker: &Arc<dyn Broker>,
+    store: &Arc<dyn Store>,
+    metrics: &Arc<GatewayMetrics>,
+    life: &Lifecycle,
+) -> Arc<Hub> {
+    let record = &config.record;
+    let (broker, store) = (Arc::clone(broker), Arc::clone(store));
+    let history = History::new(broker, store, Arc::clone(metrics), record.partitions);
+    let (cache_bytes, state_bytes) = (record.hub_cache_bytes, record.state_bytes);
+    Hub::new(history, life.clone(), Arc::clone(metrics), cache_bytes, state_bytes)
+}
+
 fn connection_limits(config: &Config) -> ConnectionLimits {
+    let limits = &config.limits;
+    let all = [Sender::Anonymous, Sender::Client, Sender::Agent, Sender::Container];
+    let bytes_max = all.map(|sender| sender.frame_bytes(limits)).into_iter().max();
     let defaults = ConnectionLimits::default();
     ConnectionLimits {
-        message: MessageLimits { bytes_max: config.limits.frame_bytes, ..defaults.message },
-        send_queue_bytes: config.limits.send_queue_bytes,
+        message: MessageLimits { bytes_max: bytes_max.unwrap_or_default(), ..defaults.message },
+        uploads: UploadLimits {
+            all_bytes_max: limits.upload_bytes,
+            strangers_bytes_max: limits.anonymous_upload_bytes,
+            group_bytes_max: limits.address_upload_bytes,
+            message_ms: u32::try_from(limits.message_timeout.as_millis()).unwrap_or(u32::MAX),
+        },
+        send_queue_bytes: limits.send_queue_bytes,
+        send_queues_bytes: limits.send_queues_bytes,
         ..defaults
     }
 }
@@ -184,6 +204,8 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { address_limits.run().await });
     let token_expiry = Arc::clone(&context.token_expiry);
     life.spawn_until_stop(async move { token_expiry.run().await });
+    let presence = Arc::clone(&context.presence);
+    life.spawn_until_stop(async move { presence.run().await });
     let disconnects = Arc::clone(&context.disconnects);
     life.spawn_until_stop(async move { disconnects.run().await });
     let disconnects = Arc::clone(&context.disconnects);

@@ -55,29 +55,6 @@ async fn one_subscription_too_many_is_an_error_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_client_that_floods_is_closed_with_1008() {
-    let cluster = Cluster::embedded().set("CLIENT_FRAMES_PER_SECOND", "5").start().await;
-    let mut flood = cluster.watcher(0).await;
-    for _ in 0..200 {
-        if flood.try_send(json!({"type": "ping"})).await.is_err() {
-            break;
-        }
-    }
-    flood.wait_for(error()).await;
-    assert_eq!(flood.closed().await.0, 1008);
-}
-
-#[tokio::test]
-async fn a_frame_above_the_limit_is_closed_with_1009() {
-    let cluster = Cluster::embedded().set("MAX_FRAME_BYTES", "10000").start().await;
-    let mut watcher = cluster.watcher(0).await;
-    watcher.send(json!({"type": "ping", "padding": "x".repeat(9000)})).await;
-    watcher.expect(json!({"type": "pong"})).await;
-    drop(watcher.try_send(json!({"type": "ping", "padding": "x".repeat(11_000)})).await);
-    assert_eq!(watcher.closed().await.0, 1009);
-}
-
-#[tokio::test]
 async fn a_foreign_page_is_refused_before_the_101() {
     let cluster = Cluster::embedded().set("ALLOWED_ORIGINS", "https://shop.example").start().await;
     let url = cluster.gateways[0].ws("/v1/connect");

@@ -36,6 +36,7 @@ mod network;
 mod odd_documents;
 mod operators;
 mod outages;
+mod price;
 mod resume;
 mod rolling;
 mod rules;

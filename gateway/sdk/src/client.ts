@@ -5,6 +5,7 @@ import { Emitter } from "./emitter.ts";
 import { Feed, type Reader } from "./feed.ts";
 import type { EventFrame, EventOf, Json, Position, PresenceStatus, ServerFrame, StateOf, StatusFrame, WelcomeFrame } from "./frames.ts";
 import { type Attempt, type ConnectionState, Link, type Reconnecting } from "./link.ts";
+import { Pace } from "./pace.ts";
 import { type SubscribeOptions, Subscription } from "./subscription.ts";
 import { openEvents, openSocket, type WebSocketConstructor, type Wire, type WireListener } from "./wire.ts";
 
@@ -73,6 +74,8 @@ export interface Page {
 
 const EXPIRY_MARGIN_MS = 30_000;
 const TIMER_MAX_MS = 2 ** 31 - 1;
+/** A request that was not answered for so long is made again. */
+const UNCONFIRMED_MS = 20_000;
 
 export class Fanfare extends Emitter<FanfareEvents> {
   /** Where HTTP goes: `https://host/prefix`. */
@@ -81,11 +84,14 @@ export class Fanfare extends Emitter<FanfareEvents> {
   degraded: StatusFrame = { type: "status", degraded: false };
   readonly #options: FanfareOptions;
   readonly #link: Link<ServerFrame>;
+  readonly #pace: Pace = new Pace((frame) => this.#link.send(frame));
   readonly #feeds = new Map<string, Feed>();
   readonly #pongs: ((answered: boolean) => void)[] = [];
   #token: string | null;
   #refresh: ReturnType<typeof setTimeout> | undefined;
-  #lastEventId = "";
+  #unconfirmed: ReturnType<typeof setInterval> | undefined;
+  /** What was last said of this user, said anew after a reconnection. */
+  #presence: PresenceStatus | null = null;
   /** The channels of the event stream, which has them in its address. */
   #streamed: Set<string> = new Set();
   #everOpened = false;
@@ -106,6 +112,8 @@ export class Fanfare extends Emitter<FanfareEvents> {
     this.#link.on("state", (state) => {
       if (state !== "connected") {
         this.connection = null;
+        this.#pace.clear();
+        clearInterval(this.#unconfirmed);
         for (const pong of this.#pongs.splice(0)) pong(false);
         for (const feed of this.#feeds.values()) feed.suspend();
       }
@@ -138,7 +146,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
   /** Another token, from now on; the open connection changes to it at once. */
   setToken(token: string | null): void {
     this.#token = token;
-    if (token) this.#link.send({ type: "token", token });
+    if (token) this.#pace.send({ type: "token", token });
     this.#scheduleRefresh();
   }
 
@@ -179,7 +187,8 @@ export class Fanfare extends Emitter<FanfareEvents> {
 
   /** Tells others of this user's presence; lost with the connection. */
   presence(status: PresenceStatus): void {
-    this.#link.send({ type: "presence", status });
+    this.#presence = status;
+    if (this.state === "connected") this.#pace.send({ type: "presence", status });
   }
 
   /** Milliseconds there and back; null where it cannot be measured (SSE, not connected). */
@@ -187,7 +196,7 @@ export class Fanfare extends Emitter<FanfareEvents> {
     if (this.connection?.transport !== "websocket") return null;
     const start = performance.now();
     const pong = new Promise<boolean>((resolve) => this.#pongs.push(resolve));
-    this.#link.send({ type: "ping" });
+    this.#pace.send({ type: "ping" });
     return (await pong) ? performance.now() - start : null;
   }
 
@@ -202,13 +211,18 @@ export class Fanfare extends Emitter<FanfareEvents> {
       return openSocket(Socket, `${this.url}/v1/connect`.replace(/^http/, "ws"), listener, protocols);
     }
     if (this.#feeds.size === 0) throw new Error("server-sent events need a channel");
-    const headers: Record<string, string> = this.#lastEventId ? { "last-event-id": this.#lastEventId } : {};
+    const headers: Record<string, string> = {};
     if (this.#token) headers.authorization = `Bearer ${this.#token}`;
     this.#streamed = new Set(this.#feeds.keys());
     for (const feed of this.#feeds.values()) feed.streamed();
-    const channels = [...this.#streamed].map((name) => `channel=${encodeURIComponent(name)}`);
+    // Each channel with the position to go on from, in one order.
+    const resumes = [...this.#feeds.values()].some((feed) => feed.resumesAt !== null);
+    const channels = [...this.#feeds.values()].flatMap((feed) => [
+      `channel=${encodeURIComponent(feed.channel)}`,
+      ...(resumes ? [`since=${encodeURIComponent(feed.resumesAt ?? "")}`] : []),
+    ]);
     const url = `${this.url}/v1/events?${channels.join("&")}`;
-    return openEvents(this.#fetch, url, headers, listener, (id) => (this.#lastEventId = id));
+    return openEvents(this.#fetch, url, headers, listener, () => {});
   }
 
   /** Every third attempt is SSE as long as no WebSocket ever opened. */
@@ -257,9 +271,15 @@ export class Fanfare extends Emitter<FanfareEvents> {
     this.connection = { id: frame.connection, user: frame.user, version: frame.version, transport: wire.kind };
     for (const feed of this.#feeds.values()) feed.active = false;
     this.#link.ready(wire);
-    if (this.degraded.degraded) this.emit("status", (this.degraded = { type: "status", degraded: false }));
+    const degraded = frame.degraded ?? null;
+    if (degraded) this.emit("status", (this.degraded = { type: "status", degraded: true, reason: degraded }));
+    else if (this.degraded.degraded) this.emit("status", (this.degraded = { type: "status", degraded: false }));
     this.#link.beat(frame.ping_ms);
+    this.#pace.begin(frame.limits?.frames_per_second);
     for (const feed of this.#feeds.values()) this.#request(feed);
+    if (this.#presence && wire.kind === "websocket") this.#pace.send({ type: "presence", status: this.#presence });
+    clearInterval(this.#unconfirmed);
+    this.#unconfirmed = setInterval(() => this.#askAgain(), UNCONFIRMED_MS / 2);
     if (this.#feeds.size === 0) this.#link.handedOver();
     this.#scheduleRefresh();
     this.emit("connected", this.connection);
@@ -268,15 +288,28 @@ export class Fanfare extends Emitter<FanfareEvents> {
   /** SSE has its channels in the address, so that a new one needs a new stream. */
   #request(feed: Feed): void {
     if (this.state !== "connected") return;
-    if (this.connection?.transport === "websocket") this.#link.send(feed.request());
+    if (this.connection?.transport === "websocket") this.#ask(feed);
     else if (!this.#streamed.has(feed.channel)) this.#link.replace(0, "another channel");
+  }
+
+  #ask(feed: Feed): void {
+    feed.askedAt = Date.now();
+    this.#pace.send(feed.request());
+  }
+
+  /** Asks again for what was neither confirmed nor refused, unless the server said that it waits itself. */
+  #askAgain(): void {
+    if (this.connection?.transport !== "websocket" || this.degraded.degraded) return;
+    for (const feed of this.#feeds.values()) {
+      if (!feed.active && feed.askedAt !== null && Date.now() - feed.askedAt >= UNCONFIRMED_MS) this.#ask(feed);
+    }
   }
 
   #leave(reader: Reader): void {
     const feed = this.#feeds.get(reader.channel);
     if (!feed?.readers.delete(reader) || feed.readers.size > 0) return;
     this.#feeds.delete(reader.channel);
-    this.#link.send({ type: "unsubscribe", channel: reader.channel });
+    if (this.state === "connected") this.#pace.send({ type: "unsubscribe", channel: reader.channel });
   }
 
   /** Asks for the next token shortly before this one ends, so that the connection need not end with it. */

@@ -24,6 +24,8 @@ export class Feed {
   state: Json | null = null;
   /** Confirmed on the connection in use. */
   active = false;
+  /** When the server was asked, ms since 1970; null once it has refused. */
+  askedAt: number | null = null;
   readonly readers: Set<Reader> = new Set();
   /** Confirmed at least once; what comes before that belongs to an earlier subscription. */
   #joined = false;
@@ -65,6 +67,11 @@ export class Feed {
   streamed(): void {
     this.#since = this.#joined ? this.position : null;
     this.#tailAsked = false;
+  }
+
+  /** Where an event stream goes on; null where it begins anew. */
+  get resumesAt(): Position | null {
+    return this.#joined ? this.position : null;
   }
 
   join(reader: Reader): void {
@@ -142,6 +149,7 @@ export class Feed {
   }
 
   failed(frame: ErrorFrame): void {
+    this.askedAt = null;
     const error = new FanfareError(frame.code, frame.message, false, frame.details);
     for (const reader of this.readers) reader.tell("error", error);
   }

@@ -53,6 +53,14 @@ export interface WelcomeFrame {
   user: string | null;
   ping_ms: number;
   version: string;
+  node?: string;
+  /** What is missing behind the server, if anything. */
+  degraded?: "broker" | "store" | "both" | null;
+  /** What the server takes from this client. */
+  limits?: { frames_per_second: number; subscriptions: number; frame_bytes: number };
+  /** What this server knows beyond the first version. */
+  features?: string[];
+  partitions?: number;
 }
 
 export interface SubscribedFrame<S = Json> {

@@ -32,6 +32,8 @@ export class Gateway {
   /** How many connections were let in. */
   welcomed = 0;
   silent = false;
+  /** What `welcome` allows. */
+  limits: { frames_per_second: number; subscriptions: number; frame_bytes: number } | undefined;
   /** So many of the next connections are sent on at once, as by a server that drains. */
   leaving = 0;
   readonly sockets: Set<WebSocket> = new Set();
@@ -142,7 +144,7 @@ export class Gateway {
 
   #welcome(write: Write, token: string): void {
     this.welcomed += 1;
-    write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test" });
+    write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test", ...(this.limits && { limits: this.limits }) });
     if (this.leaving-- > 0) write(BYE);
   }
 
@@ -187,7 +189,7 @@ export class Gateway {
 
   #request(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "/", "http://x");
-    if (url.pathname === "/v1/events") return this.#stream(request, response, url.searchParams);
+    if (url.pathname === "/v1/events") return this.#stream(response, url.searchParams);
     response.setHeader("content-type", "application/json");
     response.setHeader("access-control-allow-origin", "*");
     const page = /^\/v1\/channels\/([^/]+)\/events$/.exec(url.pathname);
@@ -207,8 +209,10 @@ export class Gateway {
     });
   }
 
-  #stream(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): void {
-    const positions = new Map(JSON.parse(String(request.headers["last-event-id"] ?? "[]")) as [string, string][]);
+  #stream(response: ServerResponse, query: URLSearchParams): void {
+    const since = query.getAll("since");
+    const positions = new Map<string, string>();
+    for (const [index, name] of query.getAll("channel").entries()) if (since[index]) positions.set(name, since[index] as string);
     response.writeHead(200, { "content-type": "text/event-stream" });
     const write: Write = (frame) => {
       const { channel, position } = frame as EventFrame;

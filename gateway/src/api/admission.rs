@@ -10,13 +10,13 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use domain::trace_context::TraceContext;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use runtime::{config::Config, trace};
 use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::{
-    http::{address::ClientAddress, address_limits::AddressLimits},
+    http::{address::ClientAddress, address_limits::AddressLimits, read_limits::ReadLimits},
     metrics::GatewayMetrics,
     node::services::Services,
     protocol::Request as SocketRequest,
@@ -31,6 +31,7 @@ pub struct Admission {
     config: Arc<Config>,
     auth: Arc<Authenticator>,
     limits: Arc<AddressLimits>,
+    reads: Arc<ReadLimits>,
     metrics: Arc<GatewayMetrics>,
 }
 
@@ -40,6 +41,7 @@ impl From<&Services> for Admission {
             config: Arc::clone(&services.context.config),
             auth: Arc::clone(&services.context.auth),
             limits: Arc::clone(&services.address_limits),
+            reads: Arc::clone(&services.read_limits),
             metrics: Arc::clone(&services.context.metrics),
         }
     }
@@ -104,6 +106,13 @@ impl Admission {
             || keys.into_iter().flatten().any(|key| same_secret(given, key))
     }
 
+    /// Whether a request reads the record, and so has to wait for its turn.
+    fn is_read(request: &Request) -> bool {
+        let path = request.uri().path();
+        let is_record = path.starts_with("/v1/") || path.starts_with("/api/");
+        request.method() == Method::GET && is_record && path != EVENT_STREAM
+    }
+
     /// Waits, briefly, for the keys that a client's credentials name.
     pub async fn fetch_keys(&self, asked: &SocketRequest) {
         for credential in asked.credentials() {
@@ -132,6 +141,13 @@ pub async fn admit(
     let asked = SocketRequest::of("", request.uri().query(), request.headers());
     admission.fetch_keys(&asked).await;
     request.extensions_mut().insert(client);
+    let _turn = if Admission::is_read(&request) {
+        let address = || client.0.map(|address| address.to_string()).unwrap_or_default();
+        let name = asked.credentials().next().map_or_else(address, str::to_owned);
+        admission.reads.turn(&name).await
+    } else {
+        None
+    };
     let response = serve(request, next).await;
     if response.status() == StatusCode::UNAUTHORIZED
         && let Err(problem) = admission.refuse(client, &asked, "http")

@@ -15,22 +15,24 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{access, origin::origin_allowed, problem::Problem};
 use crate::{
-    dialect::native::{self, encoder::ENCODING, sse::Sse},
+    dialect::native::{self, TAIL_MAX, encoder::ENCODING, sse::Sse},
     protocol::{
-        Command, Dialect, Mode, Opening, Subscribe, Transport,
+        Command, Dialect, Mode, OpenContext, Opening, Subscribe, Transport,
         event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
     },
     session::{context::SessionContext, sessions::Sessions},
 };
 use websocket::close;
 
-/// What is asked for.
+/// What is asked for: the channels, and in their order where, how and with what each begins.
 #[derive(Debug, Default)]
 struct StreamRequest {
     channels: Vec<String>,
-    since: Option<String>,
-    mode: Mode,
-    tail: usize,
+    since: Vec<String>,
+    mode: Vec<Mode>,
+    tail: Vec<usize>,
+    /// The id with which a client comes back.
+    last_event_id: Option<String>,
 }
 
 /// Opens a stream.
@@ -51,13 +53,23 @@ pub async fn events(
     // A browser that reconnects sends the header, and the address as it was at first.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     if let Some(last) = last.filter(|last| !last.is_empty()) {
-        wanted.since = Some(last.to_owned());
+        wanted.last_event_id = Some(last.to_owned());
     }
     let id = wanted.positions(context.config.limits.subscriptions)?;
     let number = sessions.next_number();
     let name = context.connection_name(number);
     let ping = context.config.rhythm.ping;
-    let mut commands = vec![Command::Send(native::welcome(&name, identity.user.as_deref(), ping))];
+    let place = OpenContext {
+        auth: &context.auth,
+        config: &context.config,
+        node: &context.node.0,
+        degraded: context.degraded.reason(),
+        connection: &name,
+        now: jiff::Timestamp::now().as_millisecond(),
+    };
+    let sender = Sse.sender(&identity, context.config.production());
+    let welcome = native::welcome(&place, identity.user.as_deref(), sender);
+    let mut commands = vec![Command::Send(welcome)];
     commands.extend(wanted.subscriptions(&id));
     let opening = Opening { encoding: ENCODING, identity, protocol: None, commands };
     let stream = Arc::new(EventStream::new(context.config.limits.send_queue_bytes));
@@ -96,12 +108,20 @@ impl StreamRequest {
         for (name, value) in pairs {
             match name.as_str() {
                 "channel" if !wanted.channels.contains(&value) => wanted.channels.push(value),
-                "since" => wanted.since = Some(value).filter(|since| !since.is_empty()),
-                "mode" if value == "latest" => wanted.mode = Mode::Latest,
-                "mode" if value == "all" => wanted.mode = Mode::All,
-                "mode" => return Err(bad("mode", "mode is all or latest")),
+                "since" => wanted.since.push(value),
+                "mode" => wanted.mode.push(match value.as_str() {
+                    "latest" => Mode::Latest,
+                    "all" | "" => Mode::All,
+                    _ => return Err(bad("mode", "mode is all or latest")),
+                }),
                 "tail" => {
-                    wanted.tail = value.parse().map_err(|_| bad("tail", "tail is a number"))?;
+                    let tail = if value.is_empty() { Some(0) } else { value.parse().ok() };
+                    let tail = tail.filter(|tail| *tail <= TAIL_MAX);
+                    let wrong = || bad("tail", &format!("tail is a number from 0 to {TAIL_MAX}"));
+                    wanted.tail.push(tail.ok_or_else(wrong)?);
+                }
+                "lastEventId" => {
+                    wanted.last_event_id = Some(value).filter(|id| !id.is_empty());
                 }
                 _ => {}
             }
@@ -114,28 +134,50 @@ impl StreamRequest {
 
     /// The positions to go on from.
     fn positions(&self, subscriptions_max: usize) -> Result<LastEventId, Problem> {
-        if self.channels.len() > subscriptions_max {
+        let count = self.channels.len();
+        if count > subscriptions_max {
             let detail = format!("at most {subscriptions_max} channels per stream");
             return Err(bad("channel", &detail));
         }
-        let Some(since) = &self.since else { return Ok(LastEventId::default()) };
-        let mut id = LastEventId::parse(since, &self.channels)
-            .ok_or_else(|| bad("since", "since is the id of an earlier event"))?;
-        id.retain(&self.channels);
-        Ok(id)
+        for (name, given) in [("mode", self.mode.len()), ("tail", self.tail.len())] {
+            if given > 1 && given != count {
+                return Err(bad(name, "give it once for all, or once per channel in their order"));
+            }
+        }
+        if let Some(id) = &self.last_event_id {
+            return Ok(LastEventId::parse(id, &self.channels));
+        }
+        match &*self.since {
+            [] => Ok(LastEventId::new(&self.channels, [])),
+            // An id, whole.
+            [id] if count > 1 && id.contains([';', '/']) => {
+                Ok(LastEventId::parse(id, &self.channels))
+            }
+            all if all.len() == count => {
+                let since = all.iter().map(|at| Some(at.clone()).filter(|at| !at.is_empty()));
+                Ok(LastEventId::new(&self.channels, since))
+            }
+            _ => Err(bad("since", "give since once per channel, in their order")),
+        }
     }
 
     fn subscriptions<'a>(&'a self, id: &'a LastEventId) -> impl Iterator<Item = Command> + 'a {
-        self.channels.iter().map(|channel| {
+        self.channels.iter().enumerate().map(|(index, channel)| {
             Command::Subscribe(Subscribe {
                 channel: channel.clone(),
                 since: id.get(channel).map(str::to_owned),
-                mode: self.mode,
-                tail: self.tail,
+                mode: of_channel(&self.mode, index),
+                tail: of_channel(&self.tail, index),
                 granted: false,
             })
         })
     }
+}
+
+/// Returns what was given for one channel, or for all.
+fn of_channel<T: Copy + Default>(given: &[T], index: usize) -> T {
+    let one = if let [one] = given { Some(one) } else { given.get(index) };
+    one.copied().unwrap_or_default()
 }
 
 fn bad(parameter: &str, detail: &str) -> Problem {
@@ -151,7 +193,14 @@ mod tests {
         let wanted =
             StreamRequest::read("channel=tasks&channel=task%3At&channel=tasks&tail=5").unwrap();
         assert_eq!(wanted.channels, ["tasks", "task:t"]);
-        assert_eq!((wanted.tail, wanted.mode), (5, Mode::All));
+        assert_eq!((of_channel(&wanted.tail, 1), of_channel(&wanted.mode, 1)), (5, Mode::All));
+        let each =
+            StreamRequest::read("channel=a&channel=b&since=&since=0a-1&tail=3&tail=4").unwrap();
+        let id = each.positions(2).unwrap();
+        assert_eq!((id.get("a"), id.get("b")), (None, Some("0a-1")));
+        assert_eq!((of_channel(&each.tail, 0), of_channel(&each.tail, 1)), (3, 4));
+        let back = StreamRequest::read("channel=a&since=0a-1&lastEventId=0a-7").unwrap();
+        assert_eq!(back.positions(2).unwrap().get("a"), Some("0a-7"));
         assert!(StreamRequest::read("tail=5").is_err());
         assert!(StreamRequest::read("channel=tasks&mode=some").is_err());
     }

@@ -11,9 +11,11 @@ use http::StatusCode;
 use super::{admission::Admission, origin::origin_allowed};
 use crate::{
     node::services::Services,
-    protocol::{Dialect, OpenContext, Opening, Refusal, Request as SocketRequest, Transport},
+    protocol::{
+        Dialect, OpenContext, Opening, Refusal, Request as SocketRequest, Sender, Transport,
+    },
 };
-use websocket::{Heartbeat, handshake};
+use websocket::{Heartbeat, SenderTerms, handshake};
 
 /// Serves every upgrade request: the dialect that recognizes it decides.
 pub async fn upgrade(State(services): State<Services>, mut request: Request) -> Response {
@@ -47,6 +49,8 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
         &OpenContext {
             auth: &context.auth,
             config: &context.config,
+            node: &context.node.0,
+            degraded: context.degraded.reason(),
             connection: &context.connection_name(number),
             now: jiff::Timestamp::now().as_millisecond(),
         },
@@ -65,7 +69,8 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
     let offered = asked.protocols.first().cloned();
     let start = {
         let services = services.clone();
-        move |socket| start(&services, &dialect, number, opening, socket)
+        let group = client.upload_group();
+        move |socket| start(&services, &dialect, number, opening, (socket, group))
     };
     accepted.upgrade(&mut request, protocol.or(offered).as_deref(), &services.connections, start)
 }
@@ -75,9 +80,19 @@ fn start(
     dialect: &Arc<dyn Dialect>,
     number: u64,
     opening: Result<Opening, Refusal>,
-    socket: websocket::UpgradedSocket,
+    (socket, upload_group): (websocket::UpgradedSocket, u32),
 ) {
     let context = &services.context;
+    let production = context.config.production();
+    let sender = opening
+        .as_ref()
+        .map_or(Sender::Anonymous, |opening| dialect.sender(&opening.identity, production));
+    let socket = socket.with_terms(SenderTerms {
+        message_bytes_max: u32::try_from(sender.frame_bytes(&context.config.limits))
+            .unwrap_or(u32::MAX),
+        upload_group,
+        is_stranger: sender == Sender::Anonymous,
+    });
     let heartbeat = context.heartbeats.first(&**dialect);
     let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::NONE));
     services.connections.open(socket, heartbeat, |connection| {

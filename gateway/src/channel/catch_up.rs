@@ -34,6 +34,8 @@ enum Met {
     Early,
     /// The channel is of another epoch.
     OtherEpoch,
+    /// The state that is to be sent is not held.
+    StateForgotten,
 }
 
 struct CatchUp {
@@ -106,6 +108,7 @@ impl CatchUp {
                     self.listener.recipient.drained().await;
                 }
                 Met::Early => self.wait().await,
+                Met::StateForgotten => self.hub.ensure_state(&self.state).await,
                 Met::OtherEpoch => {
                     let from = self.position.clone();
                     self.lose(Cause::Epoch, from).await;
@@ -132,11 +135,13 @@ impl CatchUp {
         let missing: Vec<Arc<Outgoing>> = missing.cloned().collect();
         let encoding = self.listener.recipient.encoding();
         if encoding.needs_state() && !missing.is_empty() {
+            if inner.is_state_forgotten() {
+                return Met::StateForgotten;
+            }
             let at = at.clone();
             let state = inner.state(&self.state.channel);
             let frame = encoding.state(&self.state.channel, &at, state.as_deref());
-            if frame.is_some_and(|frame| self.listener.recipient.send(&frame) == SendOutcome::Full)
-            {
+            if frame.is_some_and(|frame| self.listener.send(&frame) == SendOutcome::Full) {
                 return Met::Full;
             }
             self.position = at;
@@ -170,23 +175,20 @@ impl CatchUp {
                 return self.wait().await;
             }
         };
-        if page.head.epoch != self.position.epoch {
+        if page.page.head.epoch != self.position.epoch {
             let from = self.position.clone();
             return self.lose(Cause::Epoch, from).await;
         }
-        if !self.position.offsets.covers(&page.floor) {
-            return self.lose_to_floor(&page).await;
+        if !self.position.offsets.covers(&page.page.floor) {
+            return self.lose_to_floor(&page.page).await;
         }
         let before = self.position.clone();
-        for publication in &page.publications {
-            let next = self.position.offsets.get(publication.source) + 1;
-            if publication.offset != next {
+        for outgoing in &page.outgoing {
+            let publication = &outgoing.publication;
+            if publication.offset != self.position.offsets.get(publication.source) + 1 {
                 continue;
             }
-            let mut after = self.position.clone();
-            after.offsets.set(publication.source, publication.offset);
-            let outgoing = Outgoing::new(publication.clone(), after);
-            while !send(&self.listener, &mut self.position, &outgoing) {
+            while !send(&self.listener, &mut self.position, outgoing) {
                 self.skip = self.listener.mode == Mode::Latest;
                 if self.skip || self.listener.is_gone() {
                     return;
@@ -205,12 +207,15 @@ impl CatchUp {
 
     /// Says that everything from `from` to the newest position is lost, and shows the state there.
     async fn lose(&mut self, cause: Cause, from: Position) {
-        self.state.ready().await;
         let encoding = self.listener.recipient.encoding();
         let channel = &self.state.channel;
-        let (frames, to) = {
+        let (frames, to) = loop {
+            self.state.ready().await;
+            self.hub.ensure_state(&self.state).await;
             let mut inner = self.state.lock();
-            let Some(to) = inner.position.clone() else { return };
+            let to = inner.position.clone().filter(|_| !inner.is_state_forgotten());
+            // Forgotten again meanwhile.
+            let Some(to) = to else { continue };
             if cause == Cause::Latest && to == self.position {
                 return;
             }
@@ -220,10 +225,10 @@ impl CatchUp {
             if Entity::of(channel).is_some() {
                 frames.extend(encoding.state(channel, &to, folded.as_deref()));
             }
-            (frames, to)
+            break (frames, to);
         };
         self.hub.metrics.gaps.with_label_values(&[cause.name()]).inc();
-        self.listener.recipient.send_all(&frames).await;
+        self.listener.send_all(&frames).await;
         self.position = to;
     }
 
@@ -241,7 +246,7 @@ impl CatchUp {
         let encoding = self.listener.recipient.encoding();
         let gap = encoding.gap(&self.state.channel, &from, &to, Cause::Retention);
         self.hub.metrics.gaps.with_label_values(&[Cause::Retention.name()]).inc();
-        self.listener.recipient.send_all(gap.as_slice()).await;
+        self.listener.send_all(gap.as_slice()).await;
         self.position = to;
     }
 
@@ -264,7 +269,7 @@ fn send(listener: &Listener, position: &mut Position, outgoing: &Outgoing) -> bo
     let mut after = position.clone();
     after.offsets.set(outgoing.publication.source, outgoing.publication.offset);
     if let Some(frame) = outgoing.frame_at(listener.recipient.encoding(), &after)
-        && listener.recipient.send(&frame) == SendOutcome::Full
+        && listener.send(&frame) == SendOutcome::Full
     {
         return false;
     }

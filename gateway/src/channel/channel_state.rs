@@ -17,15 +17,16 @@ use domain::{
         entity::Entity,
         fold::fold,
     },
-    position::{Offsets, Position},
+    position::{Epoch, Offsets, Position},
     publication::Publication,
     source::Source,
 };
+use serde_json::Value;
 use store::Snapshot;
 use tokio::{sync::Notify, time::Instant};
 use websocket::{SendOutcome, WriteBatch};
 
-use super::{listener::Listener, shared_page::SharedPage};
+use super::{counted_channel::CountedChannel, listener::Listener, shared_page::SharedPage};
 use crate::{
     metrics::GatewayMetrics,
     protocol::{ChannelMemo, Encoding, EncodingSet, Outgoing},
@@ -47,7 +48,7 @@ pub struct ChannelState {
     pub channel: Channel,
     inner: Mutex<ChannelData>,
     /// The page that was read last, shared by those who catch up; absent until somebody does.
-    pages: OnceLock<Box<tokio::sync::Mutex<Option<SharedPage>>>>,
+    pages: OnceLock<Box<tokio::sync::Mutex<Option<Arc<SharedPage>>>>>,
     /// Notified when the channel's position is known, or known better.
     pub advanced: Notify,
 }
@@ -76,7 +77,17 @@ pub struct ChannelData {
     /// At least as many bytes as the state has.
     state_bytes: usize,
     state: Option<Arc<State>>,
+    /// What the state occupies, roughly, in bytes.
+    state_weight: usize,
+    /// Whether there may be a state, but it is not held: it has to be read.
+    is_state_forgotten: bool,
     unfolded: Vec<Arc<Outgoing>>,
+    /// What the page that was read last occupies, in bytes.
+    pub(super) page_bytes: usize,
+    /// What the hub has counted of all this.
+    pub(super) counted: CountedChannel,
+    /// Of which epoch the publications are that came before the position was known.
+    heard_epoch: Option<Epoch>,
     /// None when it would be empty: then it begins at the position.
     tail: Option<Box<ChannelTail>>,
     /// What encoders remember; absent where none does, which is nearly everywhere.
@@ -109,6 +120,8 @@ pub enum Applied {
     Hole,
     /// It is of another epoch: everything has to be read anew.
     OtherEpoch,
+    /// Somebody is sent the whole state, which is not held.
+    StateForgotten,
 }
 
 /// A listener that could not take a publication, and where it stands.
@@ -137,8 +150,16 @@ impl ChannelState {
     }
 
     /// Returns the shared page, under the lock of the one who reads the next.
-    pub(super) fn pages(&self) -> &tokio::sync::Mutex<Option<SharedPage>> {
+    pub(super) fn pages(&self) -> &tokio::sync::Mutex<Option<Arc<SharedPage>>> {
         self.pages.get_or_init(Box::default)
+    }
+
+    /// Forgets the shared page, unless somebody reads one at the moment.
+    pub(super) fn forget_page(&self, inner: &mut ChannelData) {
+        if let Some(mut page) = self.pages.get().and_then(|pages| pages.try_lock().ok()) {
+            *page = None;
+            inner.page_bytes = 0;
+        }
     }
 
     /// Returns the position, once it is known.
@@ -164,9 +185,18 @@ impl ChannelState {
         let before = inner.position.take();
         inner.state = snapshot.state;
         inner.state_bytes = usize::MAX;
-        inner.unfolded.clear();
+        inner.is_state_forgotten = false;
+        inner.weigh_state();
+        inner.unfolded = Vec::new();
         inner.forget_tail();
-        inner.known = snapshot.position.offsets.clone();
+        let heard = inner.heard_epoch.take().or(before.as_ref().map(|before| before.epoch));
+        if heard != Some(snapshot.position.epoch) {
+            inner.known = Offsets::default();
+        }
+        for (source, offset) in snapshot.position.offsets.iter() {
+            let known = inner.known.get(source).max(offset);
+            inner.known.set(source, known);
+        }
         inner.position = Some(snapshot.position);
         inner.fresh_at = Some(Instant::now());
         let live = std::mem::take(&mut inner.live);
@@ -177,6 +207,20 @@ impl ChannelState {
         live.into_iter()
             .map(|listener| Overflowed { listener, position: position.clone() })
             .collect()
+    }
+
+    /// Whether a publication is news that cannot be encoded before an entity was read; it is noted.
+    pub fn waits_for_look_up(&self, publication: &Publication) -> bool {
+        let mut inner = self.lock();
+        let is_next = inner.position.as_ref().is_some_and(|at| {
+            at.epoch == publication.epoch && at.offsets.get(publication.source) < publication.offset
+        });
+        if !is_next || inner.lacks(publication).is_none() {
+            return false;
+        }
+        let known = inner.known.get(publication.source).max(publication.offset);
+        inner.known.set(publication.source, known);
+        true
     }
 
     /// Applies a publication and stages it for everybody who is live.
@@ -192,6 +236,7 @@ impl ChannelState {
         let known = inner.known.get(source).max(publication.offset);
         let Some(before) = inner.position.clone() else {
             inner.known.set(source, known);
+            inner.heard_epoch = Some(publication.epoch);
             return Applied::Repeat;
         };
         if before.epoch != publication.epoch {
@@ -204,6 +249,9 @@ impl ChannelState {
         }
         if publication.offset > next {
             return Applied::Hole;
+        }
+        if inner.is_state_forgotten && inner.encodings().iter().any(|of| of.needs_state()) {
+            return Applied::StateForgotten;
         }
         inner.advance(&self.channel, publication, &before, batch, overflowed, metrics);
         drop(inner);
@@ -260,7 +308,9 @@ impl ChannelData {
                 outgoing.preset(*encoding, memo.encode(&outgoing.publication));
             }
             let outgoing = Arc::new(outgoing);
-            self.unfolded.push(Arc::clone(&outgoing));
+            if !self.is_state_forgotten && Entity::of(channel).is_some() {
+                self.unfolded.push(Arc::clone(&outgoing));
+            }
             if self.unfolded.len() >= UNFOLDED_MAX {
                 self.state(channel);
             }
@@ -283,6 +333,7 @@ impl ChannelData {
     ) -> Arc<Outgoing> {
         self.state(channel);
         self.fold(channel, publication);
+        self.weigh_state();
         let outgoing = Outgoing::new(publication.clone(), position.clone());
         for encoding in states.iter() {
             outgoing.preset(encoding, encoding.state(channel, position, self.state.as_deref()));
@@ -331,12 +382,53 @@ impl ChannelData {
         }
     }
 
-    /// Returns the folded state at the position.
+    /// Returns the folded state at the position, unless it is forgotten.
     pub fn state(&mut self, channel: &Channel) -> Option<Arc<State>> {
-        for outgoing in std::mem::take(&mut self.unfolded) {
+        let unfolded = std::mem::take(&mut self.unfolded);
+        for outgoing in &unfolded {
             self.fold(channel, &outgoing.publication);
         }
+        if !unfolded.is_empty() {
+            self.weigh_state();
+        }
         self.state.clone()
+    }
+
+    /// Notes what the state occupies.
+    fn weigh_state(&mut self) {
+        let weigh =
+            |state: &Arc<State>| state.iter().map(|(key, one)| key.len() + weight(one)).sum();
+        self.state_weight = self.state.as_ref().map_or(0, weigh);
+    }
+
+    /// Whether the state has to be read before anybody can be told.
+    pub fn is_state_forgotten(&self) -> bool {
+        self.is_state_forgotten
+    }
+
+    /// Returns what is held beside the position, roughly, in bytes.
+    pub(super) fn cached_bytes(&self) -> usize {
+        let in_tail = self.tail.as_ref().map_or(0, |tail| tail.all.len());
+        let beside = self.unfolded.len().saturating_sub(in_tail);
+        let unfolded: usize = self.unfolded[..beside].iter().map(|one| one.size_bytes()).sum();
+        self.tail_bytes() + unfolded + self.state_weight + self.page_bytes
+    }
+
+    /// Forgets what can be read again; the position stays. A state stays where somebody is sent it
+    /// with each publication, or is about to be.
+    pub(super) fn forget_cache(&mut self, channel: &Channel) {
+        self.forget_tail();
+        if Entity::of(channel).is_none() || self.position.is_none() {
+            return;
+        }
+        if self.behind > 0 || self.encodings().iter().any(|encoding| encoding.needs_state()) {
+            self.state(channel);
+            return;
+        }
+        self.state = None;
+        self.state_weight = 0;
+        self.unfolded = Vec::new();
+        self.is_state_forgotten = true;
     }
 
     /// Folds a publication into the state, as the record did.
@@ -367,12 +459,12 @@ impl ChannelData {
     }
 
     /// Returns what the tail occupies, in bytes.
-    pub fn tail_bytes(&self) -> usize {
+    fn tail_bytes(&self) -> usize {
         self.tail.as_ref().map_or(0, |tail| tail.bytes)
     }
 
     /// Forgets the tail; the position stays.
-    pub fn forget_tail(&mut self) {
+    fn forget_tail(&mut self) {
         self.tail = None;
     }
 
@@ -427,4 +519,18 @@ impl ChannelData {
     fn at(&self) -> Offsets {
         self.position.as_ref().map(|position| position.offsets.clone()).unwrap_or_default()
     }
+}
+
+/// Returns what a value occupies, roughly, in bytes.
+fn weight(value: &Value) -> usize {
+    const VALUE_BYTES: usize = 72;
+    VALUE_BYTES
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(object) => {
+                object.iter().map(|(key, value)| key.len() + weight(value)).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }

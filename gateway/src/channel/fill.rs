@@ -67,12 +67,15 @@ impl Hub {
     /// Reads one page and applies it. Returns whether the channel got on.
     async fn fill_once(self: &Arc<Self>, state: &Arc<ChannelState>, position: &Position) -> bool {
         let Ok(page) = self.read_page(state, position).await else { return false };
-        if page.head.epoch != position.epoch || !position.offsets.covers(&page.floor) {
+        let floor = &page.page.floor;
+        if page.page.head.epoch != position.epoch || !position.offsets.covers(floor) {
             // What is missing can no longer be had: listeners are told by their catch-ups.
             self.reload(state).await;
             return true;
         }
-        self.apply(page.publications.iter().cloned()).await;
+        let publications = || page.publications().iter().cloned();
+        self.look_up(state, page.publications()).await;
+        self.apply_prepared(publications()).await;
         state.position().is_some_and(|now| now != *position)
     }
 }

@@ -30,6 +30,9 @@ pub const PAGE_LENGTH: usize = 500;
 /// About the most bytes of a page.
 pub const PAGE_BYTES: usize = 1024 * 1024;
 
+/// About the most bytes of the last events that a subscription begins with.
+pub const TAIL_BYTES: usize = 8 * 1024 * 1024;
+
 /// How many reads of SQL and Redis this node does at once for its channels.
 const READS_MAX: usize = 32;
 
@@ -153,6 +156,7 @@ impl History {
 
     /// Returns the state of an entity; none when it is not known.
     pub async fn entity(&self, entity: &Entity) -> Result<Option<State>, StoreError> {
+        let _permit = self.reads.acquire().await;
         self.store.entity(entity).await
     }
 
@@ -172,7 +176,8 @@ impl History {
         before: &Offsets,
         length: usize,
     ) -> Result<Page, StoreError> {
-        self.store.page_back(channel, Some(before), length, PAGE_BYTES).await
+        let _permit = self.reads.acquire().await;
+        self.store.page_back(channel, Some(before), length, TAIL_BYTES).await
     }
 
     /// Returns a page of what follows `position`: from the broker while that is trusted and one

@@ -16,12 +16,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use broker::{Subscriber, Topic};
-use domain::{channel::Channel, position::Position, publication::Publication};
+use domain::{
+    channel::Channel,
+    position::{Offsets, Position},
+    publication::Publication,
+};
 use runtime::lifecycle::Lifecycle;
 use tokio::time::Instant;
 use websocket::WriteBatch;
 
 use super::{
+    cache_account::CacheAccount,
     channel_state::{Applied, ChannelState, Overflowed},
     history::History,
     listener::Listener,
@@ -44,7 +49,8 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub struct Hub {
     shards: Vec<Mutex<HashMap<Channel, Arc<ChannelState>>>>,
     hasher: RandomState,
-    writer: tokio::sync::Mutex<WriteBatch>,
+    /// Held by whoever applies. Nothing is awaited under it.
+    writer: tokio::sync::Mutex<()>,
     /// Whether the subscriber is connected and all channels were compared since.
     redis_trusted: AtomicBool,
     /// Whether this node receives nothing while others do.
@@ -55,7 +61,7 @@ pub struct Hub {
     /// The most bytes of a folded state.
     state_bytes_max: usize,
     subscriber: OnceLock<Arc<dyn Subscriber>>,
-    cache_bytes_max: usize,
+    cache: CacheAccount,
     pub(super) life: Lifecycle,
     pub(super) metrics: Arc<GatewayMetrics>,
 }
@@ -79,7 +85,7 @@ impl Hub {
             history,
             state_bytes_max,
             subscriber: OnceLock::new(),
-            cache_bytes_max,
+            cache: CacheAccount::new(cache_bytes_max),
             life,
             metrics,
         })
@@ -181,36 +187,82 @@ impl Hub {
             let _writer = self.writer.lock().await;
             state.reset(snapshot)
         };
+        self.settle(state);
         self.catch_up_all(state, overflowed, "reload");
+        self.note_heads(state, &Offsets::default(), "reload");
     }
 
-    /// Applies publications in order and writes every connection that they concern once.
+    /// Applies publications in order and writes every connection that they concern once. What cannot
+    /// be encoded before something was read is read and applied by a fill.
     pub async fn apply(self: &Arc<Self>, publications: impl IntoIterator<Item = Publication>) {
-        let mut batch = self.writer.lock().await;
+        self.apply_all(publications, true).await;
+    }
+
+    /// Applies publications for which everything was read that could be.
+    pub(super) async fn apply_prepared(
+        self: &Arc<Self>,
+        publications: impl IntoIterator<Item = Publication>,
+    ) {
+        self.apply_all(publications, false).await;
+    }
+
+    async fn apply_all(
+        self: &Arc<Self>,
+        publications: impl IntoIterator<Item = Publication>,
+        may_wait: bool,
+    ) {
+        let mut batch = WriteBatch::new();
+        let writer = self.writer.lock().await;
         let mut overflowed = Vec::new();
         for publication in publications {
             let Some(state) = self.known(&publication.channel) else { continue };
-            self.look_up(&state, &publication).await;
+            if may_wait && state.waits_for_look_up(&publication) {
+                self.fill(&state, "look_up");
+                continue;
+            }
             match state.apply(publication, &mut batch, &mut overflowed, &self.metrics) {
-                Applied::Yes | Applied::Repeat => {}
+                Applied::Yes => self.settle(&state),
+                Applied::Repeat => {}
                 Applied::Hole => self.fill(&state, "hole"),
-                Applied::OtherEpoch => self.change_epoch(&state),
+                Applied::OtherEpoch | Applied::StateForgotten => self.change_epoch(&state),
             }
             if !overflowed.is_empty() {
                 self.catch_up_all(&state, std::mem::take(&mut overflowed), "slow");
             }
         }
+        drop(writer);
+        // What is staged keeps its order, whoever writes it.
         batch.write().await;
     }
 
-    /// Reads an entity that this node does not know yet and whose state somebody here is sent.
-    async fn look_up(&self, state: &ChannelState, publication: &Publication) {
-        let lacks = state.lock().lacks(publication);
-        let Some(entity) = lacks else { return };
-        let read = tokio::time::timeout(LOOK_UP_MAX, self.history.entity(&entity)).await;
-        if let Ok(Ok(Some(found))) = read {
-            state.lock().remember(&entity, &found);
+    /// Reads what this node does not know yet of the entities of publications and somebody here is
+    /// sent.
+    pub(super) async fn look_up(&self, state: &ChannelState, publications: &[Publication]) {
+        for publication in publications {
+            let lacks = state.lock().lacks(publication);
+            let Some(entity) = lacks else { continue };
+            let read = tokio::time::timeout(LOOK_UP_MAX, self.history.entity(&entity)).await;
+            if let Ok(Ok(Some(found))) = read {
+                state.lock().remember(&entity, &found);
+            }
         }
+    }
+
+    /// Counts what a channel holds that was used.
+    pub(super) fn settle(&self, state: &Arc<ChannelState>) {
+        self.metrics.cache_bytes.set(i64::try_from(self.cache.settle(state)).unwrap_or(i64::MAX));
+    }
+
+    /// Waits until a channel's state is held, which may have been forgotten.
+    pub async fn ensure_state(self: &Arc<Self>, state: &Arc<ChannelState>) {
+        while state.lock().is_state_forgotten() {
+            // One reads for all who wait.
+            let _turn = state.pages().lock().await;
+            if state.lock().is_state_forgotten() {
+                self.reload(state).await;
+            }
+        }
+        self.settle(state);
     }
 
     pub(super) fn change_epoch(self: &Arc<Self>, state: &Arc<ChannelState>) {
@@ -221,6 +273,8 @@ impl Hub {
             self.life.spawn_until_stop(async move {
                 hub.reload(&state).await;
                 state.lock().filling = false;
+                // What was heard of meanwhile.
+                hub.note_heads(&state, &Offsets::default(), "reload");
             });
         }
     }
@@ -241,7 +295,6 @@ impl Hub {
     pub fn leave(&self, state: &Arc<ChannelState>, listener: &Arc<Listener>) {
         listener.leave();
         let _was_live = state.lock().remove(listener);
-        self.metrics.subscriptions.dec();
     }
 
     /// Returns the state of a channel, if this node has it.
@@ -263,35 +316,30 @@ impl Hub {
         self.shards[hash].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops channels without listeners for a while, and tails when the cache is full.
+    /// Drops channels without listeners for a while.
     pub(super) fn sweep(&self) {
-        let mut cached = 0;
         for state in self.states() {
             let mut shard = self.shard(&state.channel);
             let mut inner = state.lock();
             let idle = inner.live.is_empty() && inner.behind == 0;
             match inner.idle_since {
                 // The map and this sweep hold it; a third hand is about to listen.
-                Some(since) if idle && since.elapsed() > IDLE_MAX => {
-                    if Arc::strong_count(&state) <= 2 {
-                        // First out of the map, then unsubscribed: nobody can take an entry for
-                        // current that no longer receives anything.
-                        shard.remove(&state.channel);
-                        drop(shard);
-                        self.metrics.channels.dec();
-                        if let Some(subscriber) = self.subscriber.get() {
-                            subscriber.unsubscribe(&Topic::Channel(state.channel.clone()));
-                        }
+                Some(since)
+                    if idle && since.elapsed() > IDLE_MAX && Arc::strong_count(&state) <= 2 =>
+                {
+                    // First out of the map, then unsubscribed: nobody can take an entry for current
+                    // that no longer receives anything. Both under the lock: whoever comes next
+                    // subscribes after it.
+                    shard.remove(&state.channel);
+                    if let Some(subscriber) = self.subscriber.get() {
+                        subscriber.unsubscribe(&Topic::Channel(state.channel.clone()));
                     }
-                    continue;
+                    drop(shard);
+                    self.cache.forget(&mut inner.counted);
+                    self.metrics.channels.dec();
                 }
                 None if idle => inner.idle_since = Some(Instant::now()),
                 _ => {}
-            }
-            cached += inner.tail_bytes();
-            if cached > self.cache_bytes_max {
-                cached -= inner.tail_bytes();
-                inner.forget_tail();
             }
         }
     }

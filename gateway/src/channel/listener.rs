@@ -1,9 +1,8 @@
 //! One session's interest in one channel.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use websocket::{Frame, SendOutcome};
 
 use crate::protocol::{Mode, Recipient};
 
@@ -13,23 +12,40 @@ pub struct Listener {
     pub recipient: Arc<dyn Recipient>,
     /// What it wants when it cannot keep up.
     pub mode: Mode,
-    left: AtomicBool,
+    /// Held while a frame is sent: nothing is sent after the end.
+    left: Mutex<bool>,
 }
 
 impl Listener {
     /// Returns a listener that is neither live nor behind yet.
     pub fn new(recipient: Arc<dyn Recipient>, mode: Mode) -> Arc<Self> {
-        Arc::new(Self { recipient, mode, left: AtomicBool::new(false) })
+        Arc::new(Self { recipient, mode, left: Mutex::new(false) })
     }
 
-    /// Ends it: a catch-up stops at the next frame.
+    /// Ends it: when this returns, a catch-up sends nothing more.
     pub fn leave(&self) {
-        self.left.store(true, Ordering::Relaxed);
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Whether it ended, or its connection did.
     pub fn is_gone(&self) -> bool {
-        self.left.load(Ordering::Relaxed) || self.recipient.transport().is_closed()
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left || self.recipient.transport().is_closed()
+    }
+
+    /// Sends a frame of its subscription, unless that has ended.
+    pub fn send(&self, frame: &Frame) -> SendOutcome {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if *left { SendOutcome::Closed } else { self.recipient.send(frame) }
+    }
+
+    /// Sends frames that must not be lost, waiting while the socket is full, unless it has ended.
+    pub async fn send_all(&self, frames: &[Frame]) {
+        for frame in frames {
+            while self.send(frame) == SendOutcome::Full {
+                self.recipient.drained().await;
+            }
+        }
     }
 }
 

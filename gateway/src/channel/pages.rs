@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::{position::Position, source::Source};
-use store::{Page, StoreError};
+use store::StoreError;
 
 use super::{channel_state::ChannelState, hub::Hub, shared_page::SharedPage};
 
@@ -12,18 +12,23 @@ impl Hub {
     /// Returns a page of what follows `position` in a channel.
     pub(super) async fn read_page(
         &self,
-        state: &ChannelState,
+        state: &Arc<ChannelState>,
         position: &Position,
-    ) -> Result<Arc<Page>, StoreError> {
+    ) -> Result<Arc<SharedPage>, StoreError> {
         let mut shared = state.pages().lock().await;
-        if let Some(page) = shared.as_ref().and_then(|shared| shared.after(position)) {
-            return Ok(page);
+        if let Some(page) = shared.as_ref().filter(|page| page.follows(position)) {
+            return Ok(Arc::clone(page));
         }
         let sources = self.sources_of(state);
         let trusted = self.is_redis_trusted();
         let page = self.history.page(&state.channel, position, &sources, trusted).await?;
-        let page = Arc::new(page);
-        *shared = SharedPage::new(position.clone(), &page);
+        let page = SharedPage::new(position.clone(), page);
+        if !page.publications().is_empty() {
+            state.lock().page_bytes = page.size_bytes();
+            *shared = Some(Arc::clone(&page));
+            drop(shared);
+            self.settle(state);
+        }
         Ok(page)
     }
 

@@ -133,8 +133,8 @@ impl Disconnects {
 
     async fn publish(&self, topic: &'static str, gone: &[&str]) {
         if topic == USERS {
-            let users = gone.iter().map(|user| Some((*user).to_owned())).collect();
-            return self.presence.announce(users, OFFLINE).await;
+            let users = gone.iter().map(|user| Some((*user).to_owned()));
+            return self.presence.announce(users, OFFLINE);
         }
         let watched = self.topics.iter().filter(|watched| watched.topic == topic);
         let entries: Vec<_> =

@@ -1,7 +1,7 @@
 //! How users are there: announced by pub/sub alone, lost with a lost connection, never recorded.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use store::Store;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     channel::listener::Listener,
@@ -27,6 +27,9 @@ pub const OFFLINE: &str = "offline";
 /// Two nodes that lose the last connections of a user at the same moment both say so. The second
 /// word within this time is not passed on.
 const ECHO: Duration = Duration::from_secs(2);
+
+/// How long changes are collected before they are sent.
+const COLLECT: Duration = Duration::from_millis(100);
 
 /// How many changes travel in one message.
 const CHANGES_AT_ONCE: usize = 1000;
@@ -43,6 +46,9 @@ pub struct Presence {
     listeners: Mutex<Vec<Arc<Listener>>>,
     /// Who was announced to be offline a moment ago, and by which node.
     gone: Mutex<HashMap<String, (String, Instant)>>,
+    /// What was announced and is not sent: the status of each user, and since when.
+    waiting: Mutex<HashMap<Option<String>, (String, i64)>>,
+    announced: Notify,
 }
 
 /// Changes on their way between nodes.
@@ -66,7 +72,16 @@ impl Presence {
         store: Arc<dyn Store>,
         metrics: Arc<GatewayMetrics>,
     ) -> Self {
-        Self { node, broker, store, metrics, listeners: Mutex::default(), gone: Mutex::default() }
+        Self {
+            node,
+            broker,
+            store,
+            metrics,
+            listeners: Mutex::default(),
+            gone: Mutex::default(),
+            waiting: Mutex::default(),
+            announced: Notify::new(),
+        }
     }
 
     /// Returns the topic by which changes travel.
@@ -74,16 +89,43 @@ impl Presence {
         Topic::Channel(Channel::feed(ChannelKind::Presence))
     }
 
-    /// Announces to all nodes how users are there.
-    pub async fn announce(&self, users: Vec<Option<String>>, status: &str) {
-        for users in users.chunks(CHANGES_AT_ONCE) {
-            let message = PresenceMessage {
-                epoch: Some(self.store.epoch().0),
-                node: self.node.to_string(),
-                at: jiff::Timestamp::now().as_millisecond(),
-                status: status.to_owned(),
-                users: users.to_vec(),
+    /// Announces to all nodes how users are there; of what is said about one user within
+    /// [`COLLECT`] the last counts.
+    pub fn announce(&self, users: impl IntoIterator<Item = Option<String>>, status: &str) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = jiff::Timestamp::now().as_millisecond();
+        waiting.extend(users.into_iter().map(|user| (user, (status.to_owned(), at))));
+        drop(waiting);
+        self.announced.notify_one();
+    }
+
+    /// Sends what is announced, until the process stops.
+    pub async fn run(&self) {
+        loop {
+            self.announced.notified().await;
+            tokio::time::sleep(COLLECT).await;
+            let waiting = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *waiting)
             };
+            let mut by_status: BTreeMap<String, (i64, Vec<Option<String>>)> = BTreeMap::new();
+            for (user, (status, at)) in waiting {
+                let (last, users) = by_status.entry(status).or_default();
+                *last = at.max(*last);
+                users.push(user);
+            }
+            for (status, (at, users)) in by_status {
+                self.send(users, status, at).await;
+            }
+        }
+    }
+
+    async fn send(&self, users: Vec<Option<String>>, status: String, at: i64) {
+        for users in users.chunks(CHANGES_AT_ONCE) {
+            let node = self.node.to_string();
+            let (status, users) = (status.clone(), users.to_vec());
+            let epoch = Some(self.store.epoch().0);
+            let message = PresenceMessage { epoch, node, at, status, users };
             let payload = serde_json::to_vec(&message).unwrap_or_default();
             if let Err(error) = self.broker.send(&Self::topic(), payload.into()).await {
                 tracing::debug!(%error, "presence: a change was not sent, nobody is told of it");

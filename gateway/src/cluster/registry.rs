@@ -108,10 +108,15 @@ impl ClusterRegistry {
         Ok(members)
     }
 
-    /// Announces `NAME CONNECTION` unless the topic holds `names_max` other names, over all nodes; whether
-    /// it was announced. While the broker does not answer every name is let in: a limit must not keep
+    /// Announces `NAME CONNECTION` unless the topic holds `names_max` other names whose value counts, over
+    /// all nodes; whether it was announced. While the broker does not answer every name is let in: a limit must not keep
     /// names out then.
-    pub async fn enter(&self, registration: Registration, names_max: usize) -> bool {
+    pub async fn enter(
+        &self,
+        registration: Registration,
+        names_max: usize,
+        counts: impl Fn(&str) -> bool,
+    ) -> bool {
         let topic = registration.topic;
         let entering = name(&registration.key).to_owned();
         let knows =
@@ -119,8 +124,9 @@ impl ClusterRegistry {
         let known = knows(&self.lock());
         let others = if known { Vec::new() } else { self.others(topic).await };
         let mut announced = self.lock();
-        let mut names: HashSet<&str> = others.iter().map(|member| name(&member.key)).collect();
-        names.extend(announced.on(topic).map(|(key, _)| name(key)));
+        let others = others.iter().map(|member| (&member.key, &member.value));
+        let all = others.chain(announced.on(topic)).filter(|(_, value)| counts(value));
+        let names: HashSet<&str> = all.map(|(key, _)| name(key)).collect();
         let has_room = known || names.contains(entering.as_str()) || names.len() < names_max;
         if has_room {
             announced.announce((topic, registration.key), registration.value);

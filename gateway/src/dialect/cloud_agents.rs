@@ -12,7 +12,7 @@ use domain::{
 };
 use runtime::config::{Config, HeartbeatSettings};
 use serde_json::Value;
-use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
+use websocket::{AliveWhen, Heartbeat, Message, OnTimeout, Ping, PingSchedule};
 
 use self::encoder::{ANONYMOUS, ENCODING};
 use super::containers;
@@ -29,6 +29,9 @@ const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
 
 /// How many characters of an opaque token name its user, in development.
 const NAME_CHARS: usize = 8;
+
+/// A client whose input never ran dry for so long sends too much: its page wants it closed.
+const FLOOD_MS: u32 = 30_000;
 
 /// The dialect of seed 002.
 pub struct CloudAgents;
@@ -88,6 +91,7 @@ impl Dialect for CloudAgents {
         Heartbeat {
             ping_ms: ms(settings.cloud_agents_ping),
             timeout_ms: ms(settings.cloud_agents_timeout),
+            flood_ms: FLOOD_MS,
             ping: Ping::Message(frames::ping),
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::Reported,
@@ -109,6 +113,10 @@ impl Dialect for CloudAgents {
             Some("ping") => commands.push(Command::Send(frames::pong(view.now))),
             Some("user_presence") => {
                 let status = value.get("data").and_then(Value::as_str);
+                // In production nobody hears of those whom nobody vouched for.
+                if view.production && view.identity.user.is_none() {
+                    return commands;
+                }
                 commands.push(match status.filter(|status| PRESENCES.contains(status)) {
                     Some(status) => Command::Presence(status.to_owned()),
                     None => Command::Send(frames::error(
@@ -120,11 +128,6 @@ impl Dialect for CloudAgents {
             _ => {}
         }
         commands
-    }
-
-    fn too_fast(&self) -> Option<Frame> {
-        let now = jiff::Timestamp::now().as_millisecond();
-        Some(frames::error("Too many messages", now))
     }
 }
 

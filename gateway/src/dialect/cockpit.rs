@@ -8,7 +8,7 @@ mod shapes;
 mod task;
 mod zod;
 
-use auth::same_secret;
+use auth::{Identity, same_secret};
 use domain::{
     entry::Fields,
     event::submission::field,
@@ -22,7 +22,7 @@ use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSched
 
 use self::{dashboard::DASHBOARD, encoder::ENCODING};
 use crate::protocol::{
-    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View, WatchedTopic,
+    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, Sender, View, WatchedTopic,
 };
 
 /// The dialect of seed 001.
@@ -63,6 +63,7 @@ impl Dialect for Cockpit {
         Heartbeat {
             ping_ms: ms(settings.ping),
             timeout_ms: ms(settings.timeout),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::AnyFrame,
@@ -76,6 +77,7 @@ impl Dialect for Cockpit {
         Some(Heartbeat {
             ping_ms: ms(settings.cockpit_ping),
             timeout_ms: ms(settings.cockpit_stale),
+            flood_ms: 0,
             ping: Ping::Message(|now| {
                 Frame::text(&format!(r#"{{"type":"ping","timestamp":{now}}}"#))
             }),
@@ -89,6 +91,10 @@ impl Dialect for Cockpit {
         })
     }
 
+    fn sender(&self, _identity: &Identity, _production: bool) -> Sender {
+        Sender::Agent
+    }
+
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
         // Binary frames were never looked at.
         let Message::Text(text) = message else { return Vec::new() };
@@ -96,10 +102,10 @@ impl Dialect for Cockpit {
         let document = Document::within(text.as_bytes(), DEPTH_MAX);
         let value =
             document.and_then(|document| document.parse::<Value>().map_err(JsonError::from));
-        let read = value.map_err(|_| vec![zod::no_json()]);
+        let read = value.map_err(|_| zod::no_json().into());
         match read.and_then(|value| incoming::understand(shapes::modern(value), view)) {
             Ok(commands) => commands,
-            Err(issues) => vec![Command::Send(zod::error_frame(&issues))],
+            Err(issues) => vec![Command::Send(zod::error_frame(issues))],
         }
     }
 

@@ -10,11 +10,12 @@ mod frames;
 
 use std::sync::Arc;
 
-use auth::same_secret;
+use auth::{Identity, same_secret};
 use domain::{
     channel::{Channel, ChannelKind},
     entry::Fields,
     event::{DATA_BYTES_MAX, submission::field},
+    excerpt::excerpt,
     id,
     json::Document,
     source::Stream,
@@ -33,7 +34,7 @@ use crate::{
     ingest::publisher::EventPublisher,
     protocol::{
         Append, Attendance, Command, Condition, Dialect, Encoding, Mode, OpenContext, Opening,
-        Refusal, Request, Subscribe, TurnedAway, View, dialect::json_text,
+        Refusal, Request, Sender, Subscribe, TurnedAway, View, dialect::json_text,
     },
 };
 
@@ -91,6 +92,7 @@ impl Dialect for Containers {
         Heartbeat {
             ping_ms: ms(interval),
             timeout_ms: ms(settings.timeout.max(interval * 2)),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::AnyFrame,
@@ -100,6 +102,10 @@ impl Dialect for Containers {
                 last: None,
             },
         }
+    }
+
+    fn sender(&self, _identity: &Identity, _production: bool) -> Sender {
+        Sender::Container
     }
 
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command> {
@@ -165,7 +171,7 @@ fn answer(
     if let EnvelopeKind::Ping | EnvelopeKind::Pong = envelope.kind {
         let pong = envelope.kind == EnvelopeKind::Ping;
         return pong
-            .then(|| Command::Send(frames::pong(container, view.now)))
+            .then(|| Command::Send(frames::pong(&excerpt(container), view.now)))
             .into_iter()
             .collect();
     }
@@ -213,6 +219,7 @@ fn watch(container: &str, case: Case, now: i64) -> Vec<Command> {
 }
 
 fn invalid(case: Case, container: &str, reason: &str, now: i64) -> Vec<Command> {
+    let (container, reason) = (&excerpt(container), &excerpt(reason));
     vec![Command::Send(frames::error(case, container, reason, "INVALID_MESSAGE", now))]
 }
 

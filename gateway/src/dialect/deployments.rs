@@ -77,6 +77,7 @@ impl Dialect for Deployments {
         Heartbeat {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::AnyFrame,

@@ -5,7 +5,7 @@ mod frames;
 pub mod sse;
 
 use auth::CredentialError;
-use domain::{channel::Channel, json};
+use domain::{channel::Channel, excerpt::excerpt, json};
 use runtime::config::{Config, HeartbeatSettings};
 use serde::Deserialize;
 
@@ -45,7 +45,18 @@ enum ClientFrame {
     },
 }
 
-const TYPES: &str = "subscribe, unsubscribe, ping, token, presence";
+/// The frames that a client may send, and the keys of each beside `type`.
+const TYPES: [(&str, &[&str]); 5] = [
+    ("subscribe", &["channel", "since", "mode", "tail"]),
+    ("unsubscribe", &["channel"]),
+    ("ping", &[]),
+    ("token", &["token"]),
+    ("presence", &["status"]),
+];
+
+/// The most of the last events that a client may ask for at once.
+pub const TAIL_MAX: usize = 10_000;
+
 const PRESENCES: [&str; 4] = ["online", "away", "busy", "offline"];
 
 impl Dialect for Native {
@@ -70,14 +81,14 @@ impl Dialect for Native {
         };
         if token.is_none() && context.config.production() && !identity.may_read_anything() {
             return Err(Refusal::Socket {
-                frames: vec![error("token", "a token is required", &[], None)],
+                frames: vec![error("unauthorized", "a token is required", &[], None)],
                 code: close::UNAUTHORIZED,
                 reason: "token required",
             });
         }
         let plain = request.protocols.iter().find(|p| !p.starts_with(BEARER_PROTOCOL));
-        let welcome =
-            welcome(context.connection, identity.user.as_deref(), context.config.rhythm.ping);
+        let sender = self.sender(&identity, context.config.production());
+        let welcome = welcome(context, identity.user.as_deref(), sender);
         Ok(Opening {
             encoding: ENCODING,
             identity,
@@ -90,6 +101,7 @@ impl Dialect for Native {
         Heartbeat {
             ping_ms: u32::try_from(settings.ping.as_millis()).unwrap_or(u32::MAX),
             timeout_ms: u32::try_from(settings.timeout.as_millis()).unwrap_or(u32::MAX),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::AnyFrame,
@@ -118,7 +130,7 @@ impl Dialect for Native {
         let channel = value.get("channel").and_then(|channel| channel.as_str()).map(str::to_owned);
         match understand(&value) {
             Ok(said) => answer(said),
-            Err((path, reason)) => complain("bad_frame", &reason, path, channel.as_deref()),
+            Err((path, reason)) => complain("bad_frame", &reason, &path, channel.as_deref()),
         }
     }
 
@@ -133,63 +145,78 @@ impl Dialect for Native {
         };
         Some(error(code, message, &[], None))
     }
-
-    fn too_fast(&self) -> Option<Frame> {
-        Some(error("rate_limited", "too many messages per second", &[], None))
-    }
 }
 
 /// Why a credential is refused, and whether another one would help.
 fn refusal(cause: CredentialError) -> Refusal {
-    let (code, reason) = match cause {
+    let (code, word, reason) = match cause {
         CredentialError::Expired | CredentialError::Invalid(_) => {
-            (close::UNAUTHORIZED, "token invalid or expired")
+            (close::UNAUTHORIZED, "unauthorized", "token invalid or expired")
         }
-        CredentialError::Subject => (close::UNAUTHORIZED, "the token's sub is no user id"),
-        CredentialError::Denied => (close::FORBIDDEN, "kept out by an operator"),
+        CredentialError::Subject => {
+            (close::UNAUTHORIZED, "unauthorized", "the token's sub is no user id")
+        }
+        CredentialError::Denied => (close::FORBIDDEN, "forbidden", "kept out by an operator"),
     };
-    Refusal::Socket { frames: vec![error("token", &cause.to_string(), &[], None)], code, reason }
+    Refusal::Socket { frames: vec![error(word, &cause.to_string(), &[], None)], code, reason }
 }
 
+/// The path of what is wrong, and why.
+type FrameError = (String, String);
+
 /// Reads a frame; else the field that is wrong, and why.
-fn understand(value: &serde_json::Value) -> Result<ClientFrame, (&'static str, String)> {
+fn understand(value: &serde_json::Value) -> Result<ClientFrame, FrameError> {
+    let wrong = |path: &str, reason: String| Err((excerpt(path).into_owned(), reason));
     let Some(frame) = value.as_object() else {
-        return Err(("", "a frame is a JSON object".into()));
+        return wrong("", "a frame is a JSON object".into());
     };
-    match frame.get("type").map(|kind| kind.as_str()) {
-        None => return Err(("type", format!("type is required: one of {TYPES}"))),
-        Some(None) => return Err(("type", "type must be a text".into())),
-        Some(Some("subscribe" | "unsubscribe" | "ping" | "token" | "presence")) => {}
-        Some(Some(other)) => {
-            return Err(("type", format!("unknown type {other:?}: one of {TYPES}")));
+    let types = || TYPES.map(|(name, _)| name).join(", ");
+    let keys = match frame.get("type").map(|kind| kind.as_str()) {
+        None => return wrong("type", format!("type is required: one of {}", types())),
+        Some(None) => return wrong("type", "type must be a text".into()),
+        Some(Some(kind)) => {
+            let Some((_, keys)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+                let kind = excerpt(kind);
+                return wrong("type", format!("unknown type {kind:?}: one of {}", types()));
+            };
+            *keys
         }
+    };
+    // A key that only a later version knows must not be taken for one that was obeyed.
+    if let Some(key) = frame.keys().find(|key| *key != "type" && !keys.contains(&key.as_str())) {
+        return wrong(key, format!("{:?} is no key of this frame", excerpt(key)));
     }
-    let text = |key| frame.get(key).is_none_or(|value| value.is_string() || value.is_null());
-    for key in ["channel", "since", "mode", "token", "status"] {
-        if !text(key) {
-            return Err((key, format!("{key} must be a text")));
-        }
+    let text = |key: &str| frame.get(key).is_none_or(|value| value.is_string() || value.is_null());
+    if let Some(key) = keys.iter().find(|key| **key != "tail" && !text(key)) {
+        return wrong(key, format!("{key} must be a text"));
+    }
+    let tail = |value: &serde_json::Value| {
+        value.is_null() || value.as_u64().is_some_and(|tail| tail <= TAIL_MAX as u64)
+    };
+    if !frame.get("tail").is_none_or(tail) {
+        return wrong("tail", format!("tail is a whole number from 0 to {TAIL_MAX}"));
     }
     let said: ClientFrame = serde_json::from_value(value.clone())
-        .map_err(|cause| (missing_field(&cause.to_string()), cause.to_string()))?;
+        .map_err(|cause| (missing_field(&cause.to_string()).into(), cause.to_string()))?;
     match &said {
         ClientFrame::Subscribe { mode: Some(mode), .. }
             if !matches!(mode.as_str(), "all" | "latest") =>
         {
-            Err(("mode", format!("mode is all or latest, not {mode:?}")))
+            wrong("mode", format!("mode is all or latest, not {:?}", excerpt(mode)))
         }
         ClientFrame::Presence { status } if !PRESENCES.contains(&status.as_str()) => {
-            Err(("status", format!("status is one of {}, not {status:?}", PRESENCES.join(", "))))
+            let (one_of, status) = (PRESENCES.join(", "), excerpt(status));
+            wrong("status", format!("status is one of {one_of}, not {status:?}"))
         }
         _ => Ok(said),
     }
 }
 
 fn missing_field(cause: &str) -> &'static str {
-    ["channel", "token", "status", "tail", "since", "mode"]
+    ["channel", "token", "status"]
         .into_iter()
         .find(|field| cause.contains(&format!("`{field}`")))
-        .unwrap_or("tail")
+        .unwrap_or("")
 }
 
 fn answer(said: ClientFrame) -> Vec<Command> {

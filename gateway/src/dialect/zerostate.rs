@@ -9,6 +9,7 @@ mod tasks;
 
 use domain::{
     channel::{Channel, ChannelKind},
+    excerpt::EXCERPT_CHARS_MAX,
     id, json,
 };
 use http::StatusCode;
@@ -76,6 +77,7 @@ impl Dialect for ZeroState {
         Heartbeat {
             ping_ms: ms(settings.zerostate_ping),
             timeout_ms: ms(settings.zerostate_timeout),
+            flood_ms: 0,
             ping: Ping::Control,
             schedule: PingSchedule::Spread,
             alive_when: AliveWhen::ControlPong,
@@ -93,7 +95,9 @@ impl Dialect for ZeroState {
         let has_data = value.get("data").is_none_or(|data| data.is_object() || data.is_null());
         let received = match value.get("timestamp") {
             None | Some(Value::Null) => Some(NO_TIME),
-            Some(at) => at.as_str().filter(|at| at.parse::<jiff::Timestamp>().is_ok()),
+            Some(at) => at.as_str().filter(|at| {
+                at.len() <= EXCERPT_CHARS_MAX && at.parse::<jiff::Timestamp>().is_ok()
+            }),
         };
         let received = received.filter(|_| has_data);
         received.map(|at| Command::Send(frames::pong(at, view.now))).into_iter().collect()

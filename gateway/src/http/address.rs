@@ -1,5 +1,6 @@
 //! Whose address a request came from: the peer's, or the one that a trusted proxy speaks for.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -32,6 +33,22 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 /// The address of a client, as far as limits are concerned; without one nothing is counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClientAddress(pub Option<IpAddr>);
+
+impl ClientAddress {
+    /// Returns the number under which its half uploads are counted; 0 on this machine, where a proxy
+    /// speaks for all.
+    pub fn upload_group(self) -> u32 {
+        let Some(address) = self.0.filter(|address| !address.is_loopback()) else { return 0 };
+        let mut hasher = DefaultHasher::new();
+        match address {
+            IpAddr::V4(address) => address.hash(&mut hasher),
+            // A home or a server has 2⁶⁴ of them.
+            IpAddr::V6(address) => (address.to_bits() >> 64).hash(&mut hasher),
+        }
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]).max(1)
+    }
+}
 
 impl ClientAddress {
     /// Returns the address of whoever sent a request, and whether a proxy that nobody trusts spoke

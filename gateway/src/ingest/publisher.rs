@@ -24,12 +24,16 @@ use domain::{
     node::NodeId,
     source::{Source, Stream},
 };
+use store::Store;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::publish_trace;
 
 /// How long a socket's event waits for its outcome before it is appended again.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
+
+/// How long an appended event may wait, while the database answers, before it counts as lost.
+const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// The most publishers that wait at the same time.
 const WAITING_MAX: usize = 100_000;
@@ -38,6 +42,7 @@ const WAITING_MAX: usize = 100_000;
 pub struct EventPublisher {
     node: NodeId,
     broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
     partitions: u16,
     next_request: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<EntryResult>>>,
@@ -73,10 +78,15 @@ struct Waiting {
 
 impl EventPublisher {
     /// Returns the publisher of a node.
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>, partitions: u16) -> Self {
+    pub fn new(
+        node: NodeId,
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        partitions: u16,
+    ) -> Self {
         // Requests of an earlier process of the same name must not be taken for ours.
         let next_request = AtomicU64::new(rand::random::<u32>().into());
-        Self { node, broker, partitions, next_request, waiting: Mutex::default() }
+        Self { node, broker, store, partitions, next_request, waiting: Mutex::default() }
     }
 
     /// Checks an entry as its owner will.
@@ -96,6 +106,18 @@ impl EventPublisher {
     ) -> Vec<PublishOutcome> {
         // Ends with this function, when the outcome is known.
         let _span = publish_trace::begin(&mut entries);
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for (waiting, _, appended) in self.append(entries).await {
+            outcomes.push(self.outcome(waiting, appended, deadline).await);
+        }
+        outcomes
+    }
+
+    /// Appends entries in order; what waits for each outcome, where it went, and what the broker said.
+    async fn append(
+        &self,
+        entries: Vec<(Stream, Fields)>,
+    ) -> Vec<(Waiting, Source, Result<EntryId, BrokerError>)> {
         let mut waiting = Vec::with_capacity(entries.len());
         let mut prepared = Vec::with_capacity(entries.len());
         for (stream, mut fields) in entries {
@@ -103,11 +125,9 @@ impl EventPublisher {
             prepared.push((self.source(stream, &fields), fields));
         }
         let appended = self.broker.append(&prepared).await;
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        for (waiting, appended) in waiting.into_iter().zip(appended) {
-            outcomes.push(self.outcome(waiting, appended, deadline).await);
-        }
-        outcomes
+        let places = prepared.iter().map(|(source, _)| *source);
+        let all = waiting.into_iter().zip(places).zip(appended);
+        all.map(|((waiting, source), appended)| (waiting, source, appended)).collect()
     }
 
     async fn outcome(
@@ -140,35 +160,78 @@ impl EventPublisher {
         outcome
     }
 
-    /// Appends entries in order, again and again until they are recorded: what a socket hands in.
-    /// One that is not accepted is a dead letter already.
+    /// Appends entries in order until they are recorded: what a socket hands in. One is appended again
+    /// only when it is not known whether it was, or whether it was recorded; one that is not accepted
+    /// is a dead letter already.
     pub async fn publish_until_recorded(&self, mut entries: Vec<(Stream, Fields)>) {
         for (_, fields) in &mut entries {
             self.identify(fields);
         }
         let mut pause = Duration::from_millis(50);
-        while !entries.is_empty() {
-            let outcomes = self.publish(entries.clone(), Instant::now() + REPEAT_AFTER).await;
-            let mut outcomes = outcomes.into_iter();
-            entries.retain(|_| match outcomes.next() {
-                Some(PublishOutcome::Published(_)) => false,
-                Some(PublishOutcome::Rejected(rejection)) => {
+        loop {
+            let mut left = Vec::new();
+            let prepared = self.append(entries.clone()).await;
+            for (entry, (waiting, source, appended)) in entries.into_iter().zip(prepared) {
+                let request = waiting.request;
+                if !self.is_settled(waiting, source, appended).await {
+                    left.push(entry);
+                }
+                self.lock().remove(&request);
+            }
+            if left.is_empty() {
+                return;
+            }
+            entries = left;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Whether an entry of a socket is recorded or refused; else it has to be appended again.
+    async fn is_settled(
+        &self,
+        mut waiting: Waiting,
+        source: Source,
+        appended: Result<EntryId, BrokerError>,
+    ) -> bool {
+        let (entry, patience) = match appended {
+            Ok(entry) => (Some(entry), REPEAT_AFTER),
+            // The append may have gone through, and its outcome may come.
+            Err(BrokerError::Unknown(_)) => (None, REPEAT_AFTER / 2),
+            Err(_) => return false,
+        };
+        let appended_at = Instant::now();
+        loop {
+            match tokio::time::timeout(patience, &mut waiting.outcome).await {
+                Ok(Ok(EntryResult::Published(_))) => return true,
+                Ok(Ok(EntryResult::Rejected(reason))) => {
                     tracing::debug!(
-                        %rejection,
+                        reason,
                         "publisher: an event of a socket was not accepted, it is a dead letter"
                     );
-                    false
+                    return true;
                 }
-                Some(
-                    PublishOutcome::Accepted
-                    | PublishOutcome::Unavailable(_)
-                    | PublishOutcome::Unknown(_),
-                )
-                | None => true,
-            });
-            if !entries.is_empty() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
+                Ok(Err(_)) => tokio::time::sleep(patience).await,
+                Err(_) => {}
+            }
+            let Some(entry) = entry else { return false };
+            if self.may_be_lost(source, entry, appended_at).await {
+                return false;
+            }
+        }
+    }
+
+    /// Whether an appended entry may be gone, or its outcome. While the database does not answer, its
+    /// turn has not come.
+    async fn may_be_lost(&self, source: Source, entry: EntryId, appended_at: Instant) -> bool {
+        match self.store.sources(&[source]).await {
+            Ok(rows) => {
+                let is_passed = rows.first().is_some_and(|row| row.cursor >= entry);
+                is_passed || appended_at.elapsed() > LOST_AFTER
+            }
+            Err(error) => {
+                tracing::debug!(%error, "publisher: an event waits for the database, asked again");
+                false
             }
         }
     }

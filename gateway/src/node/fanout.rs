@@ -96,7 +96,7 @@ impl Sink for Fanout {
                     }
                     Ok(read) => {
                         for attendance in &self.attendances {
-                            attendance.note_publications(&channel);
+                            attendance.note_publications(&channel, &read);
                         }
                         publications.extend(read);
                     }

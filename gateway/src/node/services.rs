@@ -18,7 +18,7 @@ use websocket::Connections;
 use crate::{
     channel::hub::Hub,
     cluster::{cluster_query::ClusterQuery, registry::ClusterRegistry},
-    http::address_limits::AddressLimits,
+    http::{address_limits::AddressLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     protocol::Dialect,
@@ -52,6 +52,8 @@ pub struct Parts {
     pub publish_limits: Arc<PublishLimits>,
     /// How often each address may come.
     pub address_limits: Arc<AddressLimits>,
+    /// How much each may read over HTTP at the same time.
+    pub read_limits: Arc<ReadLimits>,
     /// All metrics of the process.
     pub prometheus: prometheus::Registry,
 }

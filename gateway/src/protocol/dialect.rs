@@ -7,7 +7,9 @@ use domain::{entry::Fields, source::Stream};
 use runtime::config::{Config, HeartbeatSettings};
 use websocket::{Frame, Heartbeat, Message, close};
 
-use super::{attendance::Attendance, command::Command, encoder::Encoding, request::Request};
+use super::{
+    attendance::Attendance, command::Command, encoder::Encoding, request::Request, sender::Sender,
+};
 
 /// A wire protocol. It only translates: `open` and `decode` are pure and return commands, which the
 /// session executes; its frames are written by its encoders.
@@ -50,10 +52,9 @@ pub trait Dialect: Send + Sync + 'static {
         None
     }
 
-    /// Returns the frame that tells a client that it sends too much. `None`: it is slowed by not
-    /// reading.
-    fn too_fast(&self) -> Option<Frame> {
-        None
+    /// Returns what a client is that came in as somebody: bounds what it may send.
+    fn sender(&self, identity: &Identity, production: bool) -> Sender {
+        Sender::of(identity, production)
     }
 
     /// Returns how many sockets beyond `MAX_CONNECTIONS` it may open.
@@ -92,6 +93,10 @@ pub struct OpenContext<'a> {
     pub auth: &'a Authenticator,
     /// The settings.
     pub config: &'a Config,
+    /// The name of the node.
+    pub node: &'a str,
+    /// What is missing at the node: `broker`, `store`, or nothing.
+    pub degraded: Option<&'static str>,
     /// The name of the connection to be, unlike any other's on any node.
     pub connection: &'a str,
     /// The time, ms since 1970.

@@ -188,6 +188,8 @@ pub struct Subscribed<'a> {
     pub head: &'a Position,
     /// The state at the position, when the client did not come with one of its own.
     pub state: Option<&'a State>,
+    /// How many of the last events follow, when they were asked for.
+    pub tail: Option<usize>,
 }
 
 /// Why publications are missing for good (contract §4).

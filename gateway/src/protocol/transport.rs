@@ -79,6 +79,13 @@ impl Transport {
         }
     }
 
+    /// Bounds each message of the client from now on, in bytes.
+    pub fn set_message_bytes_max(&self, bytes_max: usize) {
+        if let Self::Socket(connection) = self {
+            connection.set_message_bytes_max(u32::try_from(bytes_max).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Reads nothing for a while. Nothing is read from an event stream.
     pub fn pause_for(&self, pause: Duration) {
         if let Self::Socket(connection) = self {

@@ -69,7 +69,7 @@ pub trait SessionEnd: Send + Sync {
     fn ended(&self, number: u64, dialect: &'static str, user: Option<&str>);
 }
 
-/// What is missing at the node: `broker`, `database`, or nothing.
+/// What is missing at the node: `broker`, `store`, `both`, or nothing.
 #[derive(Debug, Default)]
 pub struct Degraded(Mutex<Option<&'static str>>);
 

@@ -51,7 +51,7 @@ impl Session {
                 Command::List(request) => self.list(&request).await,
                 Command::Prepare(channels) => self.prepare(&channels).await,
                 Command::Token(token) => self.refresh(&token).await,
-                Command::Presence(status) => self.announce_presence(&status).await,
+                Command::Presence(status) => self.announce_presence(&status),
                 Command::Register(registration) => self.register(registration),
                 Command::Attend(name) => {
                     if !self.attend(&name).await {
@@ -113,12 +113,15 @@ impl Session {
             Ok(identity) => {
                 let frame = self.encoding().token(identity.expires_at);
                 self.context.token_expiry.forget(&**self);
+                let limits = &self.context.config.limits;
+                let sender = self.dialect.sender(&identity, self.context.config.production());
+                self.transport.set_message_bytes_max(sender.frame_bytes(limits));
                 self.lock().identity = identity;
                 let expiring: Arc<dyn Expiring> = Arc::clone(self) as _;
                 self.context.token_expiry.watch(&expiring);
                 frame
             }
-            Err(cause) => error("token", &cause.to_string()),
+            Err(cause) => error("unauthorized", &cause.to_string()),
         };
         self.send_all(frame.as_slice()).await;
         self.leave_forbidden().await;

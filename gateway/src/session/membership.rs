@@ -35,13 +35,13 @@ impl Session {
     }
 
     /// Announces how the user is there; the end of the last connection announces it as well.
-    pub(super) async fn announce_presence(self: &Arc<Self>, status: &str) {
+    pub(super) fn announce_presence(self: &Arc<Self>, status: &str) {
         let user = self.identity().user.map(|user| user.to_string());
         if let Some(user) = &user {
             let value = Some(serde_json::Value::from(status).to_string());
             self.register(Registration { topic: USERS, key: self.key(user), value });
         }
-        self.context.presence.announce(vec![user], status).await;
+        self.context.presence.announce([user], status);
     }
 
     /// Attends a name of the dialect from now on, and keeps it active. Returns false when there is
@@ -55,7 +55,12 @@ impl Session {
         }
         let value = Some(jiff::Timestamp::now().as_millisecond().to_string());
         let registration = Registration { topic: key.0, key: key.1.clone(), value };
-        if !self.context.registry.enter(registration, attendance.names_max()).await {
+        if !self
+            .context
+            .registry
+            .enter(registration, attendance.names_max(), |v| attendance.counts(v))
+            .await
+        {
             let (frame, reason) = attendance.no_room(self.encoding(), name);
             self.send_all(&[frame]).await;
             self.close(close::OVER_CAPACITY, reason);
@@ -99,9 +104,8 @@ impl Attendee for Session {
         listened.any(|listened| listened.channel == *channel)
     }
 
-    fn keep_active(&self, topic: &'static str, name: &str, at: i64) {
-        let value = Some(at.to_string());
-        self.register(Registration { topic, key: self.key(name), value });
+    fn keep_active(&self, topic: &'static str, name: &str, value: String) {
+        self.register(Registration { topic, key: self.key(name), value: Some(value) });
     }
 
     fn end_attendance(

@@ -4,9 +4,9 @@ use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::future::BoxFuture;
 
-use super::{PATIENCE, Session, message_rate::RateVerdict};
+use super::{PATIENCE, Session};
 use crate::protocol::{Command, View};
-use websocket::{Handler, Message, close};
+use websocket::{Handler, Message};
 
 impl Session {
     fn view<R>(&self, look: impl FnOnce(&View<'_>) -> R) -> R {
@@ -25,36 +25,18 @@ impl Session {
         })
     }
 
-    /// Whether the message may be handled; a client that sends too much is told, slowed or closed.
-    fn allows(&self) -> bool {
-        let verdict = self.lock().message_rate.take();
-        if verdict == RateVerdict::Within {
-            return true;
-        }
-        match (verdict, self.dialect.too_fast()) {
-            (RateVerdict::Within, _) => true,
-            (RateVerdict::Over(pause) | RateVerdict::Abuse(pause), None) => {
-                self.transport.pause_for(pause);
-                true
-            }
-            (RateVerdict::Over(_), Some(frame)) => {
-                let _slow = self.transport.send(&frame);
-                false
-            }
-            (RateVerdict::Abuse(_), Some(_)) => {
-                self.close(close::POLICY, "too many messages");
-                false
-            }
+    /// Takes a message off its allowance. Beyond that nothing is read for a while, so that TCP slows
+    /// the client down; what it sent is handled all the same.
+    fn slow_down(&self) {
+        if let Some(pause) = self.lock().message_rate.take() {
+            self.transport.pause_for(pause);
         }
     }
 }
 
 impl Handler for Session {
     fn message(self: Arc<Self>, message: Message<'_>) -> Option<BoxFuture<'static, ()>> {
-        if !self.allows() {
-            self.context.metrics.received(self.dialect.name(), "refused");
-            return None;
-        }
+        self.slow_down();
         self.context.metrics.received(self.dialect.name(), "handled");
         let commands = self.view(|view| self.dialect.decode(message, view));
         // First what must not be lost: a future ends with the socket.

@@ -5,20 +5,23 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     channel::{Channel, ChannelKind},
     position::Position,
+    publication::Publication,
 };
+use store::Page;
 use websocket::SendOutcome;
 
 use super::{ListenedChannel, Session};
 use crate::{
-    channel::{channel_state::ChannelState, listener::Listener},
+    channel::{
+        channel_state::{ChannelData, ChannelState},
+        history::TAIL_BYTES,
+        listener::Listener,
+    },
     protocol::{Cause, ErrorReport, Subscribe, Subscribed},
 };
 
 /// How long a subscription may wait in silence; then its client hears that the node is degraded.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
-
-/// The most of the last events that a client may ask for at once.
-const TAIL_MAX: usize = 1000;
 
 /// What is wrong with a request to listen.
 struct SubscribeError {
@@ -127,7 +130,7 @@ impl Session {
                 self.begin_with_tail(&channel, listener, request.tail).await;
             }
             None => {
-                self.begin_at_head(&channel, Some(listener)).await;
+                self.begin_at_head(&channel, listener).await;
             }
         }
         // A session that was closed meanwhile has left everything it knew of, but not this.
@@ -136,86 +139,130 @@ impl Session {
         }
     }
 
+    /// Waits until the channel's position and state are known.
+    async fn known(&self, channel: &Arc<ChannelState>) {
+        channel.ready().await;
+        self.context.hub.ensure_state(channel).await;
+    }
+
     /// Waits until the channel knows where it is; the client hears when that takes long.
-    async fn wait_for(&self, channel: &ChannelState) {
-        if tokio::time::timeout(SILENCE_MAX, channel.ready()).await.is_ok() {
+    async fn wait_for(&self, channel: &Arc<ChannelState>) {
+        if tokio::time::timeout(SILENCE_MAX, self.known(channel)).await.is_ok() {
             return;
         }
         let status = |reason| self.encoding().status(reason);
-        self.send_all(status(Some("database")).as_slice()).await;
-        while channel.position().is_none() && !self.transport.is_closed() {
-            let _patience = tokio::time::timeout(SILENCE_MAX, channel.ready()).await;
+        self.send_all(status(Some("store")).as_slice()).await;
+        while !self.transport.is_closed() {
+            if tokio::time::timeout(SILENCE_MAX, self.known(channel)).await.is_ok() {
+                break;
+            }
         }
         if self.context.degraded.reason().is_none() {
             self.send_all(status(None).as_slice()).await;
         }
     }
 
-    /// Begins at the newest position with the state there; joins those who are live, when there is
-    /// a listener to join. The position.
-    async fn begin_at_head(
-        self: &Arc<Self>,
-        channel: &Arc<ChannelState>,
-        listener: Option<Arc<Listener>>,
-    ) -> Position {
+    /// Begins at the newest position with the state there, and joins those who are live.
+    async fn begin_at_head(self: &Arc<Self>, channel: &Arc<ChannelState>, listener: Arc<Listener>) {
         loop {
+            self.context.hub.ensure_state(channel).await;
             {
                 let mut inner = channel.lock();
-                if let Some(position) = inner.position.clone() {
-                    let state = inner.state(&channel.channel);
-                    let frame = self.encoding().subscribed(&Subscribed {
-                        channel: &channel.channel,
-                        position: &position,
-                        head: &position,
-                        state: state.as_deref(),
-                    });
-                    let sent = frame.map_or(SendOutcome::Queued, |frame| self.send(&frame));
-                    if sent != SendOutcome::Full {
-                        if let (Some(listener), true) = (listener, sent.is_taken()) {
-                            inner.join(listener);
-                        }
-                        return position;
-                    }
+                match self.greet(&mut inner, &channel.channel, None) {
+                    Some(sent) if sent.is_taken() => return inner.join(listener),
+                    Some(SendOutcome::Closed) => return,
+                    _ => {}
                 }
             }
             self.drained().await;
         }
     }
 
-    /// Begins with the last events, which move no position.
+    /// Sends `subscribed` at the newest position with the state there. Returns none while one of the
+    /// two is not known.
+    fn greet(
+        &self,
+        inner: &mut ChannelData,
+        channel: &Channel,
+        tail: Option<usize>,
+    ) -> Option<SendOutcome> {
+        let position = inner.position.clone().filter(|_| !inner.is_state_forgotten())?;
+        let state = inner.state(channel);
+        let frame = self.encoding().subscribed(&Subscribed {
+            channel,
+            position: &position,
+            head: &position,
+            state: state.as_deref(),
+            tail,
+        });
+        Some(frame.map_or(SendOutcome::Queued, |frame| self.send(&frame)))
+    }
+
+    /// Begins with the last events, which move no position: as many as there are, up to `tail`.
     async fn begin_with_tail(
         self: &Arc<Self>,
         channel: &Arc<ChannelState>,
         listener: Arc<Listener>,
         tail: usize,
     ) {
-        let position = self.begin_at_head(channel, None).await;
-        let tail = tail.min(TAIL_MAX);
-        let history = self.context.hub.history();
-        let page = loop {
-            match history.page_back(&channel.channel, &position.offsets, tail).await {
-                Ok(page) => break page,
+        let (position, publications) = loop {
+            self.context.hub.ensure_state(channel).await;
+            let at = channel.ready().await;
+            let page = self.context.hub.history().page_back(&channel.channel, &at.offsets, tail);
+            match page.await {
+                Ok(page) => {
+                    if let Some(begun) = self.greet_with_tail(channel, &at, page, tail) {
+                        break begun;
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(channel = %channel.channel, %error, "session: tail not read, tried again");
-                    self.drained().await;
                 }
             }
-            if self.transport.is_closed() {
+            if listener.is_gone() {
                 return;
             }
+            self.drained().await;
         };
         // The positions of tail events are those that the channel had after them, as far as they
         // are known: each source counts for itself.
         let mut at = position.clone();
-        for publication in page.publications.iter().rev() {
+        for publication in publications.iter().rev() {
             at.offsets.set(publication.source, publication.offset.saturating_sub(1));
         }
-        for publication in page.publications {
+        for publication in publications {
             at.offsets.set(publication.source, publication.offset);
             let frame = self.encoding().tail(&publication, &at);
-            self.send_all(frame.as_slice()).await;
+            listener.send_all(frame.as_slice()).await;
         }
         self.context.hub.resume(channel, listener, position, None);
+    }
+
+    /// Greets with what was read up to `at` and what came since: `subscribed` names a number, so both
+    /// are put together before it is sent. Returns none when that has to be tried again.
+    fn greet_with_tail(
+        &self,
+        channel: &ChannelState,
+        at: &Position,
+        page: Page,
+        tail: usize,
+    ) -> Option<(Position, Vec<Publication>)> {
+        let mut publications = page.publications;
+        let mut inner = channel.lock();
+        let position = inner.position.clone().filter(|now| now.epoch == at.epoch)?;
+        if position != *at {
+            let since = inner.tail_after(&at.offsets)?;
+            publications.extend(since.map(|outgoing| outgoing.publication.clone()));
+        }
+        let mut bytes = 0;
+        let fits = |publication: &&Publication| {
+            bytes += publication.payload.len();
+            bytes <= TAIL_BYTES
+        };
+        let count = publications.iter().rev().take(tail).take_while(fits).count();
+        publications.drain(..publications.len() - count);
+        let sent = self.greet(&mut inner, &channel.channel, Some(count))?;
+        sent.is_taken().then_some((position, publications))
     }
 
     /// Goes on where the client was.
@@ -234,8 +281,13 @@ impl Session {
             None
         };
         let position = if lost.is_some() { &head } else { &since };
-        let subscribed =
-            Subscribed { channel: &channel.channel, position, head: &head, state: None };
+        let subscribed = Subscribed {
+            channel: &channel.channel,
+            position,
+            head: &head,
+            state: None,
+            tail: None,
+        };
         let frame = self.encoding().subscribed(&subscribed);
         self.send_all(frame.as_slice()).await;
         self.context.hub.resume(channel, listener, since, lost);
@@ -299,6 +351,7 @@ impl Session {
     }
 
     fn leave(&self, listened: &ListenedChannel) {
+        self.context.metrics.subscriptions.dec();
         match &listened.channel {
             Some(channel) => self.context.hub.leave(channel, &listened.listener),
             None => self.context.presence.leave(&listened.listener),

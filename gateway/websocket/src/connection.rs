@@ -10,6 +10,7 @@
 //! hold an [`Arc<Connection>`].
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
@@ -25,8 +26,10 @@ use crate::heartbeat::{Activity, Heartbeat};
 use crate::liveness::{Due, Liveness};
 use crate::lock::lock;
 use crate::outbox::{ClosePhase, Outbox, SendOutcome};
+use crate::rules::{MessageLimits, SenderTerms};
 use crate::runtime::{ConnectionLimits, Runtime};
 use crate::socket::RawSocket;
+use crate::uploads::Uploader;
 
 /// One open socket. Always behind an [`Arc`]; all methods may be called from any task.
 pub struct Connection {
@@ -38,6 +41,8 @@ pub struct Connection {
     pub(crate) liveness: Liveness,
     /// Until when nothing is read, on the clock of all connections; 0 while reading.
     pub(crate) paused_until: AtomicU32,
+    message_bytes_max: AtomicU32,
+    pub(crate) uploader: Uploader,
 }
 
 impl Connection {
@@ -46,8 +51,10 @@ impl Connection {
         runtime: Arc<Runtime>,
         socket: RawSocket,
         heartbeat: Arc<Heartbeat>,
+        terms: Option<SenderTerms>,
     ) -> Self {
         let now = runtime.now();
+        let message_bytes_max = terms.map_or(u32::MAX, |terms| terms.message_bytes_max);
         let liveness = Liveness::new(heartbeat.first_ping(id, now), now);
         Self {
             id,
@@ -57,6 +64,8 @@ impl Connection {
             heartbeat: ArcSwap::new(heartbeat),
             liveness,
             paused_until: AtomicU32::new(0),
+            message_bytes_max: AtomicU32::new(message_bytes_max),
+            uploader: terms.map_or(Uploader::NONE, Uploader::of),
         }
     }
 
@@ -74,22 +83,25 @@ impl Connection {
     /// Sends a frame after everything that was sent before. Never blocks: it writes what the kernel
     /// takes, and queues the rest.
     pub fn send(&self, frame: &Frame) -> SendOutcome {
-        self.wake_if_new(|outbox| outbox.send(frame, &self.socket, self.limits().send_queue_bytes))
+        let bytes_max = self.runtime.send_queue_bytes();
+        self.wake_if_new(|outbox| outbox.send(frame, &self.socket, bytes_max))
     }
 
     /// Sends what may be left out when the client is slow: a ping or a pong. A frame that finds no
     /// room is dropped, and [`Handler::drained`] is not called for it.
     pub fn send_if_room(&self, frame: &Frame) {
+        let bytes_max = self.runtime.send_queue_bytes();
         self.wake_if_new(|outbox| {
-            if outbox.has_room(frame, self.limits().send_queue_bytes) {
-                let _taken = outbox.send(frame, &self.socket, self.limits().send_queue_bytes);
+            if outbox.has_room(frame, bytes_max) {
+                let _taken = outbox.send(frame, &self.socket, bytes_max);
             }
         });
     }
 
     /// Queues a frame for [`Connection::write_staged`]. Returns true with the first one since then.
     pub(crate) fn stage(&self, frame: &Frame) -> (SendOutcome, bool) {
-        self.wake_if_new(|outbox| outbox.stage(frame, &self.socket, self.limits().send_queue_bytes))
+        let bytes_max = self.runtime.send_queue_bytes();
+        self.wake_if_new(|outbox| outbox.stage(frame, &self.socket, bytes_max))
     }
 
     /// Writes all that was staged.
@@ -125,6 +137,18 @@ impl Connection {
             self.paused_until.store(until, Ordering::Relaxed);
         }
         self.outbox().wake();
+    }
+
+    /// Bounds the payload of each message from now on, for example when a client has said who it is.
+    pub fn set_message_bytes_max(&self, bytes_max: u32) {
+        self.message_bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    /// Returns what its messages are bounded by.
+    pub(crate) fn message_limits(&self) -> MessageLimits {
+        let all = self.limits().message;
+        let own = usize::try_from(self.message_bytes_max.load(Ordering::Relaxed));
+        MessageLimits { bytes_max: all.bytes_max.min(own.unwrap_or(usize::MAX)), ..all }
     }
 
     /// Returns how many bytes wait to be written.
@@ -225,8 +249,36 @@ impl Connection {
         result
     }
 
-    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        lock(&self.outbox)
+    pub(crate) fn outbox(&self) -> CountedOutbox<'_> {
+        let outbox = lock(&self.outbox);
+        CountedOutbox { runtime: &self.runtime, before: outbox.queued_bytes(), outbox }
+    }
+}
+
+/// The outbox under its lock; what it holds more or less at the end is counted among all.
+pub(crate) struct CountedOutbox<'a> {
+    runtime: &'a Runtime,
+    before: usize,
+    outbox: MutexGuard<'a, Outbox>,
+}
+
+impl Deref for CountedOutbox<'_> {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl DerefMut for CountedOutbox<'_> {
+    fn deref_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+}
+
+impl Drop for CountedOutbox<'_> {
+    fn drop(&mut self) {
+        self.runtime.count_queued(self.before, self.outbox.queued_bytes());
     }
 }
 

@@ -53,9 +53,9 @@ impl Connections {
     ) -> Arc<Connection> {
         self.runtime.shorten_sweep_interval(&heartbeat);
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let (socket, unread) = socket.into_parts();
-        let connection =
-            Arc::new(Connection::new(id, Arc::clone(&self.runtime), socket, heartbeat));
+        let (socket, unread, terms) = socket.into_parts();
+        let connection = Connection::new(id, Arc::clone(&self.runtime), socket, heartbeat, terms);
+        let connection = Arc::new(connection);
         connection.attach(open(&connection));
         self.runtime.count_opened();
         self.shards.insert(&connection);
@@ -76,6 +76,11 @@ impl Connections {
     /// some may close, and others open, before the caller has looked at them.
     pub fn all(&self) -> Vec<Arc<Connection>> {
         self.shards.all()
+    }
+
+    /// Returns the bytes that wait to be written to all clients.
+    pub fn queued_bytes(&self) -> usize {
+        self.runtime.queued_bytes()
     }
 
     /// Where tasks are spawned that belong to connections.

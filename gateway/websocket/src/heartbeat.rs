@@ -17,6 +17,9 @@ pub struct Heartbeat {
     pub alive_when: AliveWhen,
     /// What happens to a client that is timed out.
     pub on_timeout: OnTimeout,
+    /// Milliseconds after which a client is closed with 1008 that is paused again and again and whose
+    /// input never ran dry; 0 for never.
+    pub flood_ms: u32,
 }
 
 /// What is sent to make a client answer.
@@ -104,6 +107,7 @@ impl Heartbeat {
         schedule: PingSchedule::Spread,
         alive_when: AliveWhen::AnyFrame,
         on_timeout: OnTimeout::Abort,
+        flood_ms: 0,
     };
 
     /// Returns the longest pause between two sweeps that this heartbeat allows.

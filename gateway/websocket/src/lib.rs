@@ -21,6 +21,7 @@ mod shards;
 mod socket;
 mod sweep;
 mod task;
+mod uploads;
 
 pub use self::batch::WriteBatch;
 pub use self::connection::Connection;
@@ -31,6 +32,7 @@ pub use self::handler::{Handler, Message};
 pub use self::handshake::{Handshake, HandshakeError};
 pub use self::heartbeat::{AliveWhen, Heartbeat, OnTimeout, Ping, PingSchedule};
 pub use self::outbox::SendOutcome;
-pub use self::rules::{MessageLimits, Received, Violation};
+pub use self::rules::{MessageLimits, Received, SenderTerms, Violation};
 pub use self::runtime::ConnectionLimits;
 pub use self::socket::UpgradedSocket;
+pub use self::uploads::UploadLimits;

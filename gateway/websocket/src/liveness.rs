@@ -83,11 +83,14 @@ impl Liveness {
     }
 
     /// Resumes: reading goes on, and the client has been silent for as long as when it stopped.
-    pub(crate) fn resume(&self, now: u32) {
+    /// Returns how many milliseconds nothing was read.
+    pub(crate) fn resume(&self, now: u32) -> u32 {
         let suspended_at = self.suspended_at.swap(0, Ordering::Relaxed);
-        if suspended_at != 0 {
-            self.alive(now.wrapping_sub(self.silent_ms(suspended_at)));
+        if suspended_at == 0 {
+            return 0;
         }
+        self.alive(now.wrapping_sub(self.silent_ms(suspended_at)));
+        since(suspended_at, now)
     }
 }
 
@@ -115,7 +118,7 @@ mod tests {
         liveness.suspend(1300);
         liveness.suspend(5000);
         assert!(liveness.is_suspended());
-        liveness.resume(9000);
+        assert_eq!(liveness.resume(9000), 7700);
         assert_eq!(liveness.silent_ms(9000), 300);
     }
 
@@ -124,7 +127,7 @@ mod tests {
         let liveness = Liveness::new(0, 1000);
         liveness.suspend(1300);
         liveness.alive(4000);
-        liveness.resume(9000);
+        assert_eq!(liveness.resume(9000), 7700);
         assert_eq!(liveness.silent_ms(9000), 0);
     }
 }

@@ -13,6 +13,18 @@ pub struct MessageLimits {
     pub fragments_max: u32,
 }
 
+/// What one client may send, and with whom it shares the memory of half uploads.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderTerms {
+    /// Payload of one message in bytes, at most [`MessageLimits::bytes_max`].
+    pub message_bytes_max: u32,
+    /// The number of those whose half uploads count together, for example of one address; 0 for
+    /// none.
+    pub upload_group: u32,
+    /// Whether it proved nothing, so that its half uploads count among those of strangers.
+    pub is_stranger: bool,
+}
+
 /// One whole message or control frame of a client, without its mask.
 ///
 /// Borrowed from the read buffer when it arrived in one piece, owned when it was put together.

@@ -10,30 +10,39 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
 use crate::rules::MessageLimits;
+use crate::uploads::{UploadLimits, Uploads};
 
 /// Bounds each connection, and what all of them may take together.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// What a client may send; beyond it the connection is closed with 1009.
     pub message: MessageLimits,
-    /// Memory in bytes for incomplete messages of all connections together. Beyond it whoever
-    /// adds to it is closed with 1013, so that many half uploads cannot exhaust the process.
-    pub uploads_bytes_max: usize,
+    /// What messages on their way may take.
+    pub uploads: UploadLimits,
     /// Bytes that may wait for one client; beyond them
     /// [`SendOutcome::Full`](crate::SendOutcome::Full).
     pub send_queue_bytes: usize,
+    /// Bytes that may wait for all clients together, where each has one frame in any case: beyond
+    /// them whoever is behind waits until all that is queued for it has been taken.
+    pub send_queues_bytes: usize,
     /// Milliseconds that a close may take: what is queued, our close frame, the client's answer.
     pub close_ms: u32,
 }
 
 impl Default for ConnectionLimits {
-    /// Allows messages of 4 MiB in 100,000 fragments, 512 MiB of half uploads, 256 KiB in each
-    /// send queue, and 10 seconds for a close.
+    /// Allows messages of 4 MiB in 100,000 fragments and a minute, 512 MiB of half uploads, 256 KiB
+    /// in each send queue and 256 MiB in all, and 10 seconds for a close.
     fn default() -> Self {
         Self {
             message: MessageLimits { bytes_max: 4 << 20, fragments_max: 100_000 },
-            uploads_bytes_max: 512 << 20,
+            uploads: UploadLimits {
+                all_bytes_max: 512 << 20,
+                strangers_bytes_max: 512 << 20,
+                group_bytes_max: 512 << 20,
+                message_ms: 60_000,
+            },
             send_queue_bytes: 256 << 10,
+            send_queues_bytes: 256 << 20,
             close_ms: 10_000,
         }
     }
@@ -49,8 +58,10 @@ pub(crate) struct Runtime {
     clock: Clock,
     /// Connections whose task has not ended.
     open: AtomicUsize,
-    /// Memory of all incomplete messages, in bytes.
-    uploads_bytes: AtomicUsize,
+    /// What incomplete messages take.
+    pub(crate) uploads: Uploads,
+    /// Bytes that wait in all send queues.
+    queued_bytes: AtomicUsize,
     /// Pause between two sweeps.
     sweep_interval_ms: AtomicU32,
     interval_shortened: Notify,
@@ -68,7 +79,8 @@ impl Runtime {
             stopping,
             clock: Clock::start(),
             open: AtomicUsize::new(0),
-            uploads_bytes: AtomicUsize::new(0),
+            uploads: Uploads::new(limits.uploads),
+            queued_bytes: AtomicUsize::new(0),
             sweep_interval_ms: AtomicU32::new(1000),
             interval_shortened: Notify::new(),
         }
@@ -91,12 +103,24 @@ impl Runtime {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts one connection's incomplete message, which has grown or shrunk; false when all
-    /// together are over their budget.
-    pub(crate) fn count_upload(&self, before: usize, after: usize) -> bool {
-        let all = self.uploads_bytes.fetch_add(after, Ordering::Relaxed) + after;
-        self.uploads_bytes.fetch_sub(before, Ordering::Relaxed);
-        all - before <= self.limits.uploads_bytes_max
+    /// Counts what one send queue has more or less than before.
+    pub(crate) fn count_queued(&self, before: usize, after: usize) {
+        if after > before {
+            self.queued_bytes.fetch_add(after - before, Ordering::Relaxed);
+        } else if before > after {
+            self.queued_bytes.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the bytes that wait in all send queues.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns what one send queue may hold at the moment; with 0 it takes a frame when it is empty.
+    pub(crate) fn send_queue_bytes(&self) -> usize {
+        let is_full = self.queued_bytes() >= self.limits.send_queues_bytes;
+        if is_full { 0 } else { self.limits.send_queue_bytes }
     }
 
     /// Makes sweeps as frequent as this heartbeat needs them.

@@ -18,7 +18,8 @@ const SLICES_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     frames: VecDeque<Bytes>,
-    bytes: usize,
+    /// In 32 bits, for there are many queues; all that wait are far fewer.
+    bytes: u32,
     /// The kernel took nothing more: the connection's task waits for room and then writes.
     blocked: bool,
 }
@@ -30,7 +31,7 @@ impl SendQueue {
 
     /// Returns how many bytes wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes as usize
     }
 
     /// Tells whether the connection's task has to wait until the kernel has room again.
@@ -45,11 +46,11 @@ impl SendQueue {
     /// Tells whether a frame fits below `bytes_max`. A frame that is larger than the whole queue is
     /// taken when nothing else waits, else it could never be sent.
     pub(crate) fn has_room(&self, frame: &Frame, bytes_max: usize) -> bool {
-        self.frames.is_empty() || self.bytes + frame.len() <= bytes_max
+        self.frames.is_empty() || self.bytes() + frame.len() <= bytes_max
     }
 
     pub(crate) fn push(&mut self, frame: &Frame) {
-        self.bytes += frame.len();
+        self.bytes = self.bytes.saturating_add(short(frame.len()));
         self.frames.push_back(frame.bytes().clone());
     }
 
@@ -66,7 +67,7 @@ impl SendQueue {
             Err(error) => return Err(error),
         };
         self.frames.push_back(frame.bytes().slice(written..));
-        self.bytes = frame.len() - written;
+        self.bytes = short(frame.len() - written);
         self.blocked = true;
         Ok(())
     }
@@ -104,7 +105,7 @@ impl SendQueue {
     }
 
     fn consume(&mut self, mut written: usize) {
-        self.bytes -= written;
+        self.bytes = self.bytes.saturating_sub(short(written));
         while let Some(first) = self.frames.front_mut() {
             if written < first.len() {
                 first.advance(written);
@@ -114,6 +115,10 @@ impl SendQueue {
             self.frames.pop_front();
         }
         // A new deque, because an empty one keeps the memory of its longest day.
-        self.frames = VecDeque::new();
+        *self = Self { blocked: self.blocked, ..Self::default() };
     }
+}
+
+fn short(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

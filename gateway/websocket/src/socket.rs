@@ -13,6 +13,8 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use crate::rules::SenderTerms;
+
 /// A socket whose handshake is over. Never blocks; readiness comes from the runtime.
 #[derive(Debug)]
 pub(crate) struct RawSocket {
@@ -81,15 +83,23 @@ impl RawSocket {
 pub struct UpgradedSocket {
     socket: RawSocket,
     unread: BytesMut,
+    terms: Option<SenderTerms>,
 }
 
 impl UpgradedSocket {
     /// `unread` is what was read behind the request and belongs to the first frames.
     pub(crate) fn new(tcp: TcpStream, unread: BytesMut) -> Self {
-        Self { socket: RawSocket { tcp }, unread }
+        Self { socket: RawSocket { tcp }, unread, terms: None }
     }
 
-    pub(crate) fn into_parts(self) -> (RawSocket, BytesMut) {
-        (self.socket, self.unread)
+    /// Sets what its client may send; without terms only the limits of all connections hold.
+    #[must_use]
+    pub fn with_terms(mut self, terms: SenderTerms) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (RawSocket, BytesMut, Option<SenderTerms>) {
+        (self.socket, self.unread, self.terms)
     }
 }

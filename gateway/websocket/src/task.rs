@@ -12,7 +12,7 @@ use bytes::{Buf, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
-use crate::clock::is_before;
+use crate::clock::{is_before, since};
 use crate::close;
 use crate::connection::Connection;
 use crate::decoder::Decoder;
@@ -52,6 +52,10 @@ struct Unfinished {
     timer: Option<Pin<Box<Sleep>>>,
     /// The timer is for the close.
     is_closing: bool,
+    /// When the message that has begun must be complete.
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Since when input has never run dry; set by the first pause.
+    flooded_at: Option<u32>,
 }
 
 impl ConnectionTask {
@@ -122,9 +126,16 @@ impl ConnectionTask {
             }
             if phase == ClosePhase::Open {
                 ready!(self.poll_pause(cx));
+                if self.connection.outbox().phase() != phase {
+                    return Poll::Ready(());
+                }
             }
             if self.connection.liveness.is_suspended() {
-                self.connection.liveness.resume(self.connection.runtime.now());
+                let idle_ms = self.connection.liveness.resume(self.connection.runtime.now());
+                self.postpone_deadline(idle_ms);
+            }
+            if phase == ClosePhase::Open && self.poll_deadline(cx).is_ready() {
+                return Poll::Ready(());
             }
             let mut is_full = false;
             if let Some(mut backlog) = self.take_backlog() {
@@ -133,8 +144,13 @@ impl ConnectionTask {
                 self.keep(backlog);
             } else {
                 self.free_unfinished();
-                ready!(self.connection.socket.poll_read_ready(cx))
-                    .unwrap_or_else(|error| self.hang_up(&error));
+                match self.connection.socket.poll_read_ready(cx) {
+                    Poll::Ready(ready) => ready.unwrap_or_else(|error| self.hang_up(&error)),
+                    Poll::Pending => {
+                        self.note_dry();
+                        return Poll::Pending;
+                    }
+                }
                 is_full = self.read();
             }
             if self.connection.outbox().phase() != phase {
@@ -145,6 +161,44 @@ impl ConnectionTask {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// Everything was handled: whoever was too fast is so no more.
+    fn note_dry(&mut self) {
+        if let Some(unfinished) = &mut self.unfinished
+            && unfinished.flooded_at.take().is_some()
+        {
+            self.free_unfinished();
+        }
+    }
+
+    /// Time in which we did not read does not count against a message.
+    fn postpone_deadline(&mut self, idle_ms: u32) {
+        let unfinished = self.unfinished.as_mut();
+        if let Some(deadline) = unfinished.and_then(|unfinished| unfinished.deadline.as_mut()) {
+            let later = deadline.deadline() + Duration::from_millis(u64::from(idle_ms));
+            deadline.as_mut().reset(later);
+        }
+    }
+
+    /// Ready when a message has been on its way for too long: the connection has failed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let unfinished = self.unfinished.as_mut();
+        let deadline = unfinished.and_then(|unfinished| unfinished.deadline.as_mut());
+        let Some(deadline) = deadline else { return Poll::Pending };
+        ready!(deadline.as_mut().poll(cx));
+        self.connection.fail(close::POLICY, "a message took too long");
+        Poll::Ready(())
+    }
+
+    /// Sets the deadline of the message that has begun, `None` when there is none.
+    fn set_deadline(&mut self, has_open_message: bool) {
+        let message_ms = self.connection.limits().uploads.message_ms;
+        if has_open_message && message_ms > 0 {
+            self.unfinished().deadline.get_or_insert_with(|| sleep_ms(message_ms));
+        } else if let Some(unfinished) = &mut self.unfinished {
+            unfinished.deadline = None;
         }
     }
 
@@ -169,7 +223,13 @@ impl ConnectionTask {
                 continue;
             }
             self.connection.liveness.suspend(now);
+            let flood_ms = self.connection.heartbeat().flood_ms;
             let unfinished = self.unfinished();
+            let flooded_at = *unfinished.flooded_at.get_or_insert(now);
+            if flood_ms > 0 && since(flooded_at, now) >= flood_ms {
+                self.connection.fail(close::POLICY, "too many messages");
+                return Poll::Ready(());
+            }
             let left_ms = until.wrapping_sub(now);
             let timer = unfinished.timer.get_or_insert_with(|| sleep_ms(left_ms));
             ready!(timer.as_mut().poll(cx));
@@ -210,7 +270,7 @@ impl ConnectionTask {
 
     /// Handles the messages in `input`. Returns how many bytes at its end have to wait.
     fn decode(&mut self, mut input: &mut [u8]) -> usize {
-        let limits = self.connection.limits().message;
+        let limits = self.connection.message_limits();
         let mut decoder = match &mut self.unfinished {
             Some(unfinished) => std::mem::take(&mut unfinished.decoder),
             None => Decoder::default(),
@@ -228,6 +288,7 @@ impl ConnectionTask {
         if decoder.has_open_message() {
             self.connection.record(Activity::Message);
         }
+        self.set_deadline(decoder.has_open_message());
         self.count_upload(decoder.held_bytes());
         if !decoder.is_idle() {
             self.unfinished().decoder = decoder;
@@ -242,7 +303,8 @@ impl ConnectionTask {
             return;
         }
         self.unfinished().upload_bytes = bytes;
-        let has_room = self.connection.runtime.count_upload(counted, bytes);
+        let uploads = &self.connection.runtime.uploads;
+        let has_room = uploads.count(self.connection.uploader, counted, bytes);
         if bytes > counted && !has_room {
             self.connection.fail(close::OVER_CAPACITY, "too many uploads at once");
         }
@@ -261,6 +323,7 @@ impl ConnectionTask {
             Received::Close(code) => return self.connection.answer_close(*code),
         };
         self.connection.record(Activity::Message);
+        self.set_deadline(false);
         let handler = self.connection.outbox().handler();
         if let Some(busy) = handler.and_then(|handler| handler.message(message)) {
             self.unfinished().busy = Some(busy);
@@ -284,6 +347,7 @@ impl ConnectionTask {
                 && unfinished.backlog.is_empty()
                 && unfinished.busy.is_none()
                 && unfinished.timer.is_none()
+                && unfinished.flooded_at.is_none()
         };
         if self.unfinished.as_deref().is_some_and(is_at_rest) {
             self.unfinished = None;

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
+    excerpt::excerpt,
     id,
     source::{Source, Stream},
 };
@@ -100,7 +101,11 @@ impl Channel {
             Some(_) => false,
             None => FEEDS.iter().any(|(_, feed)| *feed == name),
         };
-        if known { Ok(Self(name.into())) } else { Err(ChannelError::Unknown(name.to_owned())) }
+        if known {
+            Ok(Self(name.into()))
+        } else {
+            Err(ChannelError::Unknown(excerpt(name).into_owned()))
+        }
     }
 
     /// The channel of one entity. `kind` must be an entity's kind; `id` was checked before.

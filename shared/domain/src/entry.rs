@@ -52,7 +52,7 @@ impl FromStr for EntryId {
             let (ms, number) = text.split_once('-')?;
             Some(Self { ms: ms.parse().ok()?, number: number.parse().ok()? })
         };
-        parse().ok_or_else(|| EntryIdError(text.to_owned()))
+        parse().ok_or_else(|| EntryIdError(crate::excerpt::excerpt(text).into_owned()))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod channel;
 pub mod control;
 pub mod entry;
 pub mod event;
+pub mod excerpt;
 pub mod id;
 pub mod json;
 pub mod node;

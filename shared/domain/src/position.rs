@@ -6,7 +6,17 @@
 
 use std::fmt;
 
-use crate::{channel::Channel, source::Source};
+use crate::{
+    channel::Channel,
+    excerpt::excerpt,
+    source::{PARTITIONS_MAX, Source, Stream},
+};
+
+/// The longest position as text, in bytes.
+const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// The most sources that there may be.
+const SOURCES_MAX: usize = Stream::ALL.len() * PARTITIONS_MAX;
 
 /// Which database gave the offsets: a fingerprint of its system identifier, timeline and own id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,11 +88,14 @@ impl Offsets {
 
 impl FromIterator<(Source, u64)> for Offsets {
     fn from_iter<I: IntoIterator<Item = (Source, u64)>>(pairs: I) -> Self {
-        let mut offsets = Self::default();
-        for (source, offset) in pairs {
-            offsets.set(source, offset);
-        }
-        offsets
+        let mut all: Vec<(Source, u64)> = pairs.into_iter().collect();
+        // The sort keeps the order of equal sources, of which the last one counts.
+        all.sort_by_key(|(source, _)| *source);
+        all.reverse();
+        all.dedup_by_key(|(source, _)| *source);
+        all.reverse();
+        all.retain(|(_, offset)| *offset != 0);
+        Self(all.into_boxed_slice())
     }
 }
 
@@ -125,7 +138,9 @@ impl Position {
     /// # Errors
     /// [`PositionError`] when the text is none.
     pub fn parse(channel: &Channel, text: &str) -> Result<Self, PositionError> {
-        Self::parse_parts(channel, text).ok_or_else(|| PositionError(text.to_owned()))
+        let parsed =
+            if text.len() > TEXT_BYTES_MAX { None } else { Self::parse_parts(channel, text) };
+        parsed.ok_or_else(|| PositionError(excerpt(text).into_owned()))
     }
 
     fn parse_parts(channel: &Channel, text: &str) -> Option<Self> {
@@ -134,12 +149,15 @@ impl Position {
         if let Some(offset) = number(rest) {
             return Some(Self { epoch, offsets: [(channel.home(), offset)].into_iter().collect() });
         }
-        let mut offsets = Offsets::default();
-        for part in rest.split(',') {
+        let part = |part: &str| {
             let (code, offset) = part.split_once('.')?;
-            offsets.set(Source::from_code(code)?, number(offset)?);
+            Some((Source::from_code(code)?, number(offset)?))
+        };
+        let parts: Vec<(Source, u64)> = rest.split(',').map(part).collect::<Option<_>>()?;
+        if parts.len() > SOURCES_MAX {
+            return None;
         }
-        Some(Self { epoch, offsets })
+        Some(Self { epoch, offsets: parts.into_iter().collect() })
     }
 }
 
@@ -152,7 +170,6 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Stream;
 
     #[test]
     fn a_channel_of_one_source_has_one_number() {
@@ -171,6 +188,33 @@ mod tests {
         let position = Position::parse(&channel, text).unwrap();
         assert_eq!(position.offsets.get(Source::first(Stream::Tasks)), 3);
         assert_eq!(position.show(&channel), text);
+    }
+
+    #[test]
+    fn of_equal_sources_the_last_counts_and_zeros_are_left_out() {
+        let (tasks, agents) = (Source::first(Stream::Tasks), Source::first(Stream::Agents));
+        let pairs = [(tasks, 3), (agents, 2), (tasks, 5), (agents, 0)];
+        let offsets: Offsets = pairs.into_iter().collect();
+        assert_eq!(offsets.iter().collect::<Vec<_>>(), [(tasks, 5)]);
+    }
+
+    #[test]
+    fn a_position_costs_no_more_than_as_many_parts_as_there_are_sources() {
+        let channel = Channel::parse("user:u1").unwrap();
+        let parts = |count: usize| {
+            let parts: Vec<String> = (0..count).rev().map(|k| format!("t{k}.1")).collect();
+            format!("00000abc-{}", parts.join(",").replace("t0.", "t."))
+        };
+        assert!(Position::parse(&channel, &parts(SOURCES_MAX)).is_ok());
+        assert!(Position::parse(&channel, &parts(SOURCES_MAX + 1)).is_err());
+        let error = Position::parse(&channel, &parts(65_535)).unwrap_err();
+        assert!(error.to_string().len() < 1000, "{error}");
+        // One pass: a second for each part would be hours.
+        let many = (0..200_000_u64).map(|k| {
+            let partition = u16::try_from(k % 60_000).unwrap_or_default();
+            (Source { stream: Stream::Tasks, partition }, k)
+        });
+        assert_eq!(many.rev().collect::<Offsets>().iter().count(), 59_999);
     }
 
     #[test]

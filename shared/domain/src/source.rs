@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::excerpt::excerpt;
+
 /// The ingest streams of the contract, in the order of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
@@ -76,9 +78,12 @@ impl FromStr for Stream {
         Self::ALL
             .into_iter()
             .find(|stream| stream.name() == name)
-            .ok_or_else(|| UnknownStream(name.to_owned()))
+            .ok_or_else(|| UnknownStream(excerpt(name).into_owned()))
     }
 }
+
+/// The most partitions that a stream may have.
+pub const PARTITIONS_MAX: usize = 64;
 
 /// One partition of a stream: the unit of ownership, order and counting.
 ///
@@ -149,7 +154,7 @@ impl FromStr for Source {
 
     fn from_str(name: &str) -> Result<Self, UnknownStream> {
         let (stream, partition) = name.split_once(':').unwrap_or((name, "0"));
-        let partition = partition.parse().map_err(|_| UnknownStream(name.to_owned()))?;
+        let partition = partition.parse().map_err(|_| UnknownStream(excerpt(name).into_owned()))?;
         Ok(Self { stream: stream.parse()?, partition })
     }
 }

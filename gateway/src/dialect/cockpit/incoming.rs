@@ -21,7 +21,7 @@ use websocket::Frame;
 use super::{
     dashboard,
     encoder::ENCODING,
-    zod::{self, Issue},
+    zod::{self, Issues},
 };
 use crate::{
     cluster::registry,
@@ -36,11 +36,11 @@ const REPO_STATUSES: [&str; 5] = ["clean", "dirty", "ahead", "behind", "diverged
 const RESULTS: [&str; 2] = ["completed", "failed"];
 
 /// What a frame in the documented shape asks for.
-pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, Vec<Issue>> {
+pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, Issues> {
     let Value::Object(frame) = value else {
-        return Err(vec![zod::invalid_type("object", Some(&value), &json!([]))]);
+        return Err(zod::invalid_type("object", Some(&value), &json!([])).into());
     };
-    let mut issues = Vec::new();
+    let mut issues = Issues::default();
     let kind = frame.get("type").and_then(Value::as_str);
     if kind == Some("status-request") && noted(view).is_none() {
         return Ok(dashboard::open());
@@ -69,7 +69,7 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
     })
 }
 
-fn check_agent(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
+fn check_agent(frame: &Map<String, Value>, issues: &mut Issues) {
     let mut fields = zod::FieldChecks::new(frame, Vec::new(), issues);
     fields.id("agentId");
     fields.word("status", &STATUSES, true);
@@ -77,12 +77,16 @@ fn check_agent(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
     fields.maybe_object("metadata");
 }
 
-fn check_repos(frame: &Map<String, Value>, issues: &mut Vec<Issue>) {
+fn check_repos(frame: &Map<String, Value>, issues: &mut Issues) {
     let Some(Value::Array(repos)) = frame.get("repos") else {
         issues.push(zod::invalid_type("array", frame.get("repos"), &json!(["repos"])));
         return;
     };
     for (index, repo) in repos.iter().enumerate() {
+        if issues.is_full() {
+            // What follows is not looked at: an answer costs no more than it tells.
+            return issues.skip(repos.len() - index);
+        }
         let path = vec![Value::from("repos"), index.into()];
         let Value::Object(repo) = repo else {
             issues.push(zod::invalid_type("object", Some(repo), &Value::Array(path)));

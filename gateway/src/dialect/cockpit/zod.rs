@@ -1,17 +1,71 @@
 //! What is wrong, in the words of Zod 3, which the original validated with: clients may show them.
 
-use domain::id;
+use domain::{excerpt::excerpt, id};
 use serde_json::{Map, Value, json};
 use websocket::Frame;
 
 /// Where and what: an issue of Zod.
 pub(super) type Issue = Value;
 
+/// The most issues that are listed.
+const ISSUES_MAX: usize = 20;
+
+/// What is wrong with a frame: at most [`ISSUES_MAX`], the last of which says how many more there are.
+#[derive(Debug, Default)]
+pub(super) struct Issues {
+    listed: Vec<Issue>,
+    more: usize,
+}
+
+impl Issues {
+    /// Adds one, as long as there is room; else it is counted.
+    pub(super) fn push(&mut self, issue: Issue) {
+        if self.is_full() {
+            self.more += 1;
+        } else {
+            self.listed.push(issue);
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Whether further ones would only be counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.listed.len() == ISSUES_MAX
+    }
+
+    /// Counts what was not looked at, each of which is wrong or may be.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.more += count;
+    }
+
+    /// Returns what is listed.
+    pub(super) fn listed(mut self) -> Vec<Issue> {
+        if self.more > 0 {
+            let more = self.more + 1;
+            self.listed.truncate(ISSUES_MAX - 1);
+            self.listed.push(json!({
+                "code": "custom", "message": format!("and {more} more"), "path": [],
+            }));
+        }
+        self.listed
+    }
+}
+
+impl From<Issue> for Issues {
+    fn from(issue: Issue) -> Self {
+        Self { listed: vec![issue], more: 0 }
+    }
+}
+
 /// Reads the fields of an object and collects what is wrong with them.
 pub(super) struct FieldChecks<'a> {
     object: &'a Map<String, Value>,
     path: Vec<Value>,
-    issues: &'a mut Vec<Issue>,
+    issues: &'a mut Issues,
 }
 
 impl<'a> FieldChecks<'a> {
@@ -19,7 +73,7 @@ impl<'a> FieldChecks<'a> {
     pub(super) fn new(
         object: &'a Map<String, Value>,
         path: Vec<Value>,
-        issues: &'a mut Vec<Issue>,
+        issues: &'a mut Issues,
     ) -> Self {
         Self { object, path, issues }
     }
@@ -72,9 +126,9 @@ impl<'a> FieldChecks<'a> {
             None if !required => {}
             Some(Value::String(given)) if words.contains(&given.as_str()) => {}
             Some(Value::String(given)) => self.issues.push(json!({
-                "received": given, "code": "invalid_enum_value", "options": words,
+                "received": excerpt(given), "code": "invalid_enum_value", "options": words,
                 "path": self.at(key),
-                "message": format!("Invalid enum value. Expected {expected}, received '{given}'"),
+                "message": format!("Invalid enum value. Expected {expected}, received '{}'", excerpt(given)),
             })),
             _ => self.wrong_type(key, &expected),
         }
@@ -133,6 +187,9 @@ impl<'a> FieldChecks<'a> {
                 let mut path = self.path.clone();
                 path.extend([key.into(), index.into()]);
                 self.issues.push(invalid_type("string", Some(item), &Value::Array(path)));
+                if self.issues.is_full() {
+                    return self.issues.skip(items.len() - index - 1);
+                }
             }
         }
     }
@@ -174,7 +231,8 @@ pub(super) fn no_json() -> Issue {
 }
 
 /// The frame that tells an agent.
-pub(super) fn error_frame(issues: &[Issue]) -> Frame {
+pub(super) fn error_frame(issues: Issues) -> Frame {
+    let issues = issues.listed();
     let error = json!({ "type": "error", "message": "Invalid message format", "details": issues });
     Frame::text(&error.to_string())
 }

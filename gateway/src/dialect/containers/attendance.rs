@@ -13,7 +13,9 @@ use std::{
 
 use domain::{
     channel::{Channel, ChannelKind},
+    event::EventKind,
     node::NodeId,
+    publication::Publication,
 };
 use runtime::config::Config;
 use websocket::Frame;
@@ -31,6 +33,9 @@ use crate::{
 /// The registry's topic of containers, by container and connection; the value is the time of the last
 /// frame.
 const CONTAINERS: &str = "containers";
+
+/// What the entry of a container ends with that had its `complete`.
+const COMPLETE: &str = " complete";
 
 /// How many frames are written before other tasks get their turn.
 const WRITES_PER_TURN: usize = 128;
@@ -56,8 +61,23 @@ struct ContainerSession {
     awake_at: i64,
     /// What other nodes know of that.
     announced_at: i64,
+    /// Whether the last frame for it was its `complete`.
+    is_complete: bool,
     /// Its sockets, with their numbers.
     sockets: Vec<AttendingSocket>,
+}
+
+impl ContainerSession {
+    /// Returns what the registry says of it.
+    fn entry(&self) -> String {
+        let complete = if self.is_complete { COMPLETE } else { "" };
+        format!("{}{complete}", self.awake_at)
+    }
+}
+
+/// Returns when a container was awake, as the registry says.
+fn awake_at(entry: &str) -> Option<i64> {
+    entry.strip_suffix(COMPLETE).unwrap_or(entry).parse().ok()
 }
 
 fn now() -> i64 {
@@ -132,7 +152,7 @@ impl ContainerSessions {
         // Who cannot ask the other nodes ends nothing.
         let Ok(members) = registry.members(CONTAINERS).await else { return };
         let awake = members.iter().filter(|member| {
-            member.node != *node && member.value.parse().is_ok_and(|at: i64| at > oldest)
+            member.node != *node && awake_at(&member.value).is_some_and(|at| at > oldest)
         });
         let awake: Vec<&str> = awake.map(|member| registry::name(&member.key)).collect();
         sleeping.retain(|container| !awake.contains(&&**container));
@@ -156,11 +176,11 @@ impl ContainerSessions {
                 && let Some(socket) = session.sockets.iter().find_map(|(_, of)| of.upgrade())
             {
                 session.announced_at = session.awake_at;
-                news.push((container.clone(), socket, session.awake_at));
+                news.push((container.clone(), socket, session.entry()));
             }
         }
-        for (container, socket, at) in news {
-            socket.keep_active(CONTAINERS, &container, at);
+        for (container, socket, entry) in news {
+            socket.keep_active(CONTAINERS, &container, entry);
         }
     }
 
@@ -182,9 +202,28 @@ impl Attendance for ContainerSessions {
         (frames::too_many(encoder::case(encoding), name), "too many container sessions")
     }
 
-    fn note_publications(&self, channel: &Channel) {
-        if let (ChannelKind::Container, Some(container)) = (channel.kind(), channel.id()) {
-            self.touch(container);
+    /// A container that is complete takes no room from others, however long its watchers stay.
+    fn counts(&self, value: &str) -> bool {
+        !value.ends_with(COMPLETE)
+    }
+
+    fn note_publications(&self, channel: &Channel, publications: &[Publication]) {
+        let (ChannelKind::Container, Some(container)) = (channel.kind(), channel.id()) else {
+            return;
+        };
+        let Some(last) = publications.last() else { return };
+        let is_complete = last.recorded.event.kind == EventKind::ContainerComplete;
+        let (entry, sockets) = {
+            let mut sessions = self.lock();
+            let Some(session) = sessions.get_mut(container) else { return };
+            session.awake_at = now();
+            if std::mem::replace(&mut session.is_complete, is_complete) == is_complete {
+                return;
+            }
+            (session.entry(), session.sockets.clone())
+        };
+        for socket in sockets.iter().filter_map(|(_, socket)| socket.upgrade()) {
+            socket.keep_active(CONTAINERS, container, entry.clone());
         }
     }
 

@@ -90,7 +90,14 @@ fn only_the_case_of_the_type_is_adapted() {
 fn a_wrong_token_is_401_and_the_right_one_opens_any_path() {
     let config = test_support::config();
     let auth = Authenticator::new(&config.access).unwrap();
-    let context = OpenContext { auth: &auth, config: &config, connection: "n-1", now: 0 };
+    let context = OpenContext {
+        auth: &auth,
+        config: &config,
+        node: "n",
+        degraded: None,
+        connection: "n-1",
+        now: 0,
+    };
     let open = |query| {
         let request = Request::of("/any/path", Some(query), &http::HeaderMap::new());
         assert!(test_support::containers().recognizes(&request, &config));

@@ -1,24 +1,38 @@
 //! The frames of our own protocol.
 
-use std::time::Duration;
-
-use domain::{channel::Channel, event::State, position::Position, publication::Publication};
+use domain::{
+    channel::Channel, event::State, excerpt::excerpt, position::Position, publication::Publication,
+};
 use serde_json::{Value, json};
 use websocket::{Frame, close};
 
-use crate::protocol::{Cause, PresenceChange, Subscribed};
+use crate::protocol::{Cause, OpenContext, PresenceChange, Sender, Subscribed};
 
 fn frame(value: &Value) -> Frame {
     Frame::text(&value.to_string())
 }
 
-/// The first frame of a connection.
-pub fn welcome(connection: &str, user: Option<&str>, ping: Duration) -> Frame {
+/// What a client may ask for in this version, beside what the first one knew.
+const FEATURES: [&str; 3] = ["limits", "tail_count", "replace"];
+
+/// The first frame of a connection: what is its node's, and what it may send.
+pub fn welcome(context: &OpenContext<'_>, user: Option<&str>, sender: Sender) -> Frame {
+    let limits = &context.config.limits;
+    let ping = context.config.rhythm.ping;
     frame(&json!({
         "type": "welcome",
-        "connection": connection,
+        "connection": context.connection,
+        "node": context.node,
         "user": user,
         "ping_ms": u64::try_from(ping.as_millis()).unwrap_or(u64::MAX),
+        "degraded": context.degraded,
+        "limits": {
+            "frames_per_second": sender.frames_per_second(limits),
+            "subscriptions": limits.subscriptions,
+            "frame_bytes": sender.frame_bytes(limits),
+        },
+        "features": FEATURES,
+        "partitions": context.config.record.partitions,
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -26,13 +40,17 @@ pub fn welcome(connection: &str, user: Option<&str>, ping: Duration) -> Frame {
 /// The answer to a subscription.
 pub(super) fn subscribed(subscribed: &Subscribed<'_>) -> Frame {
     let channel = subscribed.channel;
-    frame(&json!({
+    let mut json = json!({
         "type": "subscribed",
         "channel": channel.as_str(),
         "position": subscribed.position.show(channel),
         "head": subscribed.head.show(channel),
         "state": subscribed.state,
-    }))
+    });
+    if let Some(tail) = subscribed.tail {
+        json["tail"] = tail.into();
+    }
+    frame(&json)
 }
 
 /// The answer to a subscription to presence, which has no positions.
@@ -142,7 +160,8 @@ pub fn bye(reason: &str, reconnect: bool, after_ms: u64) -> Frame {
     }))
 }
 
-/// Something is wrong; `details` are paths and messages.
+/// Something is wrong; `details` are paths and messages. A channel that is none is shown as far as
+/// anything given is.
 pub fn error(
     code: &str,
     message: &str,
@@ -158,7 +177,8 @@ pub fn error(
         error["details"] = details.into();
     }
     if let Some(channel) = channel {
-        error["channel"] = channel.into();
+        let is_one = Channel::parse(channel).is_ok();
+        error["channel"] = if is_one { channel.into() } else { excerpt(channel).into() };
     }
     frame(&error)
 }

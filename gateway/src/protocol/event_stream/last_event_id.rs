@@ -1,17 +1,22 @@
 //! The `id:` of an event stream: the positions of all its channels, so that one header resumes
 //! them all on any node.
 //!
-//! `CHANNEL/POSITION;CHANNEL/POSITION`, pure ASCII: channels are percent-encoded. What a client
-//! would remember of the frames is what is remembered here, so the frames themselves are read.
+//! `EPOCH-REST;REST;…` in the order of the address's channels: the position of the first, and what is
+//! behind the epoch of the others, which share it; nothing for a channel without a position yet. So
+//! the id of 128 channels fits through any proxy. What a client would remember of the frames is what
+//! is remembered here, so the frames themselves are read.
 
 use std::fmt;
 
-use domain::{channel::Channel, event::entity::Entity, id};
+use domain::{channel::Channel, event::entity::Entity};
 use serde::Deserialize;
 
-/// The positions of a stream's channels.
+/// A position of no database: who comes with an id that is none of ours is told of a gap.
+const FOREIGN: &str = "00000000-0";
+
+/// The positions of a stream's channels, in the order of its address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LastEventId(Vec<(Box<str>, Box<str>)>);
+pub struct LastEventId(Vec<(Box<str>, Option<Box<str>>)>);
 
 /// What a frame says of positions.
 #[derive(Debug, Deserialize)]
@@ -33,25 +38,49 @@ pub struct FrameHead {
 }
 
 impl LastEventId {
-    /// Reads the text of a `Last-Event-ID`; a bare position is that of the only channel.
-    pub fn parse(text: &str, channels: &[String]) -> Option<Self> {
-        if let ([channel], false) = (channels, text.contains('/')) {
-            return Some(Self(vec![(channel.as_str().into(), text.into())]));
+    /// Begins a stream of these channels, each at a position or anew.
+    pub fn new(channels: &[String], since: impl IntoIterator<Item = Option<String>>) -> Self {
+        let since = since.into_iter().map(|at| at.map(Into::into)).chain(std::iter::repeat(None));
+        Self(channels.iter().map(|channel| channel.as_str().into()).zip(since).collect())
+    }
+
+    /// Reads the text of a `Last-Event-ID`. One of another stream or server is as a position of
+    /// another database: nothing is left out without a word.
+    pub fn parse(text: &str, channels: &[String]) -> Self {
+        let positions = Self::short(text, channels.len()).or_else(|| Self::named(text, channels));
+        let foreign = || channels.iter().map(|_| Some(FOREIGN.to_owned())).collect();
+        Self::new(channels, positions.unwrap_or_else(foreign))
+    }
+
+    fn short(text: &str, count: usize) -> Option<Vec<Option<String>>> {
+        let parts: Vec<&str> = text.split(';').collect();
+        if parts.len() != count || text.contains('/') {
+            return None;
         }
-        let parts = text.split(';').map(|part| part.split_once('/'));
-        let pair = |(channel, at): (&str, &str)| Some((id::decode(channel)?.into(), at.into()));
-        let parts: Option<Vec<_>> = parts.map(|part| part.and_then(pair)).collect();
-        parts.map(Self)
+        let (epoch, _) = parts.iter().find(|part| !part.is_empty())?.split_once('-')?;
+        let whole = |part: &&str| match (part.is_empty(), part.contains('-')) {
+            (true, _) => None,
+            (false, true) => Some((*part).to_owned()),
+            (false, false) => Some(format!("{epoch}-{part}")),
+        };
+        Some(parts.iter().map(whole).collect())
     }
 
-    /// The position of a channel.
+    /// `CHANNEL/POSITION;CHANNEL/POSITION`, as earlier versions wrote it.
+    fn named(text: &str, channels: &[String]) -> Option<Vec<Option<String>>> {
+        let parts: Option<Vec<(&str, &str)>> =
+            text.split(';').map(|part| part.split_once('/')).collect();
+        let parts = parts?;
+        let of = |channel: &String| {
+            let found = parts.iter().find(|(named, _)| *named == channel.as_str());
+            found.map(|(_, at)| (*at).to_owned())
+        };
+        Some(channels.iter().map(of).collect())
+    }
+
+    /// Returns the position of a channel.
     pub fn get(&self, channel: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| &**known == channel).map(|(_, at)| &**at)
-    }
-
-    /// Leaves out what is no channel of the stream.
-    pub fn retain(&mut self, channels: &[String]) {
-        self.0.retain(|(channel, _)| channels.iter().any(|wanted| **wanted == **channel));
+        self.0.iter().find(|(known, _)| &**known == channel).and_then(|(_, at)| at.as_deref())
     }
 
     /// Takes a frame in that is about to be written; whether a position has changed.
@@ -69,11 +98,8 @@ impl LastEventId {
             _ => &None,
         };
         let Some(position) = position.as_deref() else { return false };
-        match self.0.iter_mut().find(|(known, _)| &**known == channel) {
-            Some((_, at)) => *at = position.into(),
-            None => self.0.push((channel.into(), position.into())),
-        }
-        true
+        let known = self.0.iter_mut().find(|(known, _)| &**known == channel);
+        known.map(|(_, at)| *at = Some(position.into())).is_some()
     }
 }
 
@@ -83,9 +109,20 @@ fn has_state(channel: &str) -> bool {
 
 impl fmt::Display for LastEventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (channel, position)) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ";" };
-            write!(f, "{separator}{}/{position}", id::encode(channel))?;
+        let mut positions = self.0.iter().filter_map(|(_, at)| at.as_deref()?.split_once('-'));
+        let shared = positions.next().map(|(epoch, _)| epoch);
+        let mut is_named = false;
+        for (index, (_, position)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(";")?;
+            }
+            let split = position.as_deref().and_then(|at| at.split_once('-'));
+            let Some((epoch, rest)) = split else { continue };
+            // The first one names the epoch for all that share it.
+            if !std::mem::replace(&mut is_named, true) || Some(epoch) != shared {
+                write!(f, "{epoch}-")?;
+            }
+            f.write_str(rest)?;
         }
         Ok(())
     }
@@ -99,21 +136,37 @@ mod tests {
         id.note(&serde_json::from_str(json).unwrap())
     }
 
+    fn channels(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
-    fn it_holds_the_positions_of_all_channels() {
-        let mut id = LastEventId::default();
-        assert!(note(&mut id, r#"{"type":"subscribed","channel":"tasks","position":"0a-1"}"#));
+    fn it_holds_the_positions_of_all_channels_in_their_order() {
+        let wanted = channels(&["tasks", "agents", "task:t@1"]);
+        let mut id = LastEventId::new(&wanted, []);
         assert!(note(&mut id, r#"{"type":"subscribed","channel":"task:t@1","position":"0a-0"}"#));
+        assert_eq!(id.to_string(), ";;0a-0");
         assert!(note(&mut id, r#"{"type":"event","channel":"tasks","position":"0a-t.3,m1.5"}"#));
         assert!(!note(&mut id, r#"{"type":"status","degraded":true}"#));
-        assert_eq!(id.to_string(), "tasks/0a-t.3,m1.5;task:t@1/0a-0");
-        let channels = ["tasks".to_owned(), "task:t@1".to_owned()];
-        assert_eq!(LastEventId::parse(&id.to_string(), &channels), Some(id));
+        assert_eq!(id.to_string(), "0a-t.3,m1.5;;0");
+        assert_eq!(LastEventId::parse(&id.to_string(), &wanted), id);
+        assert!(note(&mut id, r#"{"type":"event","channel":"agents","position":"0b-7"}"#));
+        assert_eq!(id.to_string(), "0a-t.3,m1.5;0b-7;0");
+        assert_eq!(LastEventId::parse(&id.to_string(), &wanted), id);
+    }
+
+    #[test]
+    fn the_id_of_128_channels_fits_through_our_own_door() {
+        let name = |n: u32| format!("deployment:0f8fad5b-d9cb-469f-a165-{n:012}");
+        let wanted: Vec<String> = (0..128).map(name).collect();
+        let since = wanted.iter().map(|_| Some(String::from("1a2b3c4d-1234567")));
+        let id = LastEventId::new(&wanted, since).to_string();
+        assert!(id.len() < 1100, "{} bytes", id.len());
     }
 
     #[test]
     fn what_was_not_told_yet_is_told_again_after_a_reconnect() {
-        let mut id = LastEventId::parse("0a-5", &["task:t".to_owned()]).unwrap();
+        let mut id = LastEventId::parse("0a-5", &channels(&["task:t"]));
         note(&mut id, r#"{"type":"subscribed","channel":"task:t","position":"0a-9"}"#);
         note(&mut id, r#"{"type":"gap","channel":"task:t","from":"0a-6","to":"0a-9"}"#);
         note(&mut id, r#"{"type":"event","channel":"task:t","position":"0a-2","tail":true}"#);
@@ -123,11 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_position_is_that_of_the_only_channel() {
-        let two = ["tasks".to_owned(), "agents".to_owned()];
-        assert_eq!(LastEventId::parse("0a-5", &two), None);
-        let mut id = LastEventId::parse("tasks/0a-5;gone/0a-1", &two).unwrap();
-        id.retain(&two);
-        assert_eq!(id.to_string(), "tasks/0a-5");
+    fn an_id_of_an_earlier_version_is_read_and_a_foreign_one_is_another_epoch() {
+        let two = channels(&["tasks", "agents"]);
+        let earlier = LastEventId::parse("tasks/0a-5;gone/0a-1", &two);
+        assert_eq!((earlier.get("tasks"), earlier.get("agents")), (Some("0a-5"), None));
+        for foreign in ["0a-5", "17", "[1,2]", "a;b;c"] {
+            let id = LastEventId::parse(foreign, &two);
+            assert_eq!((id.get("tasks"), id.get("agents")), (Some(FOREIGN), Some(FOREIGN)));
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
-use websocket::{ConnectionLimits, Frame, MessageLimits, SendOutcome, close};
+use websocket::{ConnectionLimits, Frame, MessageLimits, SendOutcome, UploadLimits, close};
 
 use crate::node::{Client, Node, PATIENCE, Seen, Setup, ignore};
 use crate::wire;
@@ -165,7 +165,9 @@ async fn whoever_breaks_a_rule_is_told_which_even_during_an_upload() -> anyhow::
 
 #[tokio::test]
 async fn half_uploads_together_have_a_limit_and_give_their_room_back() -> anyhow::Result<()> {
-    let limits = ConnectionLimits { uploads_bytes_max: 3 << 20, ..ConnectionLimits::default() };
+    let defaults = ConnectionLimits::default();
+    let uploads = UploadLimits { all_bytes_max: 3 << 20, ..defaults.uploads };
+    let limits = ConnectionLimits { uploads, ..defaults };
     let mut node = Node::start(Setup { limits, ..Setup::default() }).await?;
     let half = [wire::frame(0x01, &[b'u'; 1 << 20]), wire::frame(wire::PING, b"")].concat();
     let mut clients = Vec::new();
@@ -192,6 +194,35 @@ async fn half_uploads_together_have_a_limit_and_give_their_room_back() -> anyhow
     let (mut client, _peer) = node.connect().await?;
     client.send(Message::text("v".repeat(2 << 20))).await?;
     assert!(matches!(client.next().await.transpose()?, Some(Message::Text(_))));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_on_its_way_has_a_deadline_that_stands_still_while_nothing_is_read()
+-> anyhow::Result<()> {
+    let defaults = ConnectionLimits::default();
+    let uploads = UploadLimits { message_ms: 300, ..defaults.uploads };
+    let limits = ConnectionLimits { uploads, ..defaults };
+    let mut node = Node::start(Setup { limits, ..Setup::default() }).await?;
+    let begun = [wire::frame(0x01, b"half"), wire::frame(wire::PING, b"")].concat();
+    let mut client = wire::upgrade(node.address, &begun).await?;
+    wire::expect(&mut client, b"\x8A\x00").await?;
+    let mut peer = node.peer().await?;
+    peer.connection.pause_for(Duration::from_millis(700));
+    client.write_all(&wire::frame(0x80, b" whole")).await?;
+    // Longer than the deadline, but nothing was read meanwhile.
+    wire::expect(&mut client, b"\x81\x0Ahalf whole").await?;
+    // Pongs in between prove nothing about the message.
+    client.write_all(&wire::frame(0x01, b"half")).await?;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.write_all(&wire::frame(0x8A, b"")).await?;
+    }
+    let mut frame = [0; 4];
+    client.read_exact(&mut frame).await?;
+    assert_eq!(u16::from_be_bytes([frame[2], frame[3]]), close::POLICY);
+    drop(client);
+    assert_eq!(peer.sees().await?, Seen::Closed(close::POLICY));
     Ok(())
 }
 

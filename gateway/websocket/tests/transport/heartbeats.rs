@@ -19,6 +19,7 @@ use crate::wire;
 const QUICK: Heartbeat = Heartbeat {
     ping_ms: 50,
     timeout_ms: 500,
+    flood_ms: 0,
     ping: Ping::Control,
     schedule: PingSchedule::Spread,
     alive_when: AliveWhen::AnyFrame,

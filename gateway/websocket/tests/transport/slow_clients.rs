@@ -159,3 +159,44 @@ async fn a_stalled_client_costs_the_others_nothing() -> anyhow::Result<()> {
     assert!(stalled_peer.connection.queued_bytes() <= QUEUE_BYTES);
     Ok(())
 }
+
+#[tokio::test]
+async fn beyond_what_all_queues_may_hold_a_client_that_is_behind_waits_for_its_turn()
+-> anyhow::Result<()> {
+    let limits = ConnectionLimits {
+        send_queue_bytes: 64 << 20,
+        send_queues_bytes: 24 << 20,
+        ..ConnectionLimits::default()
+    };
+    let mut node = Node::start(Setup { limits, ..Setup::default() }).await?;
+    let (first, second) = (node.connect().await?, node.connect().await?);
+    let frame = Frame::binary(&vec![b'f'; 8 << 20]);
+    let fill = |connection: &Connection| {
+        let mut taken = 0;
+        while connection.send(&frame).is_taken() {
+            taken += 1;
+        }
+        taken
+    };
+    let taken = fill(&first.1.connection);
+    assert!((3..=5).contains(&taken), "{taken} frames of 8 MiB until 24 MiB wait");
+    assert_eq!(fill(&second.1.connection), 1, "a frame for each in any case");
+    let (mut client, peer) = second;
+    for _ in 0..2 {
+        let received = client.next().await.transpose()?;
+        assert_eq!(received.map(|message| message.len()), Some(8 << 20));
+        wait_until(|| peer.connection.queued_bytes() == 0).await?;
+        assert!(peer.connection.send(&frame).is_taken());
+    }
+    drop((first, client, peer));
+    wait_until(|| node.connections.queued_bytes() == 0).await
+}
+
+async fn wait_until(met: impl Fn() -> bool) -> anyhow::Result<()> {
+    let waiting = async {
+        while !met() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    Ok(tokio::time::timeout(PATIENCE, waiting).await?)
+}

@@ -1,5 +1,7 @@
 //! Why an entry is not accepted.
 
+use crate::excerpt::{EXCERPT_CHARS_MAX, excerpt};
+
 /// Why an entry is not accepted: the field, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} {message}")]
@@ -15,7 +17,7 @@ pub struct Rejection {
 impl Rejection {
     /// Returns a rejection of the field at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), word: None }
+        Self { path: shown(path.into()), message: message.into(), word: None }
     }
 
     /// Returns the rejection of a type that only the worker writes (contract §8).
@@ -37,6 +39,11 @@ impl Rejection {
             _ => "other",
         }
     }
+}
+
+/// A path holds names that somebody gave.
+fn shown(path: String) -> String {
+    if path.len() <= EXCERPT_CHARS_MAX { path } else { excerpt(&path).into_owned() }
 }
 
 #[cfg(test)]

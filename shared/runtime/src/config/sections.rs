@@ -37,9 +37,25 @@ pub struct HeartbeatSettings {
 #[derive(Clone, Debug)]
 pub struct LimitSettings {
     /// `MAX_FRAME_BYTES`
-    pub frame_bytes: usize,
+    pub container_frame_bytes: usize,
+    /// `AGENT_FRAME_BYTES`
+    pub agent_frame_bytes: usize,
+    /// `CLIENT_FRAME_BYTES`
+    pub client_frame_bytes: usize,
+    /// `ANONYMOUS_FRAME_BYTES`
+    pub anonymous_frame_bytes: usize,
+    /// `MESSAGE_TIMEOUT_MS`
+    pub message_timeout: Duration,
+    /// `UPLOAD_BYTES`
+    pub upload_bytes: usize,
+    /// `ANONYMOUS_UPLOAD_BYTES`
+    pub anonymous_upload_bytes: usize,
+    /// `ADDRESS_UPLOAD_BYTES`
+    pub address_upload_bytes: usize,
     /// `SEND_QUEUE_BYTES`
     pub send_queue_bytes: usize,
+    /// `SEND_QUEUES_BYTES`
+    pub send_queues_bytes: usize,
     /// `MAX_CONNECTIONS`
     pub connections: usize,
     /// `MAX_CONNECTIONS_PER_USER`
@@ -48,10 +64,18 @@ pub struct LimitSettings {
     pub subscriptions: usize,
     /// `CLIENT_FRAMES_PER_SECOND`
     pub frames_per_second: u32,
+    /// `CONTAINER_FRAMES_PER_SECOND`
+    pub container_frames_per_second: u32,
     /// `PUBLISH_PER_SECOND`
     pub publish_per_second: u32,
+    /// `READS_AT_ONCE`
+    pub reads_at_once: usize,
+    /// `USER_READS_AT_ONCE`
+    pub user_reads_at_once: usize,
     /// `ADDRESS_CONNECTIONS_PER_SECOND`; 0: without limit.
     pub address_connections_per_second: u32,
+    /// `MAX_HTTP_CONNECTIONS`
+    pub http_connections: usize,
     /// `ADDRESS_HTTP_CONNECTIONS`; 0: without limit.
     pub address_http_connections: usize,
     /// `ADDRESS_FAILURES_PER_MINUTE`; 0: without limit.
@@ -151,15 +175,28 @@ fn mock_step(layers: &mut Layers) -> (Duration, Duration) {
 impl LimitSettings {
     pub(super) fn build(layers: &mut Layers) -> Self {
         Self {
-            frame_bytes: layers.number("max_frame_bytes", 1024..=1 << 30),
+            container_frame_bytes: layers.number("max_frame_bytes", 1024..=1 << 30),
+            agent_frame_bytes: layers.number("agent_frame_bytes", 1024..=1 << 30),
+            client_frame_bytes: layers.number("client_frame_bytes", 1024..=1 << 30),
+            anonymous_frame_bytes: layers.number("anonymous_frame_bytes", 1024..=1 << 30),
+            message_timeout: layers.duration("message_timeout_ms"),
+            upload_bytes: layers.number("upload_bytes", 1 << 20..=1 << 40),
+            anonymous_upload_bytes: layers.number("anonymous_upload_bytes", 1 << 16..=1 << 40),
+            address_upload_bytes: layers.number("address_upload_bytes", 1 << 20..=1 << 40),
             send_queue_bytes: layers.number("send_queue_bytes", 4096..=1 << 30),
+            send_queues_bytes: layers.number("send_queues_bytes", 1 << 20..=1 << 40),
             connections: layers.number("max_connections", 1..=100_000_000),
             connections_per_user: layers.number("max_connections_per_user", 1..=100_000_000),
             subscriptions: layers.number("max_subscriptions", 1..=1_000_000),
             frames_per_second: layers.number("client_frames_per_second", 1..=1_000_000),
+            container_frames_per_second: layers
+                .number("container_frames_per_second", 1..=1_000_000),
             publish_per_second: layers.number("publish_per_second", 1..=100_000_000),
+            reads_at_once: layers.number("reads_at_once", 1..=100_000),
+            user_reads_at_once: layers.number("user_reads_at_once", 1..=100_000),
             address_connections_per_second: layers
                 .number("address_connections_per_second", 0..=1_000_000),
+            http_connections: layers.number("max_http_connections", 16..=10_000_000),
             address_http_connections: layers.number("address_http_connections", 0..=1_000_000),
             address_failures_per_minute: layers
                 .number("address_failures_per_minute", 0..=1_000_000),

@@ -31,8 +31,8 @@ impl CockpitRefusal {
         Self(status, json!({ "error": error }))
     }
 
-    pub(super) fn invalid(issues: &[zod::Issue]) -> Self {
-        let body = json!({ "error": "Validation failed", "details": issues });
+    pub(super) fn invalid(issues: zod::Issues) -> Self {
+        let body = json!({ "error": "Validation failed", "details": issues.listed() });
         Self(StatusCode::BAD_REQUEST, body)
     }
 
@@ -61,7 +61,7 @@ pub(super) fn authorize(config: &Config, headers: &HeaderMap) -> Result<(), Cock
 pub(super) fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, CockpitRefusal> {
     serde_urlencoded::from_str(query.unwrap_or_default()).map_err(|error| {
         let issue = json!({ "code": "custom", "message": error.to_string(), "path": ["query"] });
-        CockpitRefusal::invalid(&[issue])
+        CockpitRefusal::invalid(issue.into())
     })
 }
 
@@ -71,17 +71,14 @@ pub(super) fn object(
     check: impl FnOnce(&mut zod::FieldChecks<'_>),
 ) -> Result<Map<String, Value>, CockpitRefusal> {
     let value = serde_json::from_slice::<Value>(body)
-        .map_err(|_| CockpitRefusal::invalid(&[zod::no_json()]))?;
+        .map_err(|_| CockpitRefusal::invalid(zod::no_json().into()))?;
     let Value::Object(object) = value else {
-        return Err(CockpitRefusal::invalid(&[zod::invalid_type(
-            "object",
-            Some(&value),
-            &json!([]),
-        )]));
+        let issue = zod::invalid_type("object", Some(&value), &json!([]));
+        return Err(CockpitRefusal::invalid(issue.into()));
     };
-    let mut issues = Vec::new();
+    let mut issues = zod::Issues::default();
     check(&mut zod::FieldChecks::new(&object, Vec::new(), &mut issues));
-    if issues.is_empty() { Ok(object) } else { Err(CockpitRefusal::invalid(&issues)) }
+    if issues.is_empty() { Ok(object) } else { Err(CockpitRefusal::invalid(issues)) }
 }
 
 /// `KIND_MS_` and nine characters, as the original makes its ids.
@@ -109,7 +106,8 @@ pub(super) async fn record(
         fields.push(field::EVENT_ID, event_id);
     }
     let wrong = |message: String| {
-        CockpitRefusal::invalid(&[json!({ "code": "custom", "message": message, "path": [] })])
+        let issue = json!({ "code": "custom", "message": message, "path": [] });
+        CockpitRefusal::invalid(issue.into())
     };
     EventPublisher::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
     let outcomes = publisher.publish(vec![(stream, fields)], Instant::now() + DEADLINE).await;
