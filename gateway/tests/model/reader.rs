@@ -166,12 +166,12 @@ impl Reader {
         let mut opened = Step::Opened { since: None, tail: 0 };
         let mut header = None;
         if let Some(id) = &self.last_id {
-            let position = id.rsplit_once('/').map_or(id.as_str(), |(_, position)| position);
-            opened = Step::Opened { since: self.offset(position), tail: 0 };
+            // The id of a stream of one channel is its position.
+            opened = Step::Opened { since: self.offset(id), tail: 0 };
             match self.dice.random_range(0..3) {
                 0 => header = Some(id.as_str()),
-                1 => path = format!("{path}&since={id}"),
-                _ => path = format!("{path}&since={position}"),
+                1 => path = format!("{path}&lastEventId={id}"),
+                _ => path = format!("{path}&since={id}"),
             }
         } else {
             match self.start {
@@ -226,11 +226,8 @@ impl Reader {
             "event" if frame.tail => {
                 id.is_none().then_some(Step::Tail { offset, number: frame.data.as_ref()?.n })
             }
-            "event" => {
-                let own = id.and_then(|id| id.strip_prefix(channel)?.strip_prefix('/'));
-                (own == Some(position))
-                    .then_some(Step::Event { offset, number: frame.data.as_ref()?.n })
-            }
+            "event" => (id == Some(position))
+                .then_some(Step::Event { offset, number: frame.data.as_ref()?.n }),
             _ => None,
         }
     }
