@@ -29,9 +29,14 @@ pub(crate) struct Frame {
     pub(crate) head: Option<String>,
     pub(crate) state: Option<Numbered>,
     pub(crate) data: Option<Numbered>,
-    #[serde(default)]
+    /// Whether it is one of the last events; `subscribed` says how many come.
+    #[serde(default, deserialize_with = "is_true")]
     pub(crate) tail: bool,
     pub(crate) cause: Option<String>,
+}
+
+fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)? == serde_json::Value::Bool(true))
 }
 
 /// The number that the owner gave.

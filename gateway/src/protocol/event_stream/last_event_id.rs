@@ -30,7 +30,8 @@ pub struct FrameHead {
     position: Option<String>,
     #[serde(default)]
     to: Option<String>,
-    #[serde(default)]
+    /// Whether the event is one of the tail. `subscribed` says the number of those that come.
+    #[serde(default, deserialize_with = "is_true")]
     tail: bool,
     /// When to come back.
     #[serde(default)]
@@ -103,6 +104,11 @@ impl LastEventId {
     }
 }
 
+/// Whether a value is `true`; anything else is not.
+fn is_true<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(matches!(serde_json::Value::deserialize(deserializer)?, serde_json::Value::Bool(true)))
+}
+
 fn has_state(channel: &str) -> bool {
     Channel::parse(channel).is_ok_and(|channel| Entity::of(&channel).is_some())
 }
@@ -144,7 +150,8 @@ mod tests {
     fn it_holds_the_positions_of_all_channels_in_their_order() {
         let wanted = channels(&["tasks", "agents", "task:t@1"]);
         let mut id = LastEventId::new(&wanted, []);
-        assert!(note(&mut id, r#"{"type":"subscribed","channel":"task:t@1","position":"0a-0"}"#));
+        let subscribed = r#"{"type":"subscribed","channel":"task:t@1","position":"0a-0","tail":4}"#;
+        assert!(note(&mut id, subscribed), "the number of the tail's events is no event of it");
         assert_eq!(id.to_string(), ";;0a-0");
         assert!(note(&mut id, r#"{"type":"event","channel":"tasks","position":"0a-t.3,m1.5"}"#));
         assert!(!note(&mut id, r#"{"type":"status","degraded":true}"#));
