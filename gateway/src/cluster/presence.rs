@@ -90,7 +90,7 @@ impl Presence {
     }
 
     /// Announces to all nodes how users are there; of what is said about one user within
-    /// [`COLLECT`] the last counts.
+    /// `COLLECT` the last counts.
     pub fn announce(&self, users: impl IntoIterator<Item = Option<String>>, status: &str) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let at = jiff::Timestamp::now().as_millisecond();
