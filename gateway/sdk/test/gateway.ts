@@ -89,7 +89,16 @@ export class Gateway {
     const channel = this.#channel(name);
     const id = name.includes(":") ? name.slice(name.indexOf(":") + 1) : null;
     const offset = channel.trimmed + channel.events.length + 1;
-    const frame: EventFrame = { type: "event", channel: name, position: this.#position(offset), event, id, data, at: 1_700_000_000_000 + offset, recorded: 1_700_000_000_000 + offset };
+    const frame: EventFrame = {
+      type: "event",
+      channel: name,
+      position: this.#position(offset),
+      event,
+      id,
+      data,
+      at: 1_700_000_000_000 + offset,
+      recorded: 1_700_000_000_000 + offset,
+    };
     channel.events.push(frame);
     if (/^(deployment|task|agent|container):/.test(name)) channel.state = fold(channel.state, frame);
     for (const node of [this, ...others]) node.#deliver(frame);
@@ -144,7 +153,14 @@ export class Gateway {
 
   #welcome(write: Write, token: string): void {
     this.welcomed += 1;
-    write({ type: "welcome", connection: `c${this.welcomed}`, user: token || null, ping_ms: this.pingMs, version: "test", ...(this.limits && { limits: this.limits }) });
+    write({
+      type: "welcome",
+      connection: `c${this.welcomed}`,
+      user: token || null,
+      ping_ms: this.pingMs,
+      version: "test",
+      ...(this.limits && { limits: this.limits }),
+    });
     if (this.leaving-- > 0) write(BYE);
   }
 

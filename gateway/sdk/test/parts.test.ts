@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { backoff } from "../src/backoff.ts";
 import { Emitter } from "../src/emitter.ts";
-import { covers, distance, fold, type EventFrame, type Json } from "../src/index.ts";
+import { covers, distance, type EventFrame, fold, type Json } from "../src/index.ts";
 import { lines } from "../src/wire.ts";
 
 function event(type: string, data: Json, at = 0): EventFrame {
@@ -31,7 +31,13 @@ describe("the fold", () => {
   it("stamps messages of a deployment and lets given logs replace the list first", () => {
     const state = fold(null, event("deployment_update", { message: "one" }));
     expect(state).toEqual({
-      id: "x", projectId: "x", status: "pending", progress: 0, stage: "Initializing", timestamp: 0, message: "one",
+      id: "x",
+      projectId: "x",
+      status: "pending",
+      progress: 0,
+      stage: "Initializing",
+      timestamp: 0,
+      message: "one",
       logs: ["[1970-01-01T00:00:00.000Z] one"],
     });
     expect(fold(state, event("deployment_update", { logs: ["x"], message: "two" }))?.logs).toEqual(["x", "[1970-01-01T00:00:00.000Z] two"]);
@@ -83,7 +89,7 @@ describe("server-sent events", () => {
   it("are cut out of chunks wherever these end, the id after the data", () => {
     const seen: string[] = [];
     const read = lines((name, value) => void seen.push(`${name}=${value}`));
-    for (const part of [": hello\n\nid: 1\nda", "ta: {\"a\":", "1}\r\n", "\r", "\ndata: x\n\n"]) read(part);
+    for (const part of [": hello\n\nid: 1\nda", 'ta: {"a":', "1}\r\n", "\r", "\ndata: x\n\n"]) read(part);
     expect(seen).toEqual(['data={"a":1}', "id=1", "data=x"]);
   });
 });

@@ -50,6 +50,16 @@ func Start(t testing.TB, settings ...string) *Server {
 	return server
 }
 
+// embeddedRedis is where the process takes XADD itself: nowhere beside a Redis of its own.
+func (s *Server) embeddedRedis() string {
+	for _, setting := range s.settings {
+		if strings.HasPrefix(setting, "REDIS_URL=") {
+			return "off"
+		}
+	}
+	return "127.0.0.1:0"
+}
+
 // Start starts it again, at the same address with the same records, and waits until it is ready.
 func (s *Server) Start() {
 	s.t.Helper()
@@ -58,7 +68,7 @@ func (s *Server) Start() {
 	s.process.Env = append(s.environment(),
 		fmt.Sprintf("PORT=%d", s.Port),
 		"DATABASE_URL=sqlite://"+filepath.Join(s.Home, "fanfare.db"),
-		"EMBEDDED_REDIS_LISTEN=127.0.0.1:0", "LOG_LEVEL=warn", "DRAIN_MS=3000")
+		"EMBEDDED_REDIS_LISTEN="+s.embeddedRedis(), "LOG_LEVEL=warn", "DRAIN_MS=3000")
 	s.process.Env = append(s.process.Env, s.settings...)
 	s.said.Reset()
 	s.process.Stderr = &s.said

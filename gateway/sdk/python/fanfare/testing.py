@@ -42,7 +42,8 @@ class Server:
             "PATH": os.environ.get("PATH", ""),
             "PORT": str(self.port),
             "DATABASE_URL": f"sqlite://{self.home}/fanfare.db",
-            "EMBEDDED_REDIS_LISTEN": "127.0.0.1:0",
+            # It takes XADD itself, but not beside a Redis of its own.
+            "EMBEDDED_REDIS_LISTEN": "off" if "REDIS_URL" in self.settings else "127.0.0.1:0",
             "LOG_LEVEL": "warn",
             "DRAIN_MS": "3000",
             # What a test run marks its processes with.
