@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { open } from "./browser.mjs";
-import { balancer, folder, office, publish, start, startRedis, until } from "./fanfare.mjs";
+import { balancer, folder, office, publish, start, startPostgres, startRedis, until } from "./fanfare.mjs";
 
 const id = "run-1";
 const update = (data) => ({ stream: "deployments", type: "deployment_update", id, data });
@@ -12,7 +12,7 @@ async function two(t) {
   const redis = await startRedis(t);
   if (!redis) return null;
   const home = folder(t);
-  const env = { REDIS_URL: redis.url, DRAIN_MS: "10000" };
+  const env = { REDIS_URL: redis.url, DATABASE_URL: (await startPostgres(t)).url, DRAIN_MS: "10000" };
   const nodes = [await start(t, { home, env }), await start(t, { home, env })];
   const { url } = await balancer(
     t,

@@ -1,6 +1,6 @@
 // Real servers, and a balancer in front of two of them.
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -160,4 +160,31 @@ export async function office(t, port) {
     server.close();
   });
   return { url: `http://127.0.0.1:${server.address().port}` };
+}
+
+/** A PostgreSQL of the test's own, for nodes that share a record; it refuses root, so `postgres` runs it. */
+export async function startPostgres(t) {
+  const versions = readdirSync("/usr/lib/postgresql").sort((a, b) => Number(a) - Number(b));
+  const programs = `/usr/lib/postgresql/${versions.at(-1)}/bin`;
+  const home = mkdtempSync(join(tmpdir(), "fanfare-web-"));
+  const as = process.getuid() === 0 ? ["runuser", "-u", "postgres", "--"] : ["env"];
+  if (process.getuid() === 0) execFileSync("chown", ["postgres", home]);
+  const data = join(home, "data");
+  execFileSync(as[0], [...as.slice(1), `${programs}/initdb`, "-D", data, "-U", "fanfare", "-A", "trust", "--no-sync"], { stdio: "ignore", cwd: home });
+  const port = await freePort();
+  const settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", `unix_socket_directories=${home}`];
+  const child = spawn(as[0], [...as.slice(1), `${programs}/postgres`, "-D", data, "-p", String(port), ...settings], { stdio: "ignore", cwd: home });
+  const over = new Promise((done) => child.on("exit", done));
+  t.after(async () => {
+    execFileSync(as[0], [...as.slice(1), `${programs}/pg_ctl`, "-D", data, "-m", "immediate", "stop"], { stdio: "ignore", cwd: home });
+    await over;
+    rmSync(home, { recursive: true, force: true });
+  });
+  const ready = () =>
+    new Promise((done) => {
+      const probe = spawn(`${programs}/pg_isready`, ["-q", "-h", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
+      probe.on("exit", (code) => done(code === 0));
+    });
+  await until(ready, "postgres answers", 30_000);
+  return { url: `postgres://fanfare@127.0.0.1:${port}/postgres` };
 }

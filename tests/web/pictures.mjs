@@ -12,7 +12,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { open } from "./browser.mjs";
-import { binary, command, folder, publish, start, startRedis, until } from "./fanfare.mjs";
+import { binary, command, folder, publish, start, startPostgres, startRedis, until } from "./fanfare.mjs";
 
 const FOR_README = process.argv.includes("--readme");
 const OUT = process.argv.slice(2).find((word) => !word.startsWith("--")) ?? "pictures";
@@ -144,7 +144,7 @@ const MOODS = {
 /** Two nodes on one Redis and one database; the first one's address. */
 async function two(t, redis) {
   const home = folder(t);
-  const env = { REDIS_URL: redis.url };
+  const env = { REDIS_URL: redis.url, DATABASE_URL: (await startPostgres(t)).url };
   const nodes = [await start(t, { home, env }), await start(t, { home, env })];
   for (const { url } of nodes) clients(t, url);
   return nodes[0];

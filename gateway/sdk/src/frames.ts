@@ -21,7 +21,7 @@ export interface EventFrame<D = Json, T extends string = string> {
   /** When it was recorded, ms since 1970: the time in states. */
   recorded: number;
   /** A message whose type was free to choose, however it is spelled: never one of the record's own. */
-  free?: boolean;
+  free?: true;
   /** Set on the events before the position of `subscribed`, which `tail` asked for. */
   tail?: boolean;
   traceparent?: string;
@@ -71,6 +71,8 @@ export interface SubscribedFrame<S = Json> {
   /** The newest position of the channel. */
   head: Position | null;
   state: S | null;
+  /** How many events of the tail come, where one was asked for. */
+  tail?: number;
 }
 
 export interface ErrorFrame {
