@@ -116,7 +116,7 @@ async fn start(
 ) -> Result<Option<Services>, LaunchError> {
     let mut listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
-    let node = NodeId(format!("n{:08x}", rand::random::<u32>()).into());
+    let node = node_id(config);
     let store = connect_store(config, deadline).await?;
     let broker = connect_broker(config, life, deadline).await?;
     if role != Role::Worker {
@@ -158,6 +158,11 @@ async fn start(
     banner::show(config, &listeners.addresses, &gateway.context.auth);
     serve(listeners.public, api::router(gateway.clone()), config, life);
     Ok(Some(gateway))
+}
+
+/// Returns a name that no other process has, not even an earlier one of the same host.
+fn node_id(config: &Config) -> NodeId {
+    NodeId(format!("{}-{:08x}", config.node_name, rand::random::<u32>()).into())
 }
 
 fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, life: &Lifecycle) {

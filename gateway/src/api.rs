@@ -17,7 +17,9 @@ pub mod explain;
 pub mod headers;
 pub mod health;
 pub mod listing;
+pub mod nodes;
 pub mod origin;
+pub mod overview;
 pub mod problem;
 pub mod publish;
 pub mod schemas;
@@ -107,6 +109,8 @@ fn own_routes() -> Routes {
         .get("/v1/alerts", listing::alerts)
         .on(Method::POST, "/v1/alerts/{id}/ack", alerts::acknowledge)
         .get("/v1/containers", listing::containers)
+        .get("/v1/overview", overview::overview)
+        .get("/v1/nodes", nodes::nodes)
         .get("/v1/connections", connections::list)
         .on(Method::DELETE, "/v1/users/{id}/connections", connections::disconnect)
         .get("/v1/denied", connections::denied)

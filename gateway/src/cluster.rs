@@ -2,5 +2,7 @@
 
 pub mod cluster_query;
 pub mod disconnects;
+pub mod installation_figures;
+pub mod node_directory;
 pub mod presence;
 pub mod registry;

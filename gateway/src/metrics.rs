@@ -1,10 +1,15 @@
 //! What a gateway counts (contract §7). No ids in labels.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use domain::activity::{ActivityTotals, add_counts};
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    IntGaugeVec, Opts, Registry, core::Metric as _,
 };
 use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 
@@ -40,6 +45,16 @@ impl SentCounters {
         };
         Ok(dialects.iter().map(of).collect())
     }
+}
+
+/// Returns how many observations fell into each bucket, and beyond the last bound.
+fn bucket_counts(histogram: &Histogram) -> Vec<u64> {
+    let metric = histogram.metric();
+    let histogram = metric.get_histogram();
+    let mut below = 0;
+    let upto = histogram.get_bucket().iter().map(|bucket| bucket.cumulative_count());
+    let counts = upto.chain([histogram.get_sample_count()]);
+    counts.map(|upto| upto.saturating_sub(std::mem::replace(&mut below, upto))).collect()
 }
 
 /// Returns the histograms of the probe's way and of deliveries, registered.
@@ -178,6 +193,25 @@ impl GatewayMetrics {
         let elapsed_ms = jiff::Timestamp::now().as_millisecond().saturating_sub(at_ms).max(0);
         let seconds = std::time::Duration::from_millis(elapsed_ms.unsigned_abs()).as_secs_f64();
         self.sent[encoding].delivery_seconds.observe(seconds);
+    }
+
+    /// Returns what was counted since the start.
+    pub fn activity(&self) -> ActivityTotals {
+        let delivered = self.publications_sent.iter().map(|sent| sent.load(Ordering::Relaxed));
+        let mut deliveries = Vec::new();
+        for sent in &self.sent {
+            add_counts(&mut deliveries, &bucket_counts(&sent.delivery_seconds));
+        }
+        ActivityTotals { recorded: None, delivered: Some(delivered.sum()), deliveries }
+    }
+
+    /// Returns how many connections of these dialects are open.
+    pub fn open_connections<'a>(
+        &self,
+        dialects: impl Iterator<Item = &'a str>,
+    ) -> BTreeMap<String, u64> {
+        let open = |name: &str| self.connections.with_label_values(&[name]).get().max(0);
+        dialects.map(|name| (name.to_owned(), open(name).unsigned_abs())).collect()
     }
 
     /// Counts a message of a client.

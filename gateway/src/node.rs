@@ -7,3 +7,4 @@ pub mod drain;
 pub mod fanout;
 mod foreign_epochs;
 pub mod services;
+pub mod status_reporter;

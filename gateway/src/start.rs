@@ -13,8 +13,9 @@ use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
 use crate::{
     channel::{history::History, hub::Hub},
     cluster::{
-        cluster_query::ClusterQuery, disconnects::Disconnects, presence::Presence,
-        registry::ClusterRegistry,
+        cluster_query::ClusterQuery, disconnects::Disconnects,
+        installation_figures::InstallationFigures, node_directory::NodeDirectory,
+        presence::Presence, registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
     http::{address_limits::AddressLimits, read_limits::ReadLimits},
@@ -24,6 +25,7 @@ use crate::{
         denylist::Denylist,
         fanout::Fanout,
         services::{Parts, Services},
+        status_reporter,
     },
     protocol::Sender,
     session::{
@@ -110,6 +112,8 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
     let (publish_limits, address_limits) =
         (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
+    let node_directory = NodeDirectory::new(Arc::clone(&registry), Arc::clone(&store));
+    let figures = InstallationFigures::new(Arc::clone(&store));
     let read_limits = ReadLimits::new(&config.limits);
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
@@ -139,6 +143,8 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         broker,
         store,
         cluster_query: Arc::new(query),
+        node_directory: Arc::new(node_directory),
+        figures: Arc::new(figures),
         publish_limits: Arc::new(publish_limits),
         address_limits: Arc::new(address_limits),
         read_limits: Arc::new(read_limits),
@@ -197,6 +203,10 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { hub.run().await });
     let registry = Arc::clone(&context.registry);
     life.spawn_until_stop(async move { registry.run().await });
+    let directory = Arc::clone(&services.node_directory);
+    life.spawn_until_stop(async move { directory.run().await });
+    let reporting = services.clone();
+    life.spawn_until_stop(status_reporter::run(reporting));
     let auth = Arc::clone(&context.auth);
     life.spawn_until_stop(async move { auth.keep_keys().await });
     life.spawn_until_stop(async move { denylist.run().await });

@@ -29,6 +29,7 @@ mod foreign_ids;
 mod free_messages;
 mod heartbeats;
 mod ingest;
+mod installation;
 mod leases;
 mod limits;
 mod memories;

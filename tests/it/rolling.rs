@@ -45,8 +45,7 @@ impl Seen {
     fn take(&mut self, frame: &Value) {
         match frame["type"].as_str() {
             Some("welcome") => {
-                let connection = frame["connection"].as_str().unwrap_or_default();
-                let node = connection.split('-').next().unwrap_or_default();
+                let node = frame["node"].as_str().unwrap_or_default();
                 self.moves.push((Instant::now(), node.to_owned()));
             }
             Some("event") => {

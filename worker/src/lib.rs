@@ -4,7 +4,8 @@
 //! [`validation`] checks each entry → the store records the batch in one transaction →
 //! [`publisher`] publishes it and answers whoever waits. [`lease`] decides which sources this
 //! worker owns; [`lease_expiry`] ends entities that went silent; [`generation`] notices when the
-//! broker lost its memory; [`retention`] removes what is too old.
+//! broker lost its memory; [`retention`] removes what is too old;
+//! [`status_reporter`] says what the worker does.
 
 pub mod consumer;
 mod context;
@@ -15,6 +16,7 @@ pub mod lease_expiry;
 pub mod metrics;
 pub mod publisher;
 pub mod retention;
+pub mod status_reporter;
 pub mod traces;
 pub mod validation;
 
@@ -25,5 +27,6 @@ pub fn start(worker: Worker) {
     let life = worker.life.clone();
     let retention = worker.clone();
     life.spawn_until_stop(async move { retention::run(&retention).await });
+    life.spawn(status_reporter::run(worker.clone()));
     life.spawn(async move { lease::run(worker).await });
 }

@@ -1,8 +1,16 @@
 //! Metrics of a worker (contract §7).
 
-use domain::{event::EventKind, source::Source, trace_context::TraceContext};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use domain::{
+    event::EventKind, node_report::SourceLag, source::Source, trace_context::TraceContext,
+};
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    core::Collector, proto::Metric,
 };
 use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 use store::{Committed, EntryBatch, EntryVerdict, Outcome};
@@ -14,6 +22,8 @@ use crate::traces;
 pub struct WorkerMetrics {
     /// Entries consumed, by stream, type and outcome.
     pub events: IntCounterVec,
+    /// Events recorded since the start.
+    recorded: AtomicU64,
     /// Time from a batch's reading to its publication.
     pub batch_seconds: Histogram,
     /// Entries behind the cursor.
@@ -67,6 +77,7 @@ impl WorkerMetrics {
                 "Stream entries taken in.",
                 &["stream", "type", "outcome"],
             )?,
+            recorded: AtomicU64::new(0),
             batch_seconds,
             lag_entries: gauges("fanfare_worker_lag_entries", "Entries not yet recorded.")?,
             lag_seconds,
@@ -103,6 +114,23 @@ impl WorkerMetrics {
         let _absent = self.unpublished.remove_label_values(&[&source]);
     }
 
+    /// Returns how many events were recorded since the start.
+    pub fn recorded(&self) -> u64 {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// Returns how far this worker is behind each source that it owns.
+    pub fn lag(&self) -> BTreeMap<String, SourceLag> {
+        let seconds = by_source(&self.lag_seconds);
+        let lag = |(source, entries): (String, f64)| {
+            let seconds = seconds.get(&source).copied().unwrap_or_default();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+            let lag = SourceLag { entries: entries.max(0.0) as u64, seconds };
+            (source, lag)
+        };
+        by_source(&self.lag_entries).into_iter().map(lag).collect()
+    }
+
     /// Counts the outcomes of a batch's entries, and logs those that are dead letters.
     pub fn outcomes(&self, stream: &str, batch: &EntryBatch, committed: &Committed) {
         for (judged, outcome) in batch.entries.iter().zip(&committed.outcomes) {
@@ -117,6 +145,7 @@ impl WorkerMetrics {
             if let (EntryVerdict::Accepted(submission), Outcome::Recorded(_)) =
                 (&judged.verdict, outcome)
             {
+                self.recorded.fetch_add(1, Ordering::Relaxed);
                 for field in &submission.ignored {
                     self.ignored_fields.with_label_values(&[field]).inc();
                 }
@@ -130,4 +159,14 @@ impl WorkerMetrics {
             self.events.with_label_values(&[stream, kind, outcome.name()]).inc();
         }
     }
+}
+
+/// Returns the values of a gauge by its label `stream`.
+fn by_source(gauge: &impl Collector) -> BTreeMap<String, f64> {
+    let families = gauge.collect();
+    let value = |metric: &Metric| {
+        let source = metric.get_label().first().map(|label| label.value().to_owned());
+        (source.unwrap_or_default(), metric.get_gauge().get_value())
+    };
+    families.iter().flat_map(|family| family.get_metric()).map(value).collect()
 }

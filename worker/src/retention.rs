@@ -54,9 +54,10 @@ pub async fn run(worker: &Worker) {
         let limits = &worker.limits;
         let removed = async {
             let dead = worker.store.retain_dead_letters(limits.dead_letter_retention).await?;
+            let audit = worker.store.retain_audit(limits.audit_retention).await?;
             let rest =
                 worker.store.retain(limits.archive_retention, limits.state_retention).await?;
-            Ok::<bool, StoreError>(dead || rest)
+            Ok::<bool, StoreError>(dead || audit || rest)
         };
         let removed = removed.await;
         let pause = match removed {

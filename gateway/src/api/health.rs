@@ -12,10 +12,10 @@ use http::{StatusCode, header};
 use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::json;
 
-use crate::{channel::hub::Hub, session::sessions::Sessions};
-
-/// After so long without an answer the database counts as down; it is asked every second.
-const STORE_SILENCE_MAX: Duration = Duration::from_secs(4);
+use crate::{
+    channel::{history::STORE_SILENCE_MAX, hub::Hub},
+    session::sessions::Sessions,
+};
 
 /// The process runs. Touches nothing.
 pub async fn livez() -> &'static str {

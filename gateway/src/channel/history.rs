@@ -21,6 +21,9 @@ use crate::metrics::GatewayMetrics;
 /// The registry's topic of nodes whose subscriber is connected.
 pub const SUBSCRIBED_NODES: &str = "hearing";
 
+/// After so long without an answer the database counts as down; it is asked every second.
+pub const STORE_SILENCE_MAX: Duration = Duration::from_secs(4);
+
 /// How long this node may see another broker than the owner of a source: a fail-over takes its time.
 const OTHER_SIDE_MAX: Duration = Duration::from_secs(3);
 
@@ -85,6 +88,12 @@ impl History {
     /// Returns how long ago the database answered last.
     pub fn store_age(&self) -> Duration {
         self.store_answered.load().elapsed()
+    }
+
+    /// Returns the sources' rows as they were read a moment ago; none while the database is silent.
+    pub fn source_rows(&self) -> Option<Vec<SourceRow>> {
+        let is_known = self.store_age() < STORE_SILENCE_MAX && !self.rows.load().is_empty();
+        is_known.then(|| self.rows.load().values().cloned().collect())
     }
 
     /// Reads generations from the sources' rows: a head of another generation proves nothing.

@@ -311,6 +311,11 @@ impl Hub {
         self.shards.iter().flat_map(lock).collect()
     }
 
+    /// Returns how many listeners are behind their channels.
+    pub fn slow_listeners(&self) -> u64 {
+        self.states().iter().map(|state| state.lock().behind as u64).sum()
+    }
+
     fn shard(&self, channel: &Channel) -> MutexGuard<'_, HashMap<Channel, Arc<ChannelState>>> {
         let hash = usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).unwrap_or(0);
         self.shards[hash].lock().unwrap_or_else(PoisonError::into_inner)

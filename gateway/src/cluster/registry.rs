@@ -99,13 +99,19 @@ impl ClusterRegistry {
     pub async fn members(&self, topic: &'static str) -> Result<Vec<Member>, BrokerError> {
         let mut members = self.broker.members(topic).await?;
         members.retain(|member| member.node != self.node);
+        members.extend(self.own(topic));
+        Ok(members)
+    }
+
+    /// Returns what this node has announced on a topic.
+    pub fn own(&self, topic: &'static str) -> Vec<Member> {
         let announced = self.lock();
-        members.extend(announced.on(topic).map(|(key, value)| Member {
+        let own = announced.on(topic).map(|(key, value)| Member {
             node: self.node.clone(),
             key: key.clone(),
             value: value.clone(),
-        }));
-        Ok(members)
+        });
+        own.collect()
     }
 
     /// Announces `NAME CONNECTION` unless the topic holds `names_max` other names whose value counts, over

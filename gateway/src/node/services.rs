@@ -17,7 +17,10 @@ use websocket::Connections;
 
 use crate::{
     channel::hub::Hub,
-    cluster::{cluster_query::ClusterQuery, registry::ClusterRegistry},
+    cluster::{
+        cluster_query::ClusterQuery, installation_figures::InstallationFigures,
+        node_directory::NodeDirectory, registry::ClusterRegistry,
+    },
     http::{address_limits::AddressLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
@@ -48,6 +51,10 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Asks all other nodes.
     pub cluster_query: Arc<ClusterQuery>,
+    /// What every process says of itself.
+    pub node_directory: Arc<NodeDirectory>,
+    /// How much the record holds, and what was done in the last hour.
+    pub figures: Arc<InstallationFigures>,
     /// How much each may publish over HTTP.
     pub publish_limits: Arc<PublishLimits>,
     /// How often each address may come.
@@ -104,6 +111,8 @@ part!(Dialects, services, services.dialects);
 part!(Arc<dyn Broker>, services, services.broker);
 part!(Arc<dyn Store>, services, services.store);
 part!(Arc<ClusterQuery>, services, services.cluster_query);
+part!(Arc<NodeDirectory>, services, services.node_directory);
+part!(Arc<InstallationFigures>, services, services.figures);
 part!(Arc<PublishLimits>, services, services.publish_limits);
 part!(Arc<AddressLimits>, services, services.address_limits);
 part!(prometheus::Registry, services, services.prometheus);

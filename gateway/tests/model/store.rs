@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
+    activity::ActivityTotals,
     channel::Channel,
     entry::EntryId,
     event::{
@@ -22,8 +23,8 @@ use domain::{
     source::Source,
 };
 use store::{
-    Committed, DeadLetter, DeadLetterFilter, EntityFilter, EntryBatch, Lapsed, Listed, Page,
-    Snapshot, SourceRow, Store, StoreError, Traced,
+    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
+    EntryBatch, Holdings, Lapsed, Listed, Page, Snapshot, SourceRow, Store, StoreError, Traced,
 };
 
 use crate::weather::Weather;
@@ -117,5 +118,13 @@ store! {
         dead_letter_of(entry: &str) -> Option<DeadLetter>;
         dead_letters_like(filter: &DeadLetterFilter, after: i64, limit: usize) -> Vec<DeadLetter>;
         drop_dead_letters(filter: &DeadLetterFilter) -> u64;
+        write_activity(
+            node: &NodeId, totals: &ActivityTotals, connections: Option<u64>
+        ) -> i64;
+        activity(minutes: u32) -> ActivitySince;
+        holdings() -> Holdings;
+        note_audit(entry: &AuditEntry) -> ();
+        audit(before: Option<i64>, limit: usize) -> Vec<AuditRecord>;
+        retain_audit(age: Duration) -> bool;
     }
 }

@@ -4,6 +4,7 @@
 //! a task, a setting, a word of SQL, Redis or HTTP, a client's protocol. Worker, gateway, commands
 //! and tests depend on it, it depends on none of ours.
 
+pub mod activity;
 pub mod channel;
 pub mod control;
 pub mod entry;
@@ -12,6 +13,7 @@ pub mod excerpt;
 pub mod id;
 pub mod json;
 pub mod node;
+pub mod node_report;
 pub mod position;
 pub mod publication;
 pub mod source;

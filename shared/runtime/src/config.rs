@@ -22,6 +22,9 @@ pub use self::{
     web_origin::{AllowedOrigins, WebOrigin, is_local_host},
 };
 
+/// The most characters of a node's name that is given.
+const NODE_NAME_CHARS_MAX: usize = 63;
+
 /// The wire protocols that can be served.
 const DIALECTS: [&str; 6] =
     ["native", "deployments", "cockpit", "cloud_agents", "zerostate", "containers"];
@@ -37,6 +40,8 @@ pub struct Config {
     pub admin_listen: Option<String>,
     /// `ALLOW_INSECURE`
     pub allow_insecure: bool,
+    /// `NODE_NAME`, or the host name.
+    pub node_name: String,
     /// `STARTUP_TIMEOUT_MS`
     pub startup_timeout: Duration,
     /// `FANFARE_URL`, or from `HOST` and `PORT`.
@@ -152,6 +157,7 @@ impl Config {
             listen: listen.unwrap_or_else(|| vec![own.clone()]),
             admin_listen: layers.optional("admin_listen"),
             allow_insecure: layers.flag("allow_insecure"),
+            node_name: node_name(layers.optional("node_name")),
             startup_timeout: layers.duration("startup_timeout_ms"),
             url: layers.optional("fanfare_url").unwrap_or_else(|| {
                 format!("http://{}", own.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"))
@@ -260,6 +266,15 @@ impl Config {
     }
 }
 
+/// The first part of the node's name: letters, digits and `-`, as it stands in entries, keys and labels.
+fn node_name(given: Option<String>) -> String {
+    let name = given.unwrap_or_else(|| gethostname::gethostname().to_string_lossy().into_owned());
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = name.chars().take(NODE_NAME_CHARS_MAX).map(plain).collect();
+    let name = name.trim_matches('-');
+    if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}
+
 /// The dialects that the setting names.
 fn dialects(layers: &mut Layers) -> Vec<String> {
     let named = layers.list("dialects");
@@ -363,6 +378,15 @@ mod tests {
             assert_eq!(load(bad, production).unwrap_err()[0].name, "JWKS_URL", "{bad}");
         }
         assert!(load("http://id.example/keys", ("ENVIRONMENT", "development")).is_ok());
+    }
+
+    #[test]
+    fn the_name_of_a_node_fits_into_an_entry_and_a_key() {
+        let name = |given| load(Role::Whole, &[("NODE_NAME", given)]).unwrap().node_name;
+        assert_eq!(name("gateway-7d9f"), "gateway-7d9f");
+        assert_eq!(name("pod.1:a b"), "pod-1-a-b");
+        assert_eq!(name("ü"), "node");
+        assert!(!name("").is_empty(), "the host's");
     }
 
     #[test]

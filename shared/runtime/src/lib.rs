@@ -5,7 +5,9 @@
 //! means.
 
 pub mod config;
+pub mod error_gate;
 pub mod failpoint;
+pub mod health;
 pub mod lifecycle;
 pub mod lock;
 pub mod telemetry;

@@ -3,9 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
+    activity::ActivityTotals,
     channel::Channel,
     entry::EntryId,
-    event::{State, entity::Entity},
+    event::{
+        State,
+        entity::{Entity, EntityKind},
+    },
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
@@ -156,4 +160,65 @@ pub struct Traced {
     pub payload: bytes::Bytes,
     /// Channels and offsets.
     pub offsets: Vec<(Channel, u64)>,
+}
+
+/// What the installation did, minute by minute.
+#[derive(Clone, Debug, Default)]
+pub struct ActivitySince {
+    /// The time of the database, ms since 1970.
+    pub now: i64,
+    /// By the beginning of the minute, ms since 1970; of one that is missing nothing is known.
+    pub minutes: BTreeMap<i64, ActivityRow>,
+}
+
+/// What all processes did in a minute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// What they counted in it.
+    pub totals: ActivityTotals,
+    /// How many connections were open at its end.
+    pub connections: Option<u64>,
+}
+
+/// How much of everything the record holds.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    /// Entities of every kind, by status (alerts: `open` and `acknowledged`).
+    pub entities: BTreeMap<EntityKind, BTreeMap<String, u64>>,
+    /// Dead letters by stream and reason, as the metrics name it.
+    pub dead_letters: Vec<(Option<Stream>, String, u64)>,
+}
+
+/// What an operator does, to be kept.
+#[derive(Clone, Debug)]
+pub struct AuditEntry {
+    /// The name of the key, or the user of the token.
+    pub who: String,
+    /// The word for what is done.
+    pub action: &'static str,
+    /// To whom or what.
+    pub target: String,
+    /// The process that does it.
+    pub node: NodeId,
+    /// What else there is to know, a JSON object.
+    pub details: serde_json::Value,
+}
+
+/// What an operator did.
+#[derive(Clone, Debug)]
+pub struct AuditRecord {
+    /// The number of the row, newest highest.
+    pub id: i64,
+    /// When, ms since 1970 by the database's clock.
+    pub at: i64,
+    /// The name of the key, or the user of the token.
+    pub who: String,
+    /// The word for what was done.
+    pub action: String,
+    /// To whom or what.
+    pub target: String,
+    /// The process that did it.
+    pub node: String,
+    /// What else there is to know, a JSON object.
+    pub details: serde_json::Value,
 }

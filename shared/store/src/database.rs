@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
+    activity::ActivityTotals,
     channel::Channel,
     entry::EntryId,
     event::{
@@ -21,8 +22,9 @@ use domain::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    Committed, DeadLetter, DeadLetterFilter, EntityFilter, EntryBatch, Lapsed, Listed, Options,
-    Page, Snapshot, SourceRow, Store, StoreError, Traced, channel, dead_letter, denial,
+    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
+    EntryBatch, Holdings, Lapsed, Listed, Options, Page, Snapshot, SourceRow, Store, StoreError,
+    Traced, activity, audit, channel, dead_letter, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
@@ -437,6 +439,52 @@ impl Store for Database {
 
     async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError> {
         let asked = async { denial::all(&mut self.session(SessionKind::Read).await?).await };
+        self.within(asked).await
+    }
+
+    async fn write_activity(
+        &self,
+        node: &NodeId,
+        totals: &ActivityTotals,
+        connections: Option<u64>,
+    ) -> Result<i64, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            activity::write(&mut session, node, totals, connections).await
+        };
+        self.within(asked).await
+    }
+
+    async fn activity(&self, minutes: u32) -> Result<ActivitySince, StoreError> {
+        let asked =
+            async { activity::since(&mut self.session(SessionKind::Read).await?, minutes).await };
+        self.within(asked).await
+    }
+
+    async fn holdings(&self) -> Result<Holdings, StoreError> {
+        let asked = async { activity::holdings(&mut self.session(SessionKind::Read).await?).await };
+        self.within(asked).await
+    }
+
+    async fn note_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let asked =
+            async { audit::insert(&mut self.session(SessionKind::Write).await?, entry).await };
+        self.within(asked).await
+    }
+
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        let asked =
+            async { audit::list(&mut self.session(SessionKind::Read).await?, before, limit).await };
+        self.within(asked).await
+    }
+
+    async fn retain_audit(&self, age: Duration) -> Result<bool, StoreError> {
+        let asked =
+            async { audit::retain(&mut self.session(SessionKind::Write).await?, age).await };
         self.within(asked).await
     }
 

@@ -3,7 +3,10 @@
 //! The only crate that imports `sqlx`. Never in it: Redis, a client's protocol, a task of its own, or
 //! a time of this machine: the database's clock counts.
 
+mod activity;
+mod activity_log;
 mod answers;
+mod audit;
 mod batch;
 mod channel;
 mod connect;
@@ -32,9 +35,10 @@ mod states;
 mod worker;
 
 pub use self::{
+    activity_log::ActivityLog,
     answers::{
-        DeadLetter, DeadLetterFilter, EntityFilter, Lapsed, ListCursor, Listed, Page, Snapshot,
-        SourceRow, Traced,
+        ActivityRow, ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter,
+        EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
     },
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{
+    activity::ActivityTotals,
     channel::Channel,
     entry::EntryId,
     event::{
@@ -18,8 +19,8 @@ use domain::{
 
 use crate::{
     answers::{
-        DeadLetter, DeadLetterFilter, EntityFilter, Lapsed, Listed, Page, Snapshot, SourceRow,
-        Traced,
+        ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, EntityFilter,
+        Holdings, Lapsed, Listed, Page, Snapshot, SourceRow, Traced,
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
@@ -222,6 +223,33 @@ pub trait Store: Send + Sync + 'static {
     /// Everybody who is kept out, and until when; the longest first.
     async fn denied(&self) -> Result<Vec<(String, i64)>, StoreError>;
 
+    // === Operation ===
+
+    /// Writes what a process did in the present minute, all of it, and how many connections it has;
+    /// the minute's beginning by the database's clock.
+    async fn write_activity(
+        &self,
+        node: &NodeId,
+        totals: &ActivityTotals,
+        connections: Option<u64>,
+    ) -> Result<i64, StoreError>;
+
+    /// What all processes together did in each of the last minutes, the present one included.
+    async fn activity(&self, minutes: u32) -> Result<ActivitySince, StoreError>;
+
+    /// How many entities and dead letters there are.
+    async fn holdings(&self) -> Result<Holdings, StoreError>;
+
+    /// Keeps what an operator did.
+    async fn note_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// What operators did, newest first, before `before`.
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError>;
+
     // === Retention ===
 
     /// Removes a slice of what is older than the given ages, by the database's clock: events and
@@ -231,4 +259,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes a slice of the dead letters that are older than this; whether more is left.
     async fn retain_dead_letters(&self, age: Duration) -> Result<bool, StoreError>;
+
+    /// Removes a slice of what operators did longer ago than this; whether more is left.
+    async fn retain_audit(&self, age: Duration) -> Result<bool, StoreError>;
 }

@@ -234,6 +234,7 @@ fn arguments(params: &[Param<'_>]) -> Result<PgArguments, StoreError> {
     for param in params {
         match param {
             Param::Int(value) => arguments.add(*value),
+            Param::MaybeInt(value) => arguments.add(*value),
             Param::Text(value) => arguments.add(*value),
             Param::MaybeText(value) => arguments.add(*value),
             Param::Table(columns) | Param::List(columns) => {

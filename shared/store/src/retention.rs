@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    StoreError,
+    StoreError, activity,
     engine::{Engine, SqlSession},
     known::EVENT_ID_LIFE_MS,
     source::{self, ms},
@@ -109,7 +109,9 @@ pub(super) async fn retain(
     for (statement, age_ms) in [(REMOVE_APPLIED, EVENT_ID_LIFE_MS), (REMOVE_STATES, ms(state))] {
         left -= remove(engine, &statement, &[Param::Int(age_ms)], left).await?;
     }
-    worker::remove_expired(&mut engine.session(SessionKind::Write).await?).await?;
+    let mut session = engine.session(SessionKind::Write).await?;
+    worker::remove_expired(&mut session).await?;
+    activity::forget(&mut session).await?;
     Ok(left <= 0)
 }
 

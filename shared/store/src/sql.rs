@@ -26,6 +26,8 @@ pub(super) const fn each(postgres: &'static str, sqlite: &'static str) -> Statem
 pub(super) enum Param<'a> {
     /// A signed 64-bit number.
     Int(i64),
+    /// A number or NULL.
+    MaybeInt(Option<i64>),
     /// A string without U+0000.
     Text(&'a str),
     /// A string or NULL.

@@ -167,6 +167,7 @@ fn arguments(params: &[Param<'_>]) -> Result<SqliteArguments, StoreError> {
     for param in params {
         match param {
             Param::Int(value) => arguments.add(*value),
+            Param::MaybeInt(value) => arguments.add(*value),
             Param::Text(value) => arguments.add((*value).to_owned()),
             Param::MaybeText(value) => arguments.add(value.map(str::to_owned)),
             Param::Table(columns) | Param::List(columns) => arguments.add(rows_json(columns)),

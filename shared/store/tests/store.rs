@@ -17,6 +17,8 @@ mod denials;
 mod entities;
 #[path = "store/epoch.rs"]
 mod epoch;
+#[path = "store/operation.rs"]
+mod operation;
 #[path = "store/property.rs"]
 mod property;
 #[path = "store/reading.rs"]

@@ -113,6 +113,8 @@ pub struct Record {
     pub state_retention: Duration,
     /// `DEAD_LETTER_RETENTION_MS`
     pub dead_letter_retention: Duration,
+    /// `AUDIT_RETENTION_MS`
+    pub audit_retention: Duration,
     /// `INGEST_PARTITIONS`
     pub partitions: u16,
     /// `MAX_DELIVERIES`
@@ -235,6 +237,7 @@ impl Record {
             archive_retention: layers.duration("archive_retention_ms"),
             state_retention: layers.duration("state_retention_ms"),
             dead_letter_retention: layers.duration("dead_letter_retention_ms"),
+            audit_retention: layers.duration("audit_retention_ms"),
             partitions: layers.number("ingest_partitions", 1..=1024),
             deliveries_max: layers.number("max_deliveries", 1..=1000),
         }

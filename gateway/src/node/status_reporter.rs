@@ -1,0 +1,44 @@
+//! What this node says of itself, again and again: to all others through the registry, and to the
+//! record, minute by minute.
+
+use std::time::Duration;
+
+use domain::{
+    activity::ActivityWindow,
+    node_report::{NodeReport, NodeRole, REPORT_INTERVAL_MS},
+};
+use store::ActivityLog;
+
+use super::services::Services;
+
+/// Reports again and again, until the process stops.
+pub async fn run(services: Services) {
+    let context = &services.context;
+    let mut log = ActivityLog::new(services.store.clone(), context.node.clone());
+    let mut window = ActivityWindow::default();
+    let since = jiff::Timestamp::now().as_millisecond();
+    for number in 1.. {
+        let totals = context.metrics.activity();
+        let now = jiff::Timestamp::now().as_millisecond();
+        let names = services.dialects.iter().map(|dialect| dialect.name());
+        services.node_directory.announce(&NodeReport {
+            epoch: services.store.epoch().0,
+            node: context.node.to_string(),
+            role: NodeRole::Gateway,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            since,
+            number,
+            degraded: context.degraded.reason().map(str::to_owned),
+            draining: context.life.is_draining(),
+            connections: Some(context.metrics.open_connections(names)),
+            slow: Some(context.hub.slow_listeners()),
+            lag: None,
+            activity: window.read(now, totals.clone()),
+        });
+        let connections = u64::try_from(services.sessions.count()).ok();
+        if let Err(error) = log.write(&totals, connections).await {
+            tracing::debug!(%error, "status reporter: activity not written, again with the next report");
+        }
+        tokio::time::sleep(Duration::from_millis(REPORT_INTERVAL_MS)).await;
+    }
+}
