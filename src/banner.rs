@@ -1,7 +1,10 @@
 //! What a started server prints: where it is, a token, and commands to try.
 #![expect(clippy::print_stderr, reason = "the greeting of a started process")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use auth::{Authenticator, Claims};
 use domain::channel::Pattern;
@@ -52,8 +55,9 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
     }
     eprintln!("\n  Try it, in another terminal:\n");
     eprintln!("    npx -y wscat@6 -c 'ws://{address}/?deploymentId=demo'");
-    let url =
-        if address.port() == 8080 { String::new() } else { format!(" --url http://{address}") };
+    // What a command finds by itself needs no words; brackets mean something to some shells.
+    let is_usual = address == SocketAddr::from(([127, 0, 0, 1], 8080));
+    let url = if is_usual { String::new() } else { format!(" --url 'http://{address}'") };
     eprintln!(
         "    fanfare watch deployment:demo{url}      # or: cargo run -- watch deployment:demo{url}"
     );
@@ -61,7 +65,7 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
         eprintln!("    {}", embedded_redis::example(*at, &config.key_prefix));
     }
     eprintln!(
-        "    curl -X POST http://{address}/test/deploy -H 'Content-Type: application/json' \
+        "    curl -X POST 'http://{address}/test/deploy' -H 'Content-Type: application/json' \
          -d '{{\"deploymentId\":\"demo\",\"projectName\":\"my-app\"}}'"
     );
     eprintln!("\n  Development mode: everybody on this machine may do everything.\n");

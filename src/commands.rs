@@ -1,5 +1,6 @@
 //! The commands of the executable, each in a file of its own; servers are `process.rs`.
 
+mod completions;
 mod config;
 mod dead;
 mod demo;
@@ -22,16 +23,32 @@ use runtime::config::{Config, Layers, Role};
 
 use self::failure::Failure;
 
+/// What the help of a role of its own says besides.
+const ROLE_HELP: &str = "\
+Examples:
+  export REDIS_URL=redis://r DATABASE_URL=postgres://fanfare@db/fanfare
+  fanfare worker
+  fanfare gateway
+
+Exit codes:
+  0   drained
+  69  Redis or SQL cannot be reached (STARTUP_TIMEOUT_MS)
+  73  the address is in use
+  78  a setting is wrong: its name and the reason are said";
+
 /// What the executable is asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CliCommand {
     /// Terminates sockets: needs `REDIS_URL` and `DATABASE_URL`
+    #[command(after_help = ROLE_HELP)]
     Gateway,
     /// Consumes streams, records and publishes: needs `REDIS_URL` and `DATABASE_URL`
+    #[command(after_help = ROLE_HELP)]
     Worker,
     /// Brings the database to the current schema
     Migrate(migrate::Migrate),
     /// Shows every setting, its value and where that came from
+    #[command(after_help = config::HELP)]
     Config,
     /// Signs a token with `JWT_SECRET`
     Token(token::Token),
@@ -40,14 +57,15 @@ pub(crate) enum CliCommand {
     /// Follows a channel: exit code 0 or 1 from the outcome
     Watch(watch::Watch),
     /// Entries that were not accepted
-    #[command(subcommand)]
     Dead(dead::Dead),
     /// Shows the hops of one event
     Explain(explain::Explain),
     /// Plays a believable platform into a running server
     Demo(demo::Demo),
     /// Succeeds when the local process is ready
-    Healthcheck,
+    Healthcheck(healthcheck::Healthcheck),
+    /// Prints a script by which a shell completes commands and flags
+    Completions(completions::Completions),
 }
 
 impl CliCommand {
@@ -72,8 +90,8 @@ pub(crate) async fn run(command: CliCommand, config: Config, layers: &Layers) ->
 
 async fn execute(command: CliCommand, config: &Config, layers: &Layers) -> Result<(), Failure> {
     match command {
-        // Servers run in `process.rs`.
-        CliCommand::Gateway | CliCommand::Worker => Ok(()),
+        // Servers run in `process.rs`, completions before any setting is read.
+        CliCommand::Gateway | CliCommand::Worker | CliCommand::Completions(_) => Ok(()),
         CliCommand::Migrate(wanted) => migrate::run(&wanted, config).await,
         CliCommand::Config => config::show(layers),
         CliCommand::Token(token) => token.run(config),
@@ -82,6 +100,6 @@ async fn execute(command: CliCommand, config: &Config, layers: &Layers) -> Resul
         CliCommand::Dead(dead) => dead.run(config).await,
         CliCommand::Explain(explain) => explain.run(config).await,
         CliCommand::Demo(demo) => demo.run(config).await,
-        CliCommand::Healthcheck => healthcheck::run(config, layers).await,
+        CliCommand::Healthcheck(healthcheck) => healthcheck.run(config, layers).await,
     }
 }

@@ -1,12 +1,12 @@
 //! Sockets on which a process is reached.
 
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use runtime::config::{Config, Role};
 use tokio::net::TcpListener;
 
-use crate::embedded_redis::EmbeddedRedisAddress;
+use crate::{embedded_redis::EmbeddedRedisAddress, launch_error::LaunchError, port_holder};
 
 /// Where a worker's operator finds it, when nothing else is said.
 pub(crate) const WORKER_ADMIN: &str = "127.0.0.1:9464";
@@ -34,8 +34,8 @@ impl Listeners {
     /// Binds the addresses of the settings that a role serves.
     ///
     /// # Errors
-    /// Names an address that cannot be bound.
-    pub(crate) async fn bind(role: Role, config: &Config) -> anyhow::Result<Self> {
+    /// Names an address that cannot be bound, and who has it where the system tells.
+    pub(crate) async fn bind(role: Role, config: &Config) -> Result<Self, LaunchError> {
         let mut listeners = Self::default();
         if role != Role::Worker {
             for address in &config.listen {
@@ -54,9 +54,21 @@ impl Listeners {
     }
 }
 
-async fn bind(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let local = listener.local_addr()?;
-    Ok((listener, local))
+async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), LaunchError> {
+    let bound = TcpListener::bind(address).await.and_then(|listener| {
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    });
+    bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => LaunchError::InUse(format!(
+            "cannot listen on {address}: {}; PORT or LISTEN names another one",
+            holder(address).unwrap_or_else(|| "another process does".to_owned())
+        )),
+        _ => LaunchError::Other(anyhow!("cannot listen on {address}: {error}")),
+    })
+}
+
+fn holder(address: &str) -> Option<String> {
+    let port = address.rsplit_once(':')?.1.parse().ok()?;
+    port_holder::find(port).map(|process| format!("{process} does"))
 }

@@ -5,7 +5,9 @@ mod banner;
 mod commands;
 mod embedded_redis;
 mod exit;
+mod launch_error;
 mod listeners;
+mod port_holder;
 mod process;
 
 use std::process::ExitCode;
@@ -22,11 +24,25 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Fanfare, a realtime gateway: backends say what happens with one XADD, everybody who watches sees
 /// it. Without a command: gateway and worker in one process.
 #[derive(Debug, Parser)]
-#[command(name = "fanfare", version, disable_help_subcommand = true)]
+#[command(name = "fanfare", version, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<CliCommand>,
 }
+
+const HELP: &str = "\
+Examples:
+  fanfare                                  a server: broker in memory, SQLite in ./fanfare.db
+  fanfare watch deployment:demo            follow something to its end
+  REDIS_URL=redis://127.0.0.1 fanfare      the same server on a Redis
+  fanfare help publish                     what a command takes
+
+Exit codes:
+  0   drained, or done
+  64  wrong usage
+  69  Redis or SQL cannot be reached (STARTUP_TIMEOUT_MS)
+  73  the address or the database file is in use
+  78  a setting is wrong: its name and the reason are said";
 
 fn main() -> ExitCode {
     crypto::install();
@@ -37,6 +53,9 @@ fn main() -> ExitCode {
         },
         Err(error) => return exit::usage(&error),
     };
+    if let Some(CliCommand::Completions(completions)) = arguments.command {
+        return completions.run(&mut Arguments::command());
+    }
     let role = arguments.command.as_ref().map_or(Role::Whole, CliCommand::role);
     let (config, layers) = match Config::load(role) {
         Ok(loaded) => loaded,

@@ -29,7 +29,7 @@ use store::{FileOwner, Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
-use crate::{admin, banner, embedded_redis, exit, listeners::Listeners};
+use crate::{admin, banner, embedded_redis, exit, launch_error::LaunchError, listeners::Listeners};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -89,22 +89,6 @@ fn allow_open_files() {
         Err(error) => {
             tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has");
         }
-    }
-}
-
-/// Why a process does not start.
-pub(crate) enum LaunchError {
-    /// A service cannot be reached.
-    Unreachable(String),
-    /// Another process has what only one may have.
-    InUse(String),
-    /// Any other failure.
-    Other(anyhow::Error),
-}
-
-impl From<anyhow::Error> for LaunchError {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Other(error)
     }
 }
 

@@ -5,21 +5,52 @@ use reqwest::Method;
 use runtime::config::Config;
 use serde_json::{Map, Value, json};
 
-use super::{failure::Failure, output, server_client::ServerClient};
+use super::{
+    failure::Failure,
+    output,
+    server_client::{ServerArguments, ServerClient},
+};
+
+const HELP: &str = "\
+Examples:
+  fanfare dead list --stream tasks
+  fanfare dead show 17
+  fanfare dead redrive 17 --set 'data={\"title\":\"x\"}'
+  fanfare dead drop 17 18
+
+Exit codes:
+  0   done
+  1   refused, or not known
+  64  wrong usage
+  69  no server answers";
+
+/// Dead letters of a server.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Dead {
+    #[command(subcommand)]
+    action: DeadAction,
+    #[command(flatten)]
+    server: ServerArguments,
+}
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Dead {
+pub(crate) enum DeadAction {
     /// Lists them, newest first: id, stream, entry, time, reason
+    #[command(after_help = HELP)]
     List(ListDead),
     /// Shows one with its fields, as JSON
+    #[command(after_help = HELP)]
     Show {
         /// Its id
         id: String,
     },
     /// Appends one to its stream again, corrected if asked
+    #[command(after_help = HELP)]
     Redrive(Redrive),
     /// Forgets some
+    #[command(after_help = HELP)]
     Drop {
         /// Their ids
         #[arg(required = true)]
@@ -57,19 +88,19 @@ pub(crate) struct Redrive {
 impl Dead {
     /// Runs the chosen action.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let fields = match &self {
-            Self::Redrive(redrive) => redrive.fields()?,
-            Self::List(_) | Self::Show { .. } | Self::Drop { .. } => Map::new(),
+        let fields = match &self.action {
+            DeadAction::Redrive(redrive) => redrive.fields()?,
+            DeadAction::List(_) | DeadAction::Show { .. } | DeadAction::Drop { .. } => Map::new(),
         };
-        let server = ServerClient::connect(config).await?;
-        match self {
-            Self::List(list) => list.run(&server).await,
-            Self::Show { id } => {
+        let server = ServerClient::connect(config, &self.server).await?;
+        match self.action {
+            DeadAction::List(list) => list.run(&server).await,
+            DeadAction::Show { id } => {
                 let letter = server.get(&["v1", "dead", &id], &[]).await?;
                 output::data(&format!("{letter:#}"))?;
                 Ok(())
             }
-            Self::Redrive(Redrive { id, .. }) => {
+            DeadAction::Redrive(Redrive { id, .. }) => {
                 let path = ["v1", "dead", &id, "redrive"];
                 let body = json!({ "fields": fields });
                 let answer = server.expect(Method::POST, &path, &[], Some(&body)).await?;
@@ -79,7 +110,7 @@ impl Dead {
                 }
                 Ok(())
             }
-            Self::Drop { ids } => {
+            DeadAction::Drop { ids } => {
                 for id in ids {
                     server.expect(Method::DELETE, &["v1", "dead", &id], &[], None).await?;
                     output::chatter(&format!("dropped {id}"));

@@ -16,8 +16,19 @@ use super::{
     duration,
     failure::Failure,
     output,
-    server_client::{self, ServerClient},
+    server_client::{self, ServerArguments, ServerClient},
 };
+
+const HELP: &str = "\
+Examples:
+  fanfare demo
+  fanfare demo --rate 200 --for 10m
+
+Exit codes:
+  0   its time is over, or it was interrupted
+  1   refused
+  64  wrong usage
+  69  no server answers";
 
 /// How many scenarios run at the same time.
 const SCENARIOS_AT_ONCE: usize = 12;
@@ -30,6 +41,7 @@ const RATE_MAX: u32 = 5_000;
 
 /// How much, and how long.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Demo {
     /// Events per second
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
@@ -37,12 +49,14 @@ pub(crate) struct Demo {
     /// Ends after so long: 90s, 30m, 1h; without it, when it is interrupted
     #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
     length: Option<Duration>,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 impl Demo {
     /// Plays until its time is over or a signal comes.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let mut server = ServerClient::connect(config).await?;
+        let mut server = ServerClient::connect(config, &self.server).await?;
         output::chatter(&format!("playing {} events a second into {}", self.rate, server.name()));
         let playing = self.play(&mut server);
         tokio::select! {

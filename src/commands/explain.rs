@@ -4,10 +4,26 @@ use clap::Args;
 use runtime::config::Config;
 use serde_json::Value;
 
-use super::{failure::Failure, output, server_client::ServerClient};
+use super::{
+    failure::Failure,
+    output,
+    server_client::{ServerArguments, ServerClient},
+};
+
+const HELP: &str = "\
+Examples:
+  fanfare explain 1700000000000-0
+  fanfare explain deployment:d1@5f0c2a91-8 --json
+
+Exit codes:
+  0   told
+  1   not known, or refused
+  64  wrong usage
+  69  no server answers";
 
 /// Names the event to explain.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Explain {
     /// An entry's id (1700000000000-0), or `CHANNEL@POSITION`
     #[arg(value_name = "ENTRY|CHANNEL@POSITION")]
@@ -15,12 +31,14 @@ pub(crate) struct Explain {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 impl Explain {
     /// Prints one line a hop.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
-        let server = ServerClient::connect(config).await?;
+        let server = ServerClient::connect(config, &self.server).await?;
         let answer = server.get(&["v1", "explain", &self.event], &[]).await?;
         if self.json {
             output::data(&format!("{answer:#}"))?;

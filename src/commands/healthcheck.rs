@@ -2,20 +2,48 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use runtime::config::{Config, Layers};
 
-use super::{failure::Failure, output};
+use super::{failure::Failure, output, server_client::ServerArguments};
 use crate::listeners::WORKER_ADMIN;
 
 /// How long the process may take to answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Succeeds when the process says that it is ready.
-pub(crate) async fn run(config: &Config, layers: &Layers) -> Result<(), Failure> {
+const HELP: &str = "\
+Examples:
+  fanfare healthcheck
+  fanfare healthcheck --url http://10.0.0.7:9464
+
+Exit codes:
+  0   ready
+  1   not ready, or nobody listens
+  64  wrong usage";
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Healthcheck {
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl Healthcheck {
+    /// Succeeds when the process says that it is ready.
+    pub(crate) async fn run(self, config: &Config, layers: &Layers) -> Result<(), Failure> {
+        let named = layers.text("fanfare_url");
+        let named = self.server.url.or_else(|| (!named.is_empty()).then(|| named.to_owned()));
+        check(named.map_or_else(|| local(config), |url| vec![url])).await
+    }
+}
+
+/// Asks addresses, one after the other, until one answers.
+async fn check(addresses: Vec<String>) -> Result<(), Failure> {
     let http = reqwest::Client::builder().timeout(DEADLINE).build();
     let http = http.map_err(|error| Failure::Refused(error.to_string()))?;
     let mut said = Vec::new();
-    for address in addresses(config, layers.text("fanfare_url").is_empty()) {
+    for address in addresses {
         let url = format!("{}/readyz", address.trim_end_matches('/'));
         match http.get(&url).send().await {
             Ok(response) if response.status().is_success() => return Ok(()),
@@ -32,16 +60,13 @@ pub(crate) async fn run(config: &Config, layers: &Layers) -> Result<(), Failure>
     Err(Failure::Refused("not ready".into()))
 }
 
-/// Lists where the local process may be: at `FANFARE_URL` if that is set, else at its operator's address
-/// or its own, or where a worker's operator finds it.
-fn addresses(config: &Config, own: bool) -> Vec<String> {
-    if !own {
-        return vec![config.url.clone()];
-    }
+/// Lists where the local process may be: at its operator's address or its own, or where a worker's
+/// operator finds it.
+fn local(config: &Config) -> Vec<String> {
     let worker = [WORKER_ADMIN.to_owned()];
-    let local = |address: &String| {
+    let reachable = |address: &String| {
         let address = address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
         format!("http://{address}")
     };
-    config.admin_listen.iter().chain(&config.listen).chain(&worker).map(local).collect()
+    config.admin_listen.iter().chain(&config.listen).chain(&worker).map(reachable).collect()
 }

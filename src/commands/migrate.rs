@@ -4,10 +4,22 @@ use runtime::config::{Config, masked_url};
 use tokio::time::Instant;
 
 use super::{failure::Failure, output};
-use crate::process::{self, LaunchError};
+use crate::{launch_error::LaunchError, process};
+
+const HELP: &str = "\
+Examples:
+  DATABASE_URL=postgres://fanfare@db/fanfare fanfare migrate
+
+Exit codes:
+  0   the schema is current
+  64  wrong usage
+  69  the database cannot be reached (STARTUP_TIMEOUT_MS)
+  73  another process has the file
+  78  a setting is wrong: its name and the reason are said";
 
 /// What `fanfare migrate` is asked to do besides.
 #[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Migrate {
     /// Begins a new epoch: the database is an older copy of itself, put back in a way that nothing
     /// inside it can tell. Clients are told and start from its state

@@ -1,16 +1,36 @@
 //! `fanfare publish`: one event by hand, answered when it is recorded.
 
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
+use domain::source::Stream;
 use reqwest::Method;
 use runtime::config::Config;
 use serde_json::{Map, Value};
 
-use super::{duration, failure::Failure, output, server_client::ServerClient};
+use super::{
+    duration,
+    failure::Failure,
+    output,
+    server_client::{ServerArguments, ServerClient},
+};
+
+const HELP: &str = "\
+Examples:
+  fanfare publish deployments deployment_update d1 '{\"status\":\"building\",\"progress\":50}'
+  fanfare publish messages system - '{\"message\":\"Maintenance at noon\"}'
+  fanfare publish topics price EUR-USD - < price.json
+
+Exit codes:
+  0   recorded (or taken in, when that takes longer than 5 s)
+  1   refused: the reason is said
+  64  wrong usage
+  69  no server answers, or it cannot take anything now";
 
 /// Describes the event to publish.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Publish {
-    /// deployments, tasks, agents, containers or messages
+    /// The stream
+    #[arg(value_parser = PossibleValuesParser::new(Stream::ALL.map(Stream::name)))]
     stream: String,
     /// The event's type, such as `deployment_update`
     #[arg(value_name = "TYPE")]
@@ -30,13 +50,15 @@ pub(crate) struct Publish {
     /// Without another event for so long it ends as abandoned: 90s, 30m, 1h
     #[arg(long, value_parser = duration::parse)]
     lease: Option<std::time::Duration>,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 impl Publish {
     /// Publishes, and prints each channel with the position there.
     pub(crate) async fn run(self, config: &Config) -> Result<(), Failure> {
         let event = self.event()?;
-        let server = ServerClient::connect(config).await?;
+        let server = ServerClient::connect(config, &self.server).await?;
         let answer = server.expect(Method::POST, &["v1", "publish"], &[], Some(&event)).await?;
         let published = answer["published"].as_array().map(Vec::as_slice).unwrap_or_default();
         for place in published {
@@ -49,20 +71,20 @@ impl Publish {
         Ok(())
     }
 
-    fn event(self) -> Result<Value, Failure> {
+    fn event(&self) -> Result<Value, Failure> {
         let mut event = Map::new();
-        event.insert("stream".into(), self.stream.into());
-        event.insert("type".into(), self.kind.into());
+        event.insert("stream".into(), self.stream.as_str().into());
+        event.insert("type".into(), self.kind.as_str().into());
         if self.id != "-" {
-            event.insert("id".into(), self.id.into());
+            event.insert("id".into(), self.id.as_str().into());
         }
-        if let Some(data) = self.data {
-            event.insert("data".into(), object(&data)?);
+        if let Some(data) = &self.data {
+            event.insert("data".into(), object(data)?);
         }
         let lease = self.lease.and_then(|lease| u64::try_from(lease.as_millis()).ok());
         let more = [
-            ("user", self.user.map(Value::from)),
-            ("event_id", self.event_id.map(Value::from)),
+            ("user", self.user.as_deref().map(Value::from)),
+            ("event_id", self.event_id.as_deref().map(Value::from)),
             ("lease_ms", lease.map(Value::from)),
         ];
         for (name, value) in more {
@@ -92,7 +114,8 @@ mod tests {
         let data = data.map(str::to_owned);
         let (stream, kind) = ("messages".to_owned(), "system".to_owned());
         let id = id.to_owned();
-        Publish { stream, kind, id, data, user: None, event_id: None, lease: None }.event()
+        let server = ServerArguments::default();
+        Publish { stream, kind, id, data, user: None, event_id: None, lease: None, server }.event()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use reqwest::{Client, Method, StatusCode, Url};
 use runtime::config::{Config, SettingProblem, masked_url};
 use serde_json::Value;
@@ -10,6 +11,17 @@ use super::failure::Failure;
 
 /// How long a request may take; publishing waits up to 5 s for its outcome.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Where the server is and who we are there, when it is said on the command line.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServerArguments {
+    /// The server; without it: `FANFARE_URL`, else this machine at `PORT`
+    #[arg(long, global = true)]
+    pub(crate) url: Option<String>,
+    /// A token or an API key; without it: `FANFARE_TOKEN`, which no list of processes shows
+    #[arg(long, global = true)]
+    pub(crate) token: Option<String>,
+}
 
 /// A server, and who we are there.
 pub(crate) struct ServerClient {
@@ -20,15 +32,22 @@ pub(crate) struct ServerClient {
 }
 
 impl ServerClient {
-    /// The server of the settings. Without `FANFARE_TOKEN` a server in development mode hands out
-    /// one, as it does for its console.
-    pub(crate) async fn connect(config: &Config) -> Result<Self, Failure> {
+    /// The server of the command line, else of the settings. Without a token a server in development
+    /// mode hands out one, as it does for its console.
+    pub(crate) async fn connect(
+        config: &Config,
+        arguments: &ServerArguments,
+    ) -> Result<Self, Failure> {
         let http = Client::builder().timeout(DEADLINE).build();
         let http = http.map_err(|error| Failure::Refused(error.to_string()))?;
-        let url = Url::parse(&config.url).ok().filter(|url| url.scheme().starts_with("http"));
-        let url =
-            url.ok_or_else(|| SettingProblem::new("fanfare_url", "is no http:// or https:// URL"))?;
-        let given = config.token.clone();
+        let url = match &arguments.url {
+            Some(url) => parse(url)
+                .ok_or_else(|| Failure::Usage("--url is no http:// or https:// URL".to_owned()))?,
+            None => parse(&config.url).ok_or_else(|| {
+                SettingProblem::new("fanfare_url", "is no http:// or https:// URL")
+            })?,
+        };
+        let given = arguments.token.clone().or_else(|| config.token.clone());
         let mut server = Self { http, url, token: given.clone(), given };
         server.refresh().await?;
         Ok(server)
@@ -115,7 +134,7 @@ impl ServerClient {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        let hint = "start one with `fanfare`, or set FANFARE_URL";
+        let hint = "start one with `fanfare`, or name it with --url (FANFARE_URL)";
         Failure::Unreachable(format!("no server answers at {}: {cause}; {hint}", self.name()))
     }
 
@@ -131,6 +150,10 @@ impl ServerClient {
     }
 }
 
+fn parse(url: &str) -> Option<Url> {
+    Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 /// What a refusal says: its problem's sentence, and each event that is wrong.
 pub(crate) fn refused(status: StatusCode, answer: &Value) -> Failure {
     let detail = answer["detail"].as_str().or(answer.as_str()).unwrap_or_default();
@@ -141,9 +164,9 @@ pub(crate) fn refused(status: StatusCode, answer: &Value) -> Failure {
     }
     match status {
         StatusCode::SERVICE_UNAVAILABLE => Failure::Unreachable(text),
-        StatusCode::UNAUTHORIZED => {
-            Failure::Refused(format!("{text}; set FANFARE_TOKEN to a token or an API key"))
-        }
+        StatusCode::UNAUTHORIZED => Failure::Refused(format!(
+            "{text}; give a token or an API key with --token (FANFARE_TOKEN)"
+        )),
         _ => Failure::Refused(text),
     }
 }

@@ -9,8 +9,19 @@ use runtime::config::{Config, SettingProblem};
 
 use super::{duration, failure::Failure, output};
 
+const HELP: &str = "\
+Examples:
+  fanfare token --sub ann --channels 'deployment:*,deployments' --ttl 8h
+  fanfare token --sub ci --publish deployments --ttl 30d
+
+Exit codes:
+  0   printed
+  64  wrong usage
+  78  JWT_SECRET is missing, or another setting is wrong";
+
 /// What the token says.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(crate) struct Token {
     /// The user
     #[arg(long, value_name = "USER")]

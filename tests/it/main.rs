@@ -10,6 +10,7 @@ mod transcript;
 mod catalog;
 mod chaos;
 mod collisions;
+mod command_line;
 mod commands;
 #[cfg(feature = "failpoints")]
 mod crashes;
