@@ -1,4 +1,4 @@
-//! The catalog of events, and what is held to it: the README's table, the schemas that are served,
+//! The catalog of events, and what is held to it: the documentation's table, the schemas that are served,
 //! the descriptions of the API.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,29 +19,29 @@ fn quoted(line: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_table_of_the_readme_has_a_row_for_each_stream_with_its_types_and_channels() {
-    let readme = read("README.md");
+fn the_table_of_the_documentation_has_a_row_for_each_stream_with_its_types_and_channels() {
+    let page = read("docs/publish.md");
     for stream in Stream::ALL {
         let start = format!("| `fanfare:{stream}` |");
-        let row = readme.lines().find(|line| line.starts_with(&start));
-        let row = row.unwrap_or_else(|| panic!("README: no row of {stream}"));
+        let row = page.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("docs/publish.md: no row of {stream}"));
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let public: BTreeSet<String> = CATALOG
             .iter()
             .filter(|row| row.stream == stream && row.writer == Writer::Anyone)
             .map(|row| row.name.to_owned())
             .collect();
-        assert_eq!(quoted(cells[2]), public, "README: the types of {stream}");
+        assert_eq!(quoted(cells[2]), public, "docs/publish.md: the types of {stream}");
     }
 }
 
 #[test]
-fn the_readme_says_what_the_worker_alone_writes_and_what_is_a_request() {
-    let readme = read("README.md");
+fn the_documentation_says_what_the_worker_alone_writes_and_what_is_a_request() {
+    let page = read("docs/publish.md");
     for row in
         CATALOG.iter().filter(|row| row.writer == Writer::Worker || row.kept == Kept::Request)
     {
-        assert!(readme.contains(&format!("`{}`", row.name)), "README: {}", row.name);
+        assert!(page.contains(&format!("`{}`", row.name)), "docs/publish.md: {}", row.name);
     }
 }
 

@@ -87,6 +87,25 @@ async fn the_command_of_the_banner_reaches_a_watcher() {
     watcher.expect(event).await;
 }
 
+/// What docs/publish.md shows to Rust: its lines stand here as they stand there.
+async fn documented(url: &str) -> redis::RedisResult<String> {
+    let mut redis = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let event =
+        [("type", "deployment_update"), ("id", "deploy-123"), ("data", r#"{"progress":90}"#)];
+    let entry: String = redis.xadd("fanfare:deployments", "*", &event).await?;
+    Ok(entry)
+}
+
+#[tokio::test]
+async fn the_program_of_the_documentation_publishes() {
+    let cluster = Cluster::embedded().start().await;
+    let mut watcher = cluster.watcher(0).await;
+    watcher.send(json!({"type": "subscribe", "channel": "deployment:deploy-123"})).await;
+    watcher.expect(json!({"type": "subscribed", "...": ""})).await;
+    documented(&format!("redis://{}", address(&cluster))).await.unwrap();
+    watcher.expect(json!({"type": "event", "data": {"progress": 90}, "...": ""})).await;
+}
+
 #[tokio::test]
 async fn redis_cli_speaks_both_protocols_and_is_told_what_this_is() {
     let cluster = Cluster::embedded().start().await;

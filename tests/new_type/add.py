@@ -1,4 +1,4 @@
-"""Adds `build_artifact` to the tree in the working directory: a row, a fold, the client's fold, a word in the README."""
+"""Adds `build_artifact` to the tree in the working directory: a row, a fold, the client's fold, a word in the documentation."""
 
 
 def insert(path, anchor, text, before=False):
@@ -31,6 +31,6 @@ insert(
     '  if (event.event === "build_artifact") return { ...state, artifacts: [...((state.artifacts as Json[]) ?? []), data] };',
 )
 insert("gateway/sdk/src/fold.ts", 'deployment_log: "deployment"', '  build_artifact: "deployment",')
-readme = open("README.md").read()
-readme = readme.replace("`deployment_update`, `deployment_log` |", "`deployment_update`, `deployment_log`, `build_artifact` |", 1)
-open("README.md", "w").write(readme)
+page = open("docs/publish.md").read()
+page = page.replace("`deployment_update`, `deployment_log` |", "`deployment_update`, `deployment_log`, `build_artifact` |", 1)
+open("docs/publish.md", "w").write(page)

@@ -163,15 +163,15 @@ export async function office(t, port) {
 }
 
 /** A PostgreSQL of the test's own, for nodes that share a record; it refuses root, so `postgres` runs it. */
-export async function startPostgres(t) {
+export async function startPostgres(t, { port, user = "fanfare" } = {}) {
   const versions = readdirSync("/usr/lib/postgresql").sort((a, b) => Number(a) - Number(b));
   const programs = `/usr/lib/postgresql/${versions.at(-1)}/bin`;
   const home = mkdtempSync(join(tmpdir(), "fanfare-web-"));
   const as = process.getuid() === 0 ? ["runuser", "-u", "postgres", "--"] : ["env"];
   if (process.getuid() === 0) execFileSync("chown", ["postgres", home]);
   const data = join(home, "data");
-  execFileSync(as[0], [...as.slice(1), `${programs}/initdb`, "-D", data, "-U", "fanfare", "-A", "trust", "--no-sync"], { stdio: "ignore", cwd: home });
-  const port = await freePort();
+  execFileSync(as[0], [...as.slice(1), `${programs}/initdb`, "-D", data, "-U", user, "-A", "trust", "--no-sync"], { stdio: "ignore", cwd: home });
+  port ??= await freePort();
   const settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", `unix_socket_directories=${home}`];
   const child = spawn(as[0], [...as.slice(1), `${programs}/postgres`, "-D", data, "-p", String(port), ...settings], { stdio: "ignore", cwd: home });
   const over = new Promise((done) => child.on("exit", done));
@@ -186,5 +186,5 @@ export async function startPostgres(t) {
       probe.on("exit", (code) => done(code === 0));
     });
   await until(ready, "postgres answers", 30_000);
-  return { url: `postgres://fanfare@127.0.0.1:${port}/postgres` };
+  return { url: `postgres://${user}@127.0.0.1:${port}/postgres` };
 }

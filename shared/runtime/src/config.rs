@@ -428,8 +428,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_every_setting_with_its_default() {
-        let readme = include_str!("../../../README.md");
+    fn the_documentation_lists_every_setting_with_its_default() {
+        let page = include_str!("../../../docs/settings.md");
         for line in REFERENCE.lines().filter(|line| !line.starts_with('#')) {
             let Some((name, default)) = line.split_once(" = ") else { continue };
             let default = match default.trim_matches('"') {
@@ -437,7 +437,7 @@ mod tests {
                 default => format!("`{default}`"),
             };
             let row = format!("| `{}` | {default} |", name.to_uppercase());
-            assert!(readme.contains(&row), "README.md lacks the row {row}");
+            assert!(page.contains(&row), "docs/settings.md lacks the row {row}");
         }
     }
 }

@@ -70,8 +70,8 @@ pub enum WordKind {
     Declared,
     /// A whole text between quotes or tags of a web page.
     Page,
-    /// A phrase in the README.
-    Readme,
+    /// A phrase in README.md or docs/.
+    Documentation,
 }
 
 impl Words {

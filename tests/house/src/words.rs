@@ -15,7 +15,7 @@ pub fn private_words(house: &House, plan: &Plan) -> Vec<String> {
                 let word = match words.kind {
                     WordKind::Module => format!("module {old}"),
                     WordKind::Page => format!("console {old}"),
-                    WordKind::Declared | WordKind::Readme => old.clone(),
+                    WordKind::Declared | WordKind::Documentation => old.clone(),
                 };
                 left.entry((word, field)).or_default().push(place);
             }
@@ -55,10 +55,15 @@ fn places(house: &House, words: &PrivateWords, old: &str) -> Vec<String> {
                 .map(|path| house.tree.name(&path))
                 .collect()
         }
-        WordKind::Readme => {
-            let readme = text(&house.tree.repo.join("README.md"));
-            let lines = readme.lines().enumerate().filter(|(_, line)| line.contains(old));
-            lines.map(|(at, _)| format!("README.md:{}", at + 1)).collect()
+        WordKind::Documentation => {
+            let mut pages = walk(&house.tree.repo.join("docs"), &["md"]);
+            pages.push(house.tree.repo.join("README.md"));
+            let lines_of = |page: &std::path::PathBuf| {
+                let (text, name) = (text(page), house.tree.name(page));
+                let lines = text.lines().enumerate().filter(|(_, line)| line.contains(old));
+                lines.map(|(at, _)| format!("{name}:{}", at + 1)).collect::<Vec<_>>()
+            };
+            pages.iter().flat_map(lines_of).collect()
         }
     }
 }

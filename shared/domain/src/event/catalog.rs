@@ -1,6 +1,6 @@
 //! The catalog: every type of event that means something, one row each (contract §3).
 //!
-//! Parsing, routing, the schemas at the doors and in `/schemas`, the fold, the README's table and
+//! Parsing, routing, the schemas at the doors and in `/schemas`, the fold, the documentation's table and
 //! the descriptions of the API come from these rows or are held to them by tests. A new type is a
 //! row here, its part in a fold, and an encoder for each dialect that has a word for it.
 
