@@ -12,7 +12,7 @@ const yaml: Plugin = {
 export default defineConfig({
   base: "/console/",
   plugins: [yaml],
-  resolve: { alias: { fanfare: fileURLToPath(new URL("../sdk/src/index.ts", import.meta.url)) } },
+  resolve: { alias: { fanfare: fileURLToPath(new URL("../sdk/typescript/src/index.ts", import.meta.url)) } },
   build: {
     target: "es2022",
     modulePreload: { polyfill: false },

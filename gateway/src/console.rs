@@ -23,7 +23,7 @@ use sha1::{Digest, Sha1};
 struct Console;
 
 /// The browser client as one file.
-const CLIENT: &[u8] = include_bytes!("../sdk/dist/fanfare.js");
+const CLIENT: &[u8] = include_bytes!("../sdk/typescript/dist/fanfare.js");
 
 /// Nothing inline, nothing from elsewhere: a string from an event that should ever become markup
 /// still could not run or fetch anything.

@@ -26,11 +26,11 @@ insert(
     "    }",
 )
 insert(
-    "gateway/sdk/src/fold.ts",
+    "gateway/sdk/typescript/src/fold.ts",
     "const state: Json = before ?? { id, projectId: id",
     '  if (event.event === "build_artifact") return { ...state, artifacts: [...((state.artifacts as Json[]) ?? []), data] };',
 )
-insert("gateway/sdk/src/fold.ts", 'deployment_log: "deployment"', '  build_artifact: "deployment",')
+insert("gateway/sdk/typescript/src/fold.ts", 'deployment_log: "deployment"', '  build_artifact: "deployment",')
 page = open("docs/publish.md").read()
 page = page.replace("`deployment_update`, `deployment_log` |", "`deployment_update`, `deployment_log`, `build_artifact` |", 1)
 open("docs/publish.md", "w").write(page)

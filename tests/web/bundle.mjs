@@ -12,7 +12,7 @@ export function client(file, url = "") {
 
 /** One script of a TypeScript source; `fanfare/…` is the SDK beside us. */
 export async function bundle(source) {
-  const sdk = (file) => here(`../../gateway/sdk/src/${file}`);
+  const sdk = (file) => here(`../../gateway/sdk/typescript/src/${file}`);
   const { outputFiles } = await build({
     stdin: { contents: source, loader: "tsx", resolveDir: here(".") },
     bundle: true,

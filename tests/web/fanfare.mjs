@@ -136,7 +136,10 @@ export async function balancer(t, ports) {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { url: `http://127.0.0.1:${server.address().port}` };
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, cut };
 }
 
 /** A proxy as in some offices: HTTP passes, WebSockets do not. */

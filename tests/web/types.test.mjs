@@ -11,7 +11,7 @@ import { parse } from "yaml";
 import { bundle } from "./bundle.mjs";
 import { command, folder, publish, start, startRedis, until } from "./fanfare.mjs";
 
-const SDK = fileURLToPath(new URL("../../gateway/sdk/src/index.ts", import.meta.url));
+const SDK = fileURLToPath(new URL("../../gateway/sdk/typescript/src/index.ts", import.meta.url));
 const ASYNCAPI = parse(readFileSync(new URL("../../gateway/src/api/asyncapi.yaml", import.meta.url), "utf8"));
 const TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -46,7 +46,7 @@ function Deployment({ id }) {
       <h2>
         {id}: {state?.status} {state?.stage}
       </h2>
-      <pre>{rows.map((row) => (row.kind === "line" ? row.text : `… ${row.missing ?? "some"} lines are no longer kept …`)).join("\n")}</pre>
+      <pre>{rows.map((row) => (row.kind === "line" ? row.text : "… some lines are no longer kept …")).join("\n")}</pre>
     </section>
   );
 }

@@ -1,10 +1,11 @@
 /** The log of one deployment, task or container: the archive from its beginning, then what follows live. */
 
 import { signal } from "@preact/signals";
-import { covers, distance, type EventFrame, type GapFrame, type Json, logLines, type Page, type Position } from "fanfare";
+import { type EventFrame, type GapFrame, type Json, logLines, type Page, type Position } from "fanfare";
 import { plain } from "./ansi.ts";
 import { oncePerFrame } from "./clock.ts";
 import { api, client } from "./gateway.ts";
+import { covers, distance } from "./position.ts";
 
 export interface Line {
   kind: "line";

@@ -226,7 +226,7 @@ function Publish(): JSX.Element {
     busy.value = true;
     try {
       const event = { stream: stream.value, type: fields.type.value, id: fields.id.value || undefined, data: parsed(fields.data.value) };
-      const { published } = await client.publish(event);
+      const { published } = await client.publish(event as Publication);
       const lines = published.map(({ channel, position }) => `${channel} at ${position}`);
       outcome.value = { good: true, lines: lines.length > 0 ? lines : ["Accepted; it will be recorded soon."] };
     } catch (error) {
