@@ -43,7 +43,7 @@ func main() {
 		case *fanfare.Event:
 			handle(item)
 		case *fanfare.Gap:
-			log.Printf("events %s to %s are no longer kept: %s", item.From, item.To, item.Cause)
+			log.Printf("events %s to %s are no longer kept: %s", item.First, item.Last, item.Cause)
 		}
 		// After the event was dealt with: a crash before deals with it once more, and never skips it.
 		if err := os.WriteFile(file, []byte(sub.Position()), 0o600); err != nil {

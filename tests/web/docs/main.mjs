@@ -27,11 +27,10 @@ function program(stage, name, text) {
 
 /** How a program of a language is run. */
 const PROGRAMS = {
+  /** A block is one script, as whoever pastes it has it. */
   sh: async (stage, text, codes = [0]) => {
-    for (const line of commands(text)) {
-      const { code, said } = await stage.run(line);
-      assert.ok(codes.includes(code), `${line}: ${code}\n${said}`);
-    }
+    const { code, said } = await stage.run(`set -eo pipefail\n${text}`, 300);
+    assert.ok(codes.includes(code), `${text}: ${code}\n${said}`);
   },
   python: (stage, text) => PROGRAMS.sh(stage, `python3 ${program(stage, "program.py", text)}`),
   js: (stage, text) => {
