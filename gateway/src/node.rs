@@ -6,5 +6,6 @@ pub mod denylist;
 pub mod drain;
 pub mod fanout;
 mod foreign_epochs;
+pub mod reminders;
 pub mod services;
 pub mod status_reporter;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod dialect;
 pub mod encoder;
 pub mod event_stream;
+pub mod farewell;
 pub mod outgoing;
 pub mod recipient;
 pub mod request;
@@ -19,6 +20,7 @@ pub use self::{
     command::{Append, Command, Condition, ListRequest, Mode, Subscribe},
     dialect::{Dialect, OpenContext, Opening, Refusal, TurnedAway, View, WatchedTopic},
     encoder::{Cause, Encoder, Encoding, EncodingSet, ErrorReport, PresenceChange, Subscribed},
+    farewell::{Ending, Farewell},
     outgoing::Outgoing,
     recipient::Recipient,
     request::Request,

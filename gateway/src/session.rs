@@ -36,7 +36,9 @@ use self::{
 use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
     cluster::registry::CONNECTIONS,
-    protocol::{Command, Dialect, Encoding, ErrorReport, Recipient, Refusal, Transport},
+    protocol::{
+        Command, Dialect, Encoding, Ending, ErrorReport, Farewell, Recipient, Refusal, Transport,
+    },
 };
 
 /// Within how many ms after its `bye` a client is asked to connect elsewhere.
@@ -150,9 +152,27 @@ impl Session {
     fn announce_drain(&self) {
         if self.context.life.is_draining() {
             let after_ms = rand::random_range(0..COME_ELSEWHERE_MS);
-            if let (Some(frame), _, _) = self.dialect.drain(after_ms) {
-                let _full = self.send(&frame);
+            if let Some(word) = self.farewell(after_ms).word {
+                let _full = self.send(&word);
             }
+        }
+    }
+
+    /// Returns how it is let go at a drain.
+    pub fn farewell(&self, after_ms: u64) -> Farewell {
+        self.dialect.farewell(after_ms, self.is_known())
+    }
+
+    /// Whether its dialect remembers anything about the client, such as who it is.
+    pub fn is_known(&self) -> bool {
+        self.lock().memo.is_some()
+    }
+
+    /// Ends it as its dialect lets clients go.
+    pub fn end(&self, ending: Ending) {
+        match ending {
+            Ending::Close { code, reason } => self.transport.close(code, reason),
+            Ending::Cut => self.transport.cut(),
         }
     }
 

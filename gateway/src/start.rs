@@ -24,6 +24,7 @@ use crate::{
     node::{
         denylist::Denylist,
         fanout::Fanout,
+        reminders::remind,
         services::{Parts, Services},
         status_reporter,
     },
@@ -216,6 +217,12 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { token_expiry.run().await });
     let presence = Arc::clone(&context.presence);
     life.spawn_until_stop(async move { presence.run().await });
+    for dialect in &*services.dialects {
+        if let Some(reminder) = dialect.reminder(&context.config.rhythm) {
+            let (dialect, sessions) = (Arc::clone(dialect), Arc::clone(&services.sessions));
+            life.spawn_until_stop(remind(dialect, sessions, reminder));
+        }
+    }
     let disconnects = Arc::clone(&context.disconnects);
     life.spawn_until_stop(async move { disconnects.run().await });
     let disconnects = Arc::clone(&context.disconnects);

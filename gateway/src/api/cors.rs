@@ -12,7 +12,8 @@ use runtime::config::{Config, WebOrigin};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "Content-Type, Authorization, Upgrade, X-API-Key, X-Requested-With, Last-Event-ID",
+    "Content-Type, Authorization, Upgrade, X-API-Key, X-Requested-With, Last-Event-ID, \
+     traceparent, tracestate",
 );
 
 /// Adds the headers of an allowed origin, and answers preflight requests.

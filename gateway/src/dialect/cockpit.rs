@@ -8,6 +8,8 @@ mod shapes;
 mod task;
 mod zod;
 
+use std::time::Duration;
+
 use auth::{Identity, same_secret};
 use domain::{
     entry::Fields,
@@ -22,7 +24,8 @@ use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSched
 
 use self::{dashboard::DASHBOARD, encoder::ENCODING};
 use crate::protocol::{
-    Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, Sender, View, WatchedTopic,
+    Command, Dialect, Encoding, Ending, Farewell, OpenContext, Opening, Refusal, Request, Sender,
+    View, WatchedTopic,
 };
 
 /// The dialect of seed 001.
@@ -59,7 +62,7 @@ impl Dialect for Cockpit {
 
     /// Sockets that never said which agent they are: only the end of the wire is noticed.
     fn heartbeat(&self, settings: &HeartbeatSettings) -> Heartbeat {
-        let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Heartbeat {
             ping_ms: ms(settings.ping),
             timeout_ms: ms(settings.timeout),
@@ -73,7 +76,7 @@ impl Dialect for Cockpit {
 
     /// Agents answer the protocol's own ping; staleness is judged on the same clock.
     fn heartbeat_of_known(&self, settings: &HeartbeatSettings) -> Option<Heartbeat> {
-        let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         Some(Heartbeat {
             ping_ms: ms(settings.cockpit_ping),
             timeout_ms: ms(settings.cockpit_stale),
@@ -107,6 +110,18 @@ impl Dialect for Cockpit {
             Ok(commands) => commands,
             Err(issues) => vec![Command::Send(zod::error_frame(issues))],
         }
+    }
+
+    /// Sockets that never said which agent they are may be dashboards, one of which comes back only
+    /// after an unclean end (`protocols.md` §2).
+    fn farewell(&self, _after_ms: u64, is_known: bool) -> Farewell {
+        let farewell = Farewell::default();
+        if is_known { farewell } else { Farewell { ending: Ending::Cut, ..farewell } }
+    }
+
+    /// Real agents keep what has changed in their repositories to themselves until they are asked.
+    fn reminder(&self, settings: &HeartbeatSettings) -> Option<(Duration, Frame)> {
+        Some((settings.cockpit_status_request, incoming::status_request()))
     }
 
     /// An agent whose last connection is gone is offline.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use self::encoder::ENCODING;
 pub use self::frames::{bye, close_frame, error, event_json, welcome};
 use crate::protocol::{
-    Command, Dialect, Encoding, Mode, OpenContext, Opening, Refusal, Request, Subscribe,
-    TurnedAway, View, request::BEARER_PROTOCOL,
+    Command, Dialect, Encoding, Ending, Farewell, Mode, OpenContext, Opening, Refusal, Request,
+    Subscribe, TurnedAway, View, request::BEARER_PROTOCOL,
 };
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
@@ -134,8 +134,11 @@ impl Dialect for Native {
         }
     }
 
-    fn drain(&self, after_ms: u64) -> (Option<Frame>, u16, &'static str) {
-        (Some(bye("restarting", true, after_ms)), close::RESTARTING, "restarting")
+    fn farewell(&self, after_ms: u64, _is_known: bool) -> Farewell {
+        Farewell {
+            word: Some(bye("restarting", true, after_ms)),
+            ending: Ending::Close { code: close::RESTARTING, reason: "restarting" },
+        }
     }
 
     fn turned_away(&self, why: TurnedAway, message: &str) -> Option<Frame> {

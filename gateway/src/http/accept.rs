@@ -152,6 +152,8 @@ impl HttpServer {
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(u64::from(self.limits.header_ms)))
             .max_buf_size(self.limits.header_bytes)
+            // Who has said all that it had to say still waits for the answer.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let lifecycle = self.lifecycle.clone();

@@ -1,51 +1,92 @@
 //! The drain: every client is told to go and closed, and the node leaves the others in order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, interval, sleep};
 
 use super::services::Services;
-use crate::session::{COME_ELSEWHERE_MS, context::SessionContext, sessions::Sessions};
+use crate::session::{COME_ELSEWHERE_MS, Session, context::SessionContext, sessions::Sessions};
 
-/// How long after the clients were told the closes begin: who connects elsewhere first misses nothing
-/// and shows nothing.
-const CLOSE_AFTER: Duration = Duration::from_millis(1200);
+/// How often clients are told or closed: a timer for each of them would take longer than the drain.
+const TICK: Duration = Duration::from_millis(10);
+/// Of a few clients so many are told or closed in each tick; of many as many as the time asks for, so
+/// that the other nodes are not stormed.
+const EACH_TICK_MIN: usize = 5;
+/// Until when in the drain, in parts of it, every client was told; and at most so long.
+const TOLD_WITHIN: (f32, Duration) = (0.4, Duration::from_secs(12));
+/// What is kept of the drain for closing those that stay to its end.
+const CLOSED_WITHIN: f32 = 0.2;
+/// How often is looked whether everybody has left.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Lets every client go: first the dialect's last frame, by which a client may connect elsewhere
-/// before it leaves here, then the close; both spread over the drain.
+/// Lets every client go. Those that can connect elsewhere first are told so and served until they
+/// leave, or until little is left of `DRAIN_MS`; the others are closed in their turn. The node is out
+/// of the registry when it returns.
 pub async fn drain(services: &Services) {
-    let sessions = services.sessions.all();
-    let window = services.context.config.limits.drain.mul_f32(0.4).min(Duration::from_secs(12));
-    let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
-    // A few clients go at once; many are spread, so that the other nodes are not stormed.
-    let step = (window / count).min(Duration::from_millis(2));
-    let mut told = false;
-    for session in &sessions {
-        let (frame, _, _) = session.dialect().drain(rand::random_range(0..COME_ELSEWHERE_MS));
-        if let Some(frame) = frame {
-            let _full = session.transport.send(&frame);
-            told = true;
-            tokio::time::sleep(step).await;
-        }
+    let began = Instant::now();
+    let whole = services.context.config.limits.drain;
+    let (part, longest) = TOLD_WITHIN;
+    pace(services.sessions.all(), whole.mul_f32(part).min(longest), tell).await;
+    let stay_until = began + whole.saturating_sub(closing_time(services.sessions.count(), whole));
+    while services.sessions.count() > 0 && Instant::now() < stay_until {
+        sleep(LOOK).await;
     }
-    if told {
-        tokio::time::sleep(CLOSE_AFTER.min(window)).await;
-    }
-    for session in &sessions {
-        let (_, code, reason) = session.dialect().drain(0);
-        session.transport.close(code, reason);
-        tokio::time::sleep(step).await;
-    }
-    drop(sessions);
+    // Also those that came meanwhile.
+    let left = services.sessions.all();
+    let window = closing_time(left.len(), whole);
+    pace(left, window.mul_f32(0.5), |session| session.end(session.farewell(0).ending)).await;
     deregister(&services.context, &services.sessions).await;
+}
+
+/// Says the last word of its dialect; a client that has none to wait for is closed at once.
+fn tell(session: &Session) {
+    let farewell = session.farewell(rand::random_range(0..COME_ELSEWHERE_MS));
+    match farewell.word {
+        Some(word) => drop(session.transport.send(&word)),
+        None => session.end(farewell.ending),
+    }
+}
+
+/// How long before the end of a drain the closes have to begin.
+fn closing_time(count: usize, whole: Duration) -> Duration {
+    let ticks = u32::try_from(count.div_ceil(EACH_TICK_MIN)).unwrap_or(u32::MAX);
+    // A close is answered by the client: the last one needs some time as well.
+    let needed = TICK.saturating_mul(ticks).saturating_add(Duration::from_millis(200)) * 2;
+    needed.min(whole.mul_f32(CLOSED_WITHIN))
+}
+
+/// Does something with each session, evenly over a time; a tick that came late is made up for.
+async fn pace(sessions: Vec<Arc<Session>>, within: Duration, act: impl Fn(&Session)) {
+    let ticks = usize::try_from(within.as_millis() / TICK.as_millis()).unwrap_or(usize::MAX);
+    let each = sessions.len().div_ceil(ticks.max(1)).max(EACH_TICK_MIN);
+    let mut tick = interval(TICK);
+    for some in sessions.chunks(each) {
+        tick.tick().await;
+        some.iter().for_each(|session| act(session));
+    }
 }
 
 /// Does what is left when all clients were told to go: what they handed in is recorded, who is nowhere
 /// else is gone, and the node is out of the registry.
 async fn deregister(context: &SessionContext, sessions: &Sessions) {
     while sessions.count() > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(LOOK).await;
     }
     context.unrecorded.close();
     context.unrecorded.wait().await;
     context.disconnects.evaluate().await;
     context.registry.deregister().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_takes_a_fifth_of_a_drain_at_most_and_little_for_a_few() {
+        let drain = Duration::from_secs(30);
+        assert!(closing_time(3, drain) < Duration::from_secs(1));
+        assert_eq!(closing_time(15_000, drain), Duration::from_secs(6));
+        assert_eq!(closing_time(200_000, drain), Duration::from_secs(6));
+    }
 }

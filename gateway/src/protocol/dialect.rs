@@ -1,6 +1,6 @@
 //! A wire protocol, as the core sees it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use auth::{Authenticator, Identity};
 use domain::{entry::Fields, source::Stream};
@@ -8,7 +8,8 @@ use runtime::config::{Config, HeartbeatSettings};
 use websocket::{Frame, Heartbeat, Message, close};
 
 use super::{
-    attendance::Attendance, command::Command, encoder::Encoding, request::Request, sender::Sender,
+    attendance::Attendance, command::Command, encoder::Encoding, farewell::Farewell,
+    request::Request, sender::Sender,
 };
 
 /// A wire protocol. It only translates: `open` and `decode` are pure and return commands, which the
@@ -41,9 +42,15 @@ pub trait Dialect: Send + Sync + 'static {
     /// Returns what a message of the client asks for.
     fn decode(&self, message: Message<'_>, view: &View<'_>) -> Vec<Command>;
 
-    /// Returns the last frame before a drain closes the socket, and the close.
-    fn drain(&self, _after_ms: u64) -> (Option<Frame>, u16, &'static str) {
-        (None, close::GOING_AWAY, "going away")
+    /// Returns how a socket is let go at a drain, to come back elsewhere after so many milliseconds;
+    /// `is_known` when something was remembered about it ([`Command::Remember`]).
+    fn farewell(&self, _after_ms: u64, _is_known: bool) -> Farewell {
+        Farewell::default()
+    }
+
+    /// Returns what clients that said who they are are sent again and again, and how often.
+    fn reminder(&self, _settings: &HeartbeatSettings) -> Option<(Duration, Frame)> {
+        None
     }
 
     /// Returns the frame that tells a client that there is no room for it, after the 101 and before a

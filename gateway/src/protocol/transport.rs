@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::event_stream::EventStream;
-use websocket::{Connection, Frame, Heartbeat, SendOutcome, WriteBatch};
+use websocket::{Connection, Frame, Heartbeat, SendOutcome, WriteBatch, close};
 
 /// The way to one client.
 pub enum Transport {
@@ -46,6 +46,14 @@ impl Transport {
         match self {
             Self::Socket(connection) => connection.close(code, reason),
             Self::Stream(stream) => stream.close(code),
+        }
+    }
+
+    /// Ends at once, without a word.
+    pub fn cut(&self) {
+        match self {
+            Self::Socket(connection) => connection.abort(),
+            Self::Stream(stream) => stream.close(close::GOING_AWAY),
         }
     }
 

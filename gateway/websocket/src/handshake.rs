@@ -33,9 +33,15 @@ pub enum HandshakeError {
     /// Not a WebSocket request, for want of the `Upgrade` and `Connection` headers: 426.
     #[error("a WebSocket upgrade is needed here")]
     NoUpgrade,
-    /// Not a GET request of HTTP/1.1: 405.
+    /// Not a GET request: 405.
     #[error("a WebSocket upgrade has to be a GET request")]
     Method,
+    /// Not HTTP/1.1, as a proxy asks that was not told otherwise: 426.
+    #[error(
+        "a WebSocket upgrade has to come by HTTP/1.1; a proxy asked by an older version \
+         (nginx: proxy_http_version 1.1)"
+    )]
+    HttpVersion,
     /// Another version than 13: 426 with the version that is spoken here.
     #[error("only version 13 of WebSocket is spoken here")]
     Version,
@@ -48,7 +54,7 @@ impl HandshakeError {
     /// Returns the HTTP status: 426, 405 or 400.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::NoUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::NoUpgrade | Self::Version | Self::HttpVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Key => StatusCode::BAD_REQUEST,
         }
@@ -61,7 +67,7 @@ impl HandshakeError {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         match self {
-            Self::NoUpgrade | Self::Version => {
+            Self::NoUpgrade | Self::Version | Self::HttpVersion => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -85,8 +91,11 @@ pub fn check(parts: &Parts) -> Result<Handshake, HandshakeError> {
     if !has_token(headers, CONNECTION, "upgrade") || !has_token(headers, UPGRADE, "websocket") {
         return Err(HandshakeError::NoUpgrade);
     }
-    if parts.method != Method::GET || parts.version != Version::HTTP_11 {
+    if parts.method != Method::GET {
         return Err(HandshakeError::Method);
+    }
+    if parts.version != Version::HTTP_11 {
+        return Err(HandshakeError::HttpVersion);
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(HandshakeError::Version);

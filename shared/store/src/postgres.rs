@@ -25,17 +25,26 @@ use super::{
 /// it still answers.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
+/// What is said of a pooler that lends a server's session for a transaction at a time.
+const FORGETFUL: &str = "the session forgets its time limits: a pooler has to be in session mode";
+
 /// A pool of connections to a primary.
 pub(super) struct Postgres {
     pool: PgPool,
     /// One for each host of the URL.
     targets: Vec<PgConnectOptions>,
-    /// The same, with the bounds of the pool's connections.
-    bounded: Vec<PgConnectOptions>,
     /// Which of them the pool connects to.
     current: AtomicUsize,
-    /// Whether the newest connection led to a standby; the pool keeps such reasons to itself.
-    standby: Arc<AtomicBool>,
+    found: Arc<Findings>,
+}
+
+/// Why the newest connection is of no use; the pool keeps such reasons to itself.
+#[derive(Default)]
+struct Findings {
+    /// It led to a standby.
+    standby: AtomicBool,
+    /// Its session forgets its settings.
+    forgetful: AtomicBool,
 }
 
 impl Postgres {
@@ -46,29 +55,25 @@ impl Postgres {
     pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
         let name = |target: PgConnectOptions| target.application_name(&options.application);
         let targets: Vec<_> = postgres_hosts::targets(url)?.into_iter().map(name).collect();
-        let ms = |part: u32| (options.deadline * part / 5).as_millis().to_string();
-        let bound = |target: &PgConnectOptions| {
-            target.clone().options([
-                ("statement_timeout", ms(4)),
-                ("idle_in_transaction_session_timeout", ms(4)),
-                ("lock_timeout", ms(2)),
-                // Compiling a query costs more than any of ours takes.
-                ("jit", String::from("off")),
-            ])
-        };
-        let bounded: Vec<_> = targets.iter().map(bound).collect();
-        let Some(first) = bounded.first().cloned() else {
+        let Some(first) = targets.first().cloned() else {
             return Err(StoreError::Refused(String::from("no host")));
         };
+        let limits = SessionLimits::within(options.deadline);
         // Of several hosts one that does not answer must leave time for the next.
-        let parts = if bounded.len() > 1 { 2 } else { 4 };
-        let standby = Arc::new(AtomicBool::new(false));
-        let seen = standby.clone();
+        let parts = if targets.len() > 1 { 2 } else { 4 };
+        let found = Arc::new(Findings::default());
+        let finding = found.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(options.deadline * parts / 5)
             .test_before_acquire(false)
-            .after_connect(move |connection, _| Box::pin(refuse_standby(connection, seen.clone())))
+            .after_connect(move |connection, _| {
+                let (limits, finding) = (limits.clone(), finding.clone());
+                Box::pin(async move {
+                    refuse_standby(connection, &finding).await?;
+                    limits.set(connection, &finding).await
+                })
+            })
             .before_acquire(|connection, about| {
                 Box::pin(async move {
                     if about.idle_for > IDLE_TRUSTED {
@@ -78,7 +83,7 @@ impl Postgres {
                 })
             })
             .connect_lazy_with(first);
-        Ok(Self { pool, targets, bounded, current: AtomicUsize::new(0), standby })
+        Ok(Self { pool, targets, current: AtomicUsize::new(0), found })
     }
 
     /// Migrates on a connection of its own, without deadlines: another process may be at it, and
@@ -114,7 +119,7 @@ impl Postgres {
     /// Has the pool connect to another host from now on.
     fn lead_to(&self, at: usize) {
         if self.current.swap(at, Ordering::Relaxed) != at
-            && let Some(target) = self.bounded.get(at)
+            && let Some(target) = self.targets.get(at)
         {
             self.pool.set_connect_options(target.clone());
         }
@@ -124,12 +129,17 @@ impl Postgres {
     pub(super) async fn session(&self, access: SessionKind) -> Result<PostgresSession, StoreError> {
         let current = self.current.load(Ordering::Relaxed);
         let connection = self.pool.acquire().await.map_err(|failure| {
-            let standby = self.standby.load(Ordering::Relaxed);
-            let next = (current + 1) % self.bounded.len();
+            let next = (current + 1) % self.targets.len();
             if next != current && self.current.load(Ordering::Relaxed) == current {
                 self.lead_to(next);
             }
-            if standby { StoreError::Standby } else { error(failure) }
+            if self.found.standby.load(Ordering::Relaxed) {
+                StoreError::Standby
+            } else if self.found.forgetful.load(Ordering::Relaxed) {
+                StoreError::Refused(String::from(FORGETFUL))
+            } else {
+                error(failure)
+            }
         })?;
         let mut session = PostgresSession { connection: Some(connection), sound: true };
         if access == SessionKind::Transaction {
@@ -143,13 +153,59 @@ impl Postgres {
 /// A standby's data lie in the past, and its session may outlive its promotion.
 async fn refuse_standby(
     connection: &mut PgConnection,
-    standby: Arc<AtomicBool>,
+    found: &Findings,
 ) -> Result<(), sqlx::Error> {
     let query = sqlx::query_scalar("SELECT pg_is_in_recovery()");
     let recovers = query.fetch_one(connection).await?;
-    standby.store(recovers, Ordering::Relaxed);
+    found.standby.store(recovers, Ordering::Relaxed);
     let refused = || sqlx::Error::Configuration("the server is a standby".into());
     if recovers { Err(refused()) } else { Ok(()) }
+}
+
+/// The time limits that the server itself keeps for a session, in milliseconds.
+///
+/// They are set once the session is there: poolers refuse them among the parameters of its start,
+/// or drop them without a word.
+#[derive(Clone)]
+struct SessionLimits {
+    statement: String,
+    lock: String,
+}
+
+impl SessionLimits {
+    fn within(deadline: Duration) -> Self {
+        let ms = |part: u32| (deadline * part / 5).as_millis().to_string();
+        Self { statement: ms(4), lock: ms(2) }
+    }
+
+    /// Sets them, and asks again whether they hold: a pooler that lends a session for one
+    /// transaction forgets them.
+    async fn set(
+        &self,
+        connection: &mut PgConnection,
+        found: &Findings,
+    ) -> Result<(), sqlx::Error> {
+        // Compiling a query costs more than any of ours takes.
+        let given: (String, String) = sqlx::query_as(
+            "SELECT set_config('statement_timeout', $1, false) || ' ' ||
+                    set_config('idle_in_transaction_session_timeout', $1, false),
+                    set_config('lock_timeout', $2, false) || ' ' || set_config('jit', 'off', false)",
+        )
+        .bind(&self.statement)
+        .bind(&self.lock)
+        .fetch_one(&mut *connection)
+        .await?;
+        let held: (String, String) = sqlx::query_as(
+            "SELECT current_setting('statement_timeout') || ' ' ||
+                    current_setting('idle_in_transaction_session_timeout'),
+                    current_setting('lock_timeout') || ' ' || current_setting('jit')",
+        )
+        .fetch_one(connection)
+        .await?;
+        found.forgetful.store(given != held, Ordering::Relaxed);
+        let refused = || sqlx::Error::Configuration(FORGETFUL.into());
+        if given == held { Ok(()) } else { Err(refused()) }
+    }
 }
 
 /// A connection, and whether it may go back to the pool.

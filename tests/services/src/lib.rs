@@ -14,6 +14,7 @@
 mod haproxy;
 mod nginx;
 mod patience;
+mod pooler;
 mod port;
 mod postgres;
 mod process;
@@ -27,6 +28,7 @@ mod watchdog;
 pub use haproxy::HaProxy;
 pub use nginx::Nginx;
 pub use patience::{eventually, pause};
+pub use pooler::Pooler;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, Signal};

@@ -283,7 +283,7 @@ fn initialise(programs: &Path, data: &Path, user: Option<(u32, u32)>) {
 }
 
 /// Whom to run as when we are root: gives that user the directory, too.
-fn unprivileged(scratch: &Scratch) -> Option<(u32, u32)> {
+pub(crate) fn unprivileged(scratch: &Scratch) -> Option<(u32, u32)> {
     let owner = std::fs::metadata(scratch.path()).expect("the directory was just made").uid();
     if owner != 0 {
         return None;

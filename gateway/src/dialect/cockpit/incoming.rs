@@ -162,7 +162,15 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
         (true, true) | (false, false) => {}
     }
     commands.push(Command::Send(Frame::text(r#"{"type":"ack","message":"Status updated"}"#)));
+    if is_new {
+        commands.push(Command::Send(status_request()));
+    }
     commands
+}
+
+/// Asks an agent for all that it has to say of its repositories.
+pub(super) fn status_request() -> Frame {
+    Frame::text(r#"{"type":"status-request"}"#)
 }
 
 /// The repositories of an agent. One that never said who it is goes by what it calls itself here,

@@ -2,10 +2,12 @@
 //! events. No upgrade is ever for it; `api/events.rs` opens its sessions.
 
 use runtime::config::{Config, HeartbeatSettings};
-use websocket::{Frame, Heartbeat, Message};
+use websocket::{Heartbeat, Message};
 
 use super::Native;
-use crate::protocol::{Command, Dialect, Encoding, OpenContext, Opening, Refusal, Request, View};
+use crate::protocol::{
+    Command, Dialect, Encoding, Farewell, OpenContext, Opening, Refusal, Request, View,
+};
 
 /// The dialect of event streams.
 pub struct Sse;
@@ -36,7 +38,7 @@ impl Dialect for Sse {
         Vec::new()
     }
 
-    fn drain(&self, after_ms: u64) -> (Option<Frame>, u16, &'static str) {
-        Native.drain(after_ms)
+    fn farewell(&self, after_ms: u64, is_known: bool) -> Farewell {
+        Native.farewell(after_ms, is_known)
     }
 }

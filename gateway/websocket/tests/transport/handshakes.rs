@@ -28,7 +28,7 @@ async fn what_is_no_proper_upgrade_is_refused_with_the_status_that_says_why() ->
         ("other protocol", good.replace("WebSocket\r\n", "h2c\r\n"), 426),
         ("no connection token", good.replace(", Upgrade", ""), 426),
         ("plain GET", "GET / HTTP/1.1\r\nHost: node\r\n\r\n".to_owned(), 426),
-        ("HTTP/1.0", good.replace("HTTP/1.1", "HTTP/1.0"), 405),
+        ("HTTP/1.0", good.replace("HTTP/1.1", "HTTP/1.0"), 426),
         ("version 8", good.replace("Version: 13", "Version: 8"), 426),
         ("no version", good.replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
         ("no key", good.replace(&format!("Sec-WebSocket-Key: {KEY}\r\n"), ""), 400),

@@ -13,6 +13,8 @@ pub struct HeartbeatSettings {
     pub cockpit_ping: Duration,
     /// `COCKPIT_STALE_MS`
     pub cockpit_stale: Duration,
+    /// `COCKPIT_STATUS_REQUEST_MS`
+    pub cockpit_status_request: Duration,
     /// `CLOUD_AGENTS_PING_MS`
     pub cloud_agents_ping: Duration,
     /// `CLOUD_AGENTS_TIMEOUT_MS`
@@ -147,6 +149,7 @@ impl HeartbeatSettings {
         Self {
             cockpit_ping: layers.duration("cockpit_ping_ms"),
             cockpit_stale: layers.duration("cockpit_stale_ms"),
+            cockpit_status_request: layers.duration("cockpit_status_request_ms"),
             cloud_agents_ping: layers.duration("cloud_agents_ping_ms"),
             cloud_agents_timeout: layers.duration("cloud_agents_timeout_ms"),
             zerostate_ping: layers.duration("zerostate_ping_ms"),
