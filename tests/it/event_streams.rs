@@ -69,7 +69,7 @@ async fn a_silent_event_stream_shows_that_it_lives() {
 
 #[tokio::test]
 async fn an_event_stream_ends_with_a_farewell_when_its_node_is_drained() {
-    let cluster = Cluster::embedded().start().await;
+    let cluster = Cluster::embedded().set("DRAIN_MS", "2000").start().await;
     let url = cluster.gateways[0].http("/v1/events?channel=deployment:d");
     let mut stream = EventStream::open(&url, None).await;
     stream.until("subscribed").await;

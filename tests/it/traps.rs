@@ -135,13 +135,8 @@ async fn trap_9_only_control_pongs_are_life_for_seed_003() {
 async fn trap_10_a_drain_closes_the_seeds_with_1001() {
     let cluster = Cluster::embedded().set("DRAIN_MS", "2000").start().await;
     let mut sockets = Vec::new();
-    for path in [
-        "/?deploymentId=d",
-        "/api/ws",
-        "/ws?token=abc",
-        "/api/v1/ws/connect",
-        "/?token=default-token",
-    ] {
+    for path in ["/?deploymentId=d", "/ws?token=abc", "/api/v1/ws/connect", "/?token=default-token"]
+    {
         sockets.push((path, connect(&cluster, path).await));
     }
     cluster.gateways[0].terminate();

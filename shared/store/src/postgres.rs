@@ -53,7 +53,10 @@ impl Postgres {
     /// The server ends whatever hangs well before `options.deadline`: a half-open session inside a
     /// transaction would keep the source's row locked beyond the lease.
     pub(super) fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
-        let name = |target: PgConnectOptions| target.application_name(&options.application);
+        // Poolers refuse a session that asks for digits of floating numbers, of which we have none.
+        let name = |target: PgConnectOptions| {
+            target.application_name(&options.application).extra_float_digits(None)
+        };
         let targets: Vec<_> = postgres_hosts::targets(url)?.into_iter().map(name).collect();
         let Some(first) = targets.first().cloned() else {
             return Err(StoreError::Refused(String::from("no host")));
