@@ -328,6 +328,8 @@ pub(super) fn error(failure: sqlx::Error) -> StoreError {
         // Serialization failure, deadlock, lock not available; and a row that another session
         // inserted between our look and our insert.
         "40001" | "40P01" | "55P03" | "23505" => StoreError::Conflict(text),
+        // A prepared statement of another session is there, or ours is not.
+        "42P05" | "26000" => StoreError::Unavailable(format!("{FORGETFUL} ({text})")),
         // Cancelled: the statement took longer than `statement_timeout`.
         "57014" => StoreError::TooMuch(text),
         // Program limits: a value too large for its column or index.
