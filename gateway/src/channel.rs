@@ -9,5 +9,6 @@ mod fill;
 pub mod history;
 pub mod hub;
 pub mod listener;
+mod own_writes;
 mod pages;
 mod shared_page;

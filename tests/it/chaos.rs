@@ -4,7 +4,7 @@
 //! the nemesis breaks one thing after the other; the judge looks at what each viewer really saw.
 //!
 //! ```sh
-//! cargo test --test it chaos                                            # 15 seconds, another seed each time
+//! cargo test --test it chaos                                            # 15 seconds each, another seed each time
 //! FANFARE_CHAOS=SEED cargo test --test it chaos                         # the same faults again
 //! FANFARE_CHAOS=SEED:1800 cargo test --release --test it chaos -- --nocapture   # half an hour
 //! ```
@@ -19,12 +19,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use services::{Postgres, Redis};
+use services::{Postgres, Redis, RedisCluster};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Plan};
 use judge::{History, judge};
 
 const CHANNELS: u32 = 3;
@@ -33,16 +33,25 @@ const VIEWERS_PER_CHANNEL: u32 = 3;
 const SETTLE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[expect(clippy::print_stdout, reason = "shown when the run fails, and by --nocapture")]
 async fn viewers_see_everything_once_and_in_order_whatever_breaks() {
+    let redis = Redis::options().appendonly().start();
+    let servers = vec![redis.port()];
+    run(Cluster::of(2, 2).redis(redis), servers, &nemesis::FAULTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn viewers_see_everything_once_and_in_order_whatever_breaks_in_a_redis_cluster() {
+    let shards = RedisCluster::durable();
+    let servers = shards.nodes().iter().map(Redis::port).collect();
+    run(Cluster::of(2, 2).shards(shards), servers, &nemesis::SHARD_FAULTS).await;
+}
+
+#[expect(clippy::print_stdout, reason = "shown when the run fails, and by --nocapture")]
+async fn run(plan: Plan, servers: Vec<u16>, faults: &[nemesis::Fault]) {
     let (seed, time) = seed_and_time();
     println!("replay with FANFARE_CHAOS={seed}:{}", time.as_secs());
     let mut random = StdRng::seed_from_u64(seed);
-    let mut cluster = Cluster::of(2, 2)
-        .redis(Redis::options().appendonly().start())
-        .postgres(Postgres::options().fsync(false).start())
-        .start()
-        .await;
+    let mut cluster = plan.postgres(Postgres::options().fsync(false).start()).start().await;
 
     let (ending, end) = watch::channel(viewer::Ending::Open);
     let mut publishers = JoinSet::new();
@@ -51,8 +60,8 @@ async fn viewers_see_everything_once_and_in_order_whatever_breaks() {
     let gateways: Vec<_> = cluster.gateways.iter().map(|node| node.ws("")).collect();
     for channel in 0..CHANNELS {
         let id = format!("c{channel}");
-        let (url, key) = (cluster.redis().url(), format!("{}:tasks", cluster.prefix));
-        publishers.spawn(publisher::publish(url, key, id.clone(), end.clone()));
+        let key = format!("{}:tasks", cluster.prefix);
+        publishers.spawn(publisher::publish(servers.clone(), key, id.clone(), end.clone()));
         for _ in 0..VIEWERS_PER_CHANNEL {
             let history = Arc::new(Mutex::new(History::of(&format!("task:{id}"))));
             histories.push(Arc::clone(&history));
@@ -64,7 +73,7 @@ async fn viewers_see_everything_once_and_in_order_whatever_breaks() {
     let deadline = Instant::now() + time;
     let mut report = nemesis::Report::default();
     while Instant::now() < deadline {
-        report.add(nemesis::strike(&mut cluster, &mut random, &histories).await);
+        report.add(nemesis::strike(&mut cluster, faults, &mut random, &histories).await);
     }
     ending.send_replace(viewer::Ending::PublishersStop);
     let published = publishers.join_all().await;

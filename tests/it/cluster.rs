@@ -11,7 +11,7 @@ mod node;
 mod token;
 
 use serde_json::Value;
-use services::{Postgres, Redis, Scratch, unique};
+use services::{Postgres, Redis, RedisCluster, Scratch, unique};
 
 use crate::client::Socket;
 use crate::http::{Answer, Http};
@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     gateways: usize,
     workers: usize,
     redis: Option<Redis>,
+    shards: Option<RedisCluster>,
     postgres: Option<Postgres>,
     disk: Option<&'static str>,
     settings: Vec<(String, String)>,
@@ -43,6 +44,12 @@ impl Plan {
     /// With this Redis, which the test may stop, in place of the shared one.
     pub(crate) fn redis(mut self, redis: Redis) -> Self {
         self.redis = Some(redis);
+        self
+    }
+
+    /// With this Redis Cluster, which the test may break, in place of a Redis.
+    pub(crate) fn shards(mut self, shards: RedisCluster) -> Self {
+        self.shards = Some(shards);
         self
     }
 
@@ -68,6 +75,7 @@ impl Plan {
             settings: vec![("JWT_SECRET".to_owned(), JWT_SECRET.to_owned())],
             http: Http::new(),
             redis: self.redis,
+            shards: self.shards,
             postgres: self.postgres,
             disk: self.disk,
             scratch: Scratch::new("it"),
@@ -75,7 +83,8 @@ impl Plan {
         if !self.embedded {
             let database = cluster.postgres().url("it");
             cluster.set("KEY_PREFIX", cluster.prefix.clone());
-            cluster.set("REDIS_URL", cluster.redis().url());
+            let url = cluster.shards.as_ref().map(RedisCluster::url);
+            cluster.set("REDIS_URL", url.unwrap_or_else(|| cluster.redis().url()));
             cluster.set("DATABASE_URL", database);
         }
         cluster.settings.extend(self.settings);
@@ -102,6 +111,7 @@ pub(crate) struct Cluster {
     settings: Vec<(String, String)>,
     pub(crate) http: Http,
     redis: Option<Redis>,
+    shards: Option<RedisCluster>,
     postgres: Option<Postgres>,
     disk: Option<&'static str>,
     scratch: Scratch,
@@ -121,6 +131,16 @@ impl Cluster {
     /// The Redis that its nodes use.
     pub(crate) fn redis(&self) -> &Redis {
         self.redis.as_ref().unwrap_or_else(|| Redis::shared())
+    }
+
+    /// The Redis Cluster that its nodes use.
+    pub(crate) fn shards(&self) -> &RedisCluster {
+        self.try_shards().expect("it has a Redis Cluster")
+    }
+
+    /// The Redis Cluster that its nodes use, if it is one.
+    pub(crate) fn try_shards(&self) -> Option<&RedisCluster> {
+        self.shards.as_ref()
     }
 
     /// The PostgreSQL that its nodes use.
@@ -197,7 +217,10 @@ impl Cluster {
         let key = format!("{}:{stream}", self.prefix);
         let mut arguments = vec!["XADD", &key, "*"];
         arguments.extend(fields);
-        self.redis().cli(&arguments)
+        match &self.shards {
+            Some(shards) => shards.cli(&arguments),
+            None => self.redis().cli(&arguments),
+        }
     }
 
     /// Publishes as a backend does: by [`Cluster::xadd`], or where there is no Redis by

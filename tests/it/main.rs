@@ -41,6 +41,7 @@ mod operators;
 mod outages;
 mod poolers;
 mod price;
+mod redis_cluster;
 mod resume;
 mod rolling;
 mod rules;

@@ -2,6 +2,7 @@
 
 mod batch_limit;
 mod batches;
+mod catch_up;
 mod error;
 
 use std::{
@@ -20,7 +21,7 @@ use domain::{
 use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
-use self::{batch_limit::BatchLimit, error::Error};
+use self::{batch_limit::BatchLimit, catch_up::CatchUp, error::Error};
 use crate::{
     LEASE, Worker,
     generation::{self, CHECK_INTERVAL, Finding},
@@ -42,6 +43,8 @@ struct Consumer {
     reread_until: EntryId,
     /// How often the cursor was set back, or found elsewhere: what was read before is thrown away.
     set_backs: u64,
+    /// What a part of the broker did not take yet.
+    catch_up: Option<CatchUp>,
     /// Whether this owner has counted its attempt.
     attempted: bool,
     limit: BatchLimit,
@@ -62,6 +65,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
         set_backs: 0,
+        catch_up: None,
         attempted: false,
         limit: BatchLimit::new(worker.limits.batch_entries),
         trim_point: TrimPoint::default(),
@@ -182,6 +186,9 @@ impl Consumer {
                 self.progress.interrupted();
                 self.set_backs += 1;
                 let published = self.row.published.max(row.published).min(row.seq);
+                if let Some(catch_up) = &mut self.catch_up {
+                    catch_up.reached = catch_up.reached.min(row.seq);
+                }
                 self.row = SourceRow { published, ..row };
                 self.reread_until = self.reread_until.max(reread_until);
                 self.lag = Lag::default();
@@ -220,14 +227,9 @@ impl Consumer {
 
     /// Publishes what is recorded and not yet published, before anything new is read.
     async fn publish_pending(&mut self) -> Result<(), Error> {
-        if self.row.published < self.row.seq {
-            match publisher::publish_pending(&self.worker, &self.row).await {
-                Ok(published) => self.row.published = published.max(self.row.seq),
-                Err(error) => {
-                    self.next_check = Instant::now();
-                    return Err(error.into());
-                }
-            }
+        self.catch_up().await?;
+        if self.reached() < self.row.seq {
+            self.publish_recorded().await.inspect_err(|_| self.next_check = Instant::now())?;
         }
         Ok(())
     }

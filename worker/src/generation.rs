@@ -44,8 +44,9 @@ pub enum CheckError {
 
 /// Compares the broker and the database with what the row remembers, and both with each other.
 ///
-/// A new epoch, another replication id or a lost mark raise the generation and set the cursor back;
-/// a stream whose last id lies before the cursor sets the cursor back alone. A database that ends
+/// A new epoch, another replication id or a lost mark raise the generation and set the cursor back; in
+/// a cluster the replication id of a server that does not hold the stream raises the generation
+/// alone. A stream whose last id lies before the cursor sets the cursor back alone. A database that ends
 /// before what the broker remembers as published gets a new epoch.
 ///
 /// # Errors
@@ -60,18 +61,25 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
         begin_epoch(worker, source).await?;
     }
     let epoch = worker.store.epoch();
-    let same_server = identity.replid == row.replid
+    // The server of the stream may lack entries, every other one what was published.
+    let same_stream = identity.has_known_stream(&row.replid)
+        && identity.generation == Some(row.generation)
+        && epoch == row.epoch
+        && info.last_generated >= row.cursor
+        && !row.promoted;
+    let same_server = identity.is_known(&row.replid)
         && identity.generation == Some(row.generation)
         && epoch == row.epoch;
-    if same_server && info.last_generated >= row.cursor && !row.promoted {
+    if same_stream && same_server {
         return Ok(Finding::Same(info));
     }
     // Two memories hold it, and either can be restored behind the other's back.
     let raised = row.generation.max(identity.generation.unwrap_or(0)) + 1;
     let generation = if same_server { row.generation } else { raised };
-    let back = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);
-    let changed =
-        worker.store.regenerate(source, row.fence, generation, &identity.replid, back).await?;
+    let reread = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);
+    let back = if same_stream { row.cursor } else { reread };
+    let replids = identity.remembered(&row.replid);
+    let changed = worker.store.regenerate(source, row.fence, generation, &replids, back).await?;
     // SQL first: a mark without its row would vouch for a memory that was never checked. All that is
     // recorded may have been published.
     let published = PublishedUpTo { epoch: changed.epoch, seq: changed.seq };

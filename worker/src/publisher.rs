@@ -1,8 +1,8 @@
 //! Publishes what was recorded, batch after batch, and answers the nodes that wait for an outcome.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use broker::{BrokerError, Topic};
+use broker::{BrokerError, Lagging, Topic};
 use domain::{
     channel::Channel,
     control::{Control, EntryResult},
@@ -29,24 +29,53 @@ pub enum PublishError {
     Store(#[from] StoreError),
 }
 
+/// How far publishing came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Up to here everything was published.
+    pub published: u64,
+    /// Up to here everything was but what belongs to channels that lag.
+    pub seq: u64,
+    /// Channels that a part of the broker did not take.
+    pub lagging: Lagging,
+}
+
 /// Publishes everything that the record holds after `published`, in the order of recording: what a
-/// former owner left, or what a failed call left. Returns the new `published`.
+/// former owner left, or what a failed call left. What a part of the broker does not take is left
+/// out, so that it holds up nothing else.
 ///
 /// # Errors
 /// Fails with [`PublishError`]; the broker refuses what went out already when it comes again.
-pub async fn publish_pending(worker: &Worker, row: &SourceRow) -> Result<u64, PublishError> {
-    let mut published = row.published;
-    loop {
-        let left = worker.store.unpublished(row.source, published, REPUBLISH_EVENTS).await?;
-        let Some(last) = left.last() else { return Ok(published) };
-        let last_seq = last.recorded.seq;
-        worker.broker.publish(row.generation, &left).await?;
-        published = last_seq;
-    }
+pub async fn publish_pending(worker: &Worker, row: &SourceRow) -> Result<Reached, PublishError> {
+    let mut reached =
+        Reached { published: row.published, seq: row.published, ..Reached::default() };
+    while publish_slice(worker, row, &mut reached).await? {}
+    Ok(reached)
 }
 
-/// Publishes a batch. The next one must not begin before this succeeds: a newer publication of a
-/// channel would make an older one look like a repeat.
+/// Publishes one slice of what the record holds after `reached`; whether there was any.
+///
+/// # Errors
+/// Fails with [`PublishError`], as [`publish_pending`].
+pub async fn publish_slice(
+    worker: &Worker,
+    row: &SourceRow,
+    reached: &mut Reached,
+) -> Result<bool, PublishError> {
+    let left = worker.store.unpublished(row.source, reached.seq, REPUBLISH_EVENTS).await?;
+    let Some(last) = left.last() else { return Ok(false) };
+    let last_seq = last.recorded.seq;
+    reached.lagging = publish(worker, row.generation, &left, reached.lagging).await?;
+    reached.seq = last_seq;
+    if reached.lagging.is_empty() {
+        reached.published = last_seq;
+    }
+    Ok(true)
+}
+
+/// Publishes a batch but what belongs to channels that lag; which ones do afterwards. The next one
+/// must not begin before this succeeds: a newer publication of a channel would make an older one
+/// look like a repeat.
 ///
 /// # Errors
 /// Fails with [`BrokerError`]: nothing is lost, call [`publish_pending`].
@@ -54,9 +83,23 @@ pub async fn publish(
     worker: &Worker,
     generation: u64,
     publications: &[Publication],
-) -> Result<(), BrokerError> {
+    lagging: Lagging,
+) -> Result<Lagging, BrokerError> {
     runtime::failpoint::hit("amid_publishing");
-    worker.broker.publish(generation, publications).await
+    let served: Cow<'_, [Publication]> = if lagging.is_empty() {
+        Cow::Borrowed(publications)
+    } else {
+        let served = publications.iter().filter(|it| !lagging.contains(&it.channel));
+        served.cloned().collect()
+    };
+    match worker.broker.publish(generation, &served).await {
+        Ok(()) => Ok(lagging),
+        Err(BrokerError::Partial(more, reason)) => {
+            tracing::debug!(reason, "publisher: channels lag");
+            Ok(lagging.and(more))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Sends the outcomes of a batch's entries to the nodes that wait for them. Best effort: a publisher

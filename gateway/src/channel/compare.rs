@@ -46,12 +46,11 @@ impl Hub {
                 listened
                     && inner.fresh_at.is_some_and(|fresh| now.duration_since(fresh) >= INTERVAL)
             });
-            if self.is_redis_trusted() {
-                self.compare(silent.collect()).await;
-            } else {
-                // Unsubscribed: SQL answers for everything that has listeners.
-                self.compare_with_store(silent.collect()).await;
-            }
+            let (heard, unheard): (Vec<_>, Vec<_>) =
+                silent.partition(|state| self.is_trusted(&state.channel));
+            self.compare(heard).await;
+            // Unsubscribed: SQL answers for everything that has listeners.
+            self.compare_with_store(unheard).await;
             if round.is_multiple_of(SWEEP_EVERY) {
                 self.sweep();
             }

@@ -125,7 +125,9 @@ impl History {
         let Ok(identity) = self.broker.identity(row.source).await else { return };
         // Where a server does not tell its id, its address stands for it, and may have several names.
         let told = |replid: &str| replid.len() == 40;
-        if identity.replid == row.replid || !told(&identity.replid) || !told(&row.replid) {
+        let remembered = &row.replid;
+        let all_told = told(&identity.replid) && remembered.split_whitespace().all(told);
+        if identity.is_known(remembered) || !all_told {
             self.other_side.store(None);
         } else if self.other_side.load().is_none() {
             self.other_side.store(Some(Arc::new(Instant::now())));

@@ -123,9 +123,19 @@ impl Hub {
         }
     }
 
-    /// Whether what arrives can be relied on to be complete.
+    /// Whether what arrives can be relied on to be complete, on all channels.
     pub fn is_redis_trusted(&self) -> bool {
         self.redis_trusted.load(Ordering::Acquire) && !self.history.on_other_side()
+    }
+
+    /// Whether what arrives on a channel can be relied on to be complete: while a part of the broker
+    /// is away the other parts are heard as ever.
+    pub(super) fn is_trusted(&self, channel: &Channel) -> bool {
+        let hears = || {
+            let subscriber = self.subscriber.get();
+            subscriber.is_some_and(|it| it.hears(&Topic::Channel(channel.clone())))
+        };
+        (self.redis_trusted.load(Ordering::Acquire) || hears()) && !self.history.on_other_side()
     }
 
     /// Whether this node receives nothing, though others do and it has tried several times.

@@ -20,7 +20,7 @@ impl Hub {
             return Ok(Arc::clone(page));
         }
         let sources = self.sources_of(state);
-        let trusted = self.is_redis_trusted();
+        let trusted = self.is_trusted(&state.channel);
         let page = self.history.page(&state.channel, position, &sources, trusted).await?;
         let page = SharedPage::new(position.clone(), page);
         if !page.publications().is_empty() {

@@ -127,18 +127,22 @@ impl Sink for Fanout {
         self.apply(&parts, &mut publications).await;
     }
 
-    async fn connected(&self) {
+    async fn connected(&self, is_whole: bool) {
         let Some(parts) = self.parts.upgrade() else { return };
         let context = &parts.context;
-        if !self.connected.swap(true, Ordering::AcqRel) {
-            tracing::info!("subscribed to the broker");
+        if is_whole {
+            if !self.connected.swap(true, Ordering::AcqRel) {
+                tracing::info!("subscribed to the broker");
+            }
+            context.metrics.broker_up.set(1.0);
+            context.hub.set_redis_trusted(true);
+            Self::announce_subscribed(&parts, Some("true"));
         }
-        context.metrics.broker_up.set(1.0);
-        context.hub.set_redis_trusted(true);
-        Self::announce_subscribed(&parts, Some("true"));
         let hub = Arc::clone(&context.hub);
         context.life.spawn_until_stop(async move { hub.compare_all().await });
-        Self::announce_degraded(&parts, None);
+        if is_whole {
+            Self::announce_degraded(&parts, None);
+        }
     }
 
     fn disconnected(&self, reason: &str) {

@@ -57,7 +57,7 @@ impl LossyBroker {
         let Some(sink) = self.sink.get() else { return };
         let _delivering = sink.state.lock().await;
         self.weather.cut_off(false);
-        sink.inner.connected().await;
+        sink.inner.connected(true).await;
     }
 }
 
@@ -185,8 +185,8 @@ impl Sink for LossySink {
         }
     }
 
-    async fn connected(&self) {
-        self.inner.connected().await;
+    async fn connected(&self, is_whole: bool) {
+        self.inner.connected(is_whole).await;
     }
 
     fn disconnected(&self, reason: &str) {
@@ -216,6 +216,10 @@ impl Subscriber for LossySubscriber {
 
     fn unsubscribe(&self, topic: &Topic) {
         self.inner.unsubscribe(topic);
+    }
+
+    fn hears(&self, topic: &Topic) -> bool {
+        !self.weather.is_cut_off() && self.inner.hears(topic)
     }
 
     fn failures(&self) -> u32 {

@@ -10,7 +10,8 @@ use crate::{error::BrokerError, memory, options::BrokerOptions, port::Broker, re
 ///
 /// `redis://`, `rediss://`, `valkey://` and `valkeys://` `[user[:password]@]host[:port][/db]` lead to
 /// one server; `redis+sentinel://[user[:password]@]host:port,host:port/[db]?master=NAME` (or
-/// `rediss+sentinel://`) leads to the primary that the Sentinels name, asked anew on every connect.
+/// `rediss+sentinel://`) leads to the primary that the Sentinels name, asked anew on every connect;
+/// `redis+cluster://[user[:password]@]host:port,host:port` (or `rediss+cluster://`) to a cluster.
 ///
 /// # Errors
 /// [`BrokerError::Address`] when the URL is wrong; [`BrokerError::Unavailable`] when nobody answers

@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod lagging;
 mod local_streams;
 mod memory;
 mod options;
@@ -15,10 +16,12 @@ mod pubsub;
 mod redis;
 mod registry;
 mod run;
+mod tags;
 
 pub use self::{
     connect::connect,
     error::BrokerError,
+    lagging::Lagging,
     local_streams::{
         EntryIdRequest, EntryRange, Keep, LocalAppendError, LocalStreams, NewEntry, RangeTooLarge,
         Trimming,

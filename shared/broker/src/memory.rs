@@ -130,7 +130,13 @@ impl Broker for MemoryBroker {
 
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
         let (generation, published) = self.marks.lock_unpoisoned().get(&source).copied().unzip();
-        Ok(ServerIdentity { replid: self.replid.clone(), generation, published })
+        Ok(ServerIdentity {
+            replid: self.replid.clone(),
+            others: Vec::new(),
+            is_whole: true,
+            generation,
+            published,
+        })
     }
 
     async fn mark(

@@ -20,15 +20,54 @@ use crate::{
     registry::{ExpiredNode, Member, Registration},
 };
 
-/// Which server answers, and whether it still holds what we left there.
+/// Which servers answer for a source, and whether they still hold what we left there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerIdentity {
-    /// The replication id of the primary: another one means another history (`design.md` §3, rule 6).
+    /// The replication id of the primary that holds the source's stream: another one means another
+    /// history (`design.md` §3, rule 6).
     pub replid: String,
+    /// Those of a cluster's other primaries, which hold what was published of the source.
+    pub others: Vec<String>,
+    /// Whether all of them are known: none is away.
+    pub is_whole: bool,
     /// The generation that [`Broker::mark`] left for the source; none when it was flushed away.
     pub generation: Option<u64>,
     /// How far the source may be published; none when nobody knows.
     pub published: Option<PublishedUpTo>,
+}
+
+impl ServerIdentity {
+    /// Whether the stream lies where it lay when `remembered` was written.
+    pub fn has_known_stream(&self, remembered: &str) -> bool {
+        knows(remembered, &self.replid)
+    }
+
+    /// Whether every server that answers is among those that `remembered` names.
+    pub fn is_known(&self, remembered: &str) -> bool {
+        self.has_known_stream(remembered)
+            && self.others.iter().all(|replid| knows(remembered, replid))
+    }
+
+    /// What is to be remembered after `before`: everybody who answers; and who may come back as they
+    /// were, while a part is away.
+    pub fn remembered(&self, before: &str) -> String {
+        let back = if self.is_whole { "" } else { before };
+        let mut replids = vec![self.replid.as_str()];
+        for replid in self.others.iter().map(String::as_str).chain(back.split_whitespace()) {
+            if !replids.contains(&replid) {
+                replids.push(replid);
+            }
+        }
+        replids.truncate(REPLIDS_MAX);
+        replids.join(" ")
+    }
+}
+
+/// The most replication ids that are remembered of a source: twice the servers of a large cluster.
+const REPLIDS_MAX: usize = 500;
+
+fn knows(remembered: &str, replid: &str) -> bool {
+    remembered.split_whitespace().any(|known| known == replid)
 }
 
 /// How far a source may have been published (`design.md` §3, rule 6): a database of this epoch that
@@ -122,6 +161,7 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// # Errors
     /// When not every channel was served: call again with the same publications.
+    /// [`BrokerError::Partial`] names the channels that were not.
     async fn publish(
         &self,
         generation: u64,

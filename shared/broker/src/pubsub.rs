@@ -34,21 +34,22 @@ pub struct TopicMessage {
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {
     /// Everything that one read brought, in the order of arrival. Called by the reading task
-    /// itself, one call at a time: what it does is what the subscriber waits for.
+    /// itself, for each connection one call at a time: what it does is what the subscriber waits for.
     async fn deliver(&self, messages: Vec<TopicMessage>);
 
-    /// Every wanted topic is subscribed, on a connection that is new: what was published since
-    /// [`Sink::disconnected`] may be lost.
-    async fn connected(&self);
+    /// Every topic that belongs to a connection is subscribed, and that is new: what was published
+    /// since [`Sink::disconnected`] may be lost. `is_whole` says that every other connection is there
+    /// too, where there are several.
+    async fn connected(&self, is_whole: bool);
 
-    /// The connection is gone or deaf; the subscriber is connecting anew.
+    /// A connection is gone or deaf; the subscriber is connecting anew.
     fn disconnected(&self, reason: &str);
 
     /// The probe came back after so long.
     fn canary(&self, delay: Duration);
 }
 
-/// The subscriptions of this process: one task over one connection.
+/// The subscriptions of this process: one task over one connection, to each server that there is.
 #[async_trait]
 pub trait Subscriber: Send + Sync + 'static {
     /// Wants a topic from now on, over all reconnects, and waits until the broker confirmed it.
@@ -61,6 +62,10 @@ pub trait Subscriber: Send + Sync + 'static {
 
     /// Wants a topic no longer.
     fn unsubscribe(&self, topic: &Topic);
+
+    /// Whether what is published on a topic arrives at the moment, on a connection that was
+    /// announced by [`Sink::connected`].
+    fn hears(&self, topic: &Topic) -> bool;
 
     /// How many times in a row connecting failed or the probe did not come back; 0 when all is well.
     fn failures(&self) -> u32;

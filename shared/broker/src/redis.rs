@@ -1,8 +1,9 @@
 //! The broker on Redis or Valkey; the only folder that knows the library.
 //!
 //! Redis is the nervous system and holds no record: it may be flushed, fail over or come back empty
-//! at any time (`design.md` §3). Connections: one for commands (`link`) with a small pool for pages,
-//! one per reader, one for subscriptions. What the keys are called and mean is in `keys`.
+//! at any time (`design.md` §3). Connections to each server: one for commands (`link`) with a small
+//! pool for pages, one per reader, one for subscriptions. Which server holds a key is in `shards`;
+//! what the keys are called and mean is in `keys`.
 
 mod check;
 mod entries;
@@ -12,9 +13,13 @@ mod publish;
 mod reader;
 mod registry;
 mod resp;
+mod seeds;
 mod server;
+mod shards;
+mod slot;
+mod slot_map;
 mod subscriber;
-mod tags;
+mod topology;
 
 use std::sync::Arc;
 
@@ -27,15 +32,14 @@ use domain::{
     publication::Publication,
     source::Source,
 };
-use redis::{Pipeline, RedisResult, Value};
+use redis::Value;
 use runtime::lifecycle::Lifecycle;
 
 use self::{
     keys::Keys,
-    link::{Link, RequestLost, refusal},
     publish::Publisher,
     reader::RedisReader,
-    server::RedisServer,
+    shards::{Failure, Request, Shards},
     subscriber::RedisSubscriber,
 };
 use super::{
@@ -47,13 +51,13 @@ use super::{
 const APPEND_ENTRIES_MAX: usize = 1000;
 const APPEND_BYTES_MAX: usize = 2 << 20;
 
-/// The most keys in one MGET, which holds the server up, and the most in one pipeline.
+/// The most keys in one MGET, which holds the server up, and the most in one go.
 const HEADS_MAX: usize = 500;
-const HEADS_PIPELINE_MAX: usize = 20 * HEADS_MAX;
+const HEADS_WINDOW_MAX: usize = 20 * HEADS_MAX;
 
 /// The broker on Redis.
 pub(super) struct RedisBroker {
-    link: Arc<Link>,
+    shards: Arc<Shards>,
     keys: Keys,
     options: BrokerOptions,
     lifecycle: Lifecycle,
@@ -71,11 +75,12 @@ impl RedisBroker {
         options: BrokerOptions,
         lifecycle: &Lifecycle,
     ) -> Result<Self, BrokerError> {
-        let link = Arc::new(Link::new(RedisServer::parse(url)?, options.command_timeout));
-        link.primary().await?;
+        let shards = Arc::new(Shards::connect(url, options.command_timeout).await?);
+        let watching = Arc::clone(&shards);
+        lifecycle.spawn_until_stop(async move { watching.watch().await });
         Ok(Self {
-            link,
-            keys: Keys::new(&options.key_prefix),
+            keys: Keys::new(&options.key_prefix, shards.is_cluster()),
+            shards,
             publisher: Publisher::new(&options),
             lifecycle: lifecycle.clone(),
             options,
@@ -83,23 +88,22 @@ impl RedisBroker {
     }
 
     async fn append_part(&self, part: &[(Source, Fields)]) -> Vec<Result<EntryId, BrokerError>> {
-        let mut pipeline = Pipeline::with_capacity(part.len());
-        pipeline.ignore_errors();
-        for (source, fields) in part {
-            pipeline.cmd("XADD").arg(self.keys.stream(*source)).arg("*");
+        let request = |(source, fields): &(Source, Fields)| {
+            let key = self.keys.stream(*source);
+            let mut command = redis::cmd("XADD");
+            command.arg(&key).arg("*");
             for (name, value) in &fields.0 {
-                pipeline.arg(name).arg(value);
+                command.arg(name).arg(value);
             }
-        }
-        match self.link.run(&pipeline).await {
-            Ok(answers) => answers.into_iter().map(appended).collect(),
-            Err(lost) => vec![Err(lost.written()); part.len()],
-        }
+            Request::new(&key, command)
+        };
+        let answers = self.shards.run(part.iter().map(request).collect()).await;
+        answers.into_iter().map(appended).collect()
     }
 }
 
-fn appended(answer: RedisResult<Value>) -> Result<EntryId, BrokerError> {
-    entries::entry_id(&answer.map_err(|error| refusal(&error))?)
+fn appended(answer: Result<Value, Failure>) -> Result<EntryId, BrokerError> {
+    entries::entry_id(&answer.map_err(Failure::written)?)
 }
 
 /// How many of the first entries go into one pipeline.
@@ -139,19 +143,19 @@ impl Broker for RedisBroker {
     }
 
     fn reader(&self, source: Source) -> Box<dyn StreamReader> {
-        Box::new(RedisReader::new(Arc::clone(&self.link), self.keys.stream(source)))
+        Box::new(RedisReader::new(Arc::clone(&self.shards), self.keys.stream(source)))
     }
 
     async fn trim(&self, source: Source, before: EntryId) -> Result<(), BrokerError> {
-        entries::trim(&self.link, &self.keys.stream(source), before).await
+        entries::trim(&self.shards, &self.keys.stream(source), before).await
     }
 
     async fn inspect(&self, source: Source) -> Result<StreamInfo, BrokerError> {
-        entries::inspect(&self.link, &self.keys.stream(source)).await
+        entries::inspect(&self.shards, &self.keys.stream(source)).await
     }
 
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
-        check::identity(&self.link, &self.keys, source).await
+        check::identity(&self.shards, &self.keys, source).await
     }
 
     async fn mark(
@@ -164,7 +168,7 @@ impl Broker for RedisBroker {
         command.arg(self.keys.mark(source)).arg(generation);
         let PublishedUpTo { epoch, seq } = published;
         command.arg(self.keys.published(source)).arg(format!("{}:{seq}", epoch.0));
-        self.link.query(command).await
+        self.shards.query(&self.keys.mark(source), command).await
     }
 
     async fn publish(
@@ -172,24 +176,26 @@ impl Broker for RedisBroker {
         generation: u64,
         publications: &[Publication],
     ) -> Result<(), BrokerError> {
-        self.publisher.publish(&self.link, &self.keys, generation, publications).await
+        self.publisher.publish(&self.shards, &self.keys, generation, publications).await
     }
 
     async fn heads(&self, of: &[(Channel, Source)]) -> Result<Vec<Option<Head>>, BrokerError> {
+        // Keys of several slots make no MGET.
+        let at_once = if self.shards.is_cluster() { 1 } else { HEADS_MAX };
         let mut heads = Vec::with_capacity(of.len());
-        for window in of.chunks(HEADS_PIPELINE_MAX) {
-            let mut pipeline = Pipeline::new();
-            pipeline.ignore_errors();
-            for part in window.chunks(HEADS_MAX) {
-                pipeline.cmd("MGET");
-                for (channel, source) in part {
-                    pipeline.arg(self.keys.head(channel, *source));
-                }
-            }
-            for answer in self.link.run(&pipeline).await.map_err(RequestLost::read)? {
-                let texts: Vec<Option<String>> = answer
-                    .and_then(|texts| Ok(redis::from_redis_value(texts)?))
-                    .map_err(|error| refusal(&error))?;
+        for window in of.chunks(HEADS_WINDOW_MAX) {
+            let request = |part: &[(Channel, Source)]| {
+                let keys = part.iter().map(|(channel, source)| self.keys.head(channel, *source));
+                let keys: Vec<_> = keys.collect();
+                let mut command = redis::cmd("MGET");
+                command.arg(&keys);
+                Request::new(&keys[0], command)
+            };
+            let requests = window.chunks(at_once).map(request).collect();
+            for answer in self.shards.run(requests).await {
+                let texts: Vec<Option<String>> =
+                    redis::from_redis_value(answer.map_err(Failure::read)?)
+                        .map_err(|error| BrokerError::Refused(error.to_string()))?;
                 heads.extend(texts.iter().map(|text| text.as_deref().and_then(parse_head)));
             }
         }
@@ -203,10 +209,11 @@ impl Broker for RedisBroker {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Publication>, BrokerError> {
+        let key = self.keys.history(channel, source);
         let mut command = redis::cmd("XRANGE");
-        command.arg(self.keys.history(channel, source));
+        command.arg(&key);
         command.arg(format!("{}-0", after + 1)).arg("+").arg("COUNT").arg(limit);
-        let entries = entries::entries(self.link.page(&command).await?)?;
+        let entries = entries::entries(self.shards.page(&key, &command).await?)?;
         let mut publications = Vec::with_capacity(entries.len());
         for (entry, offset) in entries.into_iter().zip(after + 1..) {
             let text = entry.fields.0.into_iter().next().map(|(_, text)| Bytes::from(text));
@@ -222,9 +229,10 @@ impl Broker for RedisBroker {
     }
 
     async fn send(&self, topic: &Topic, payload: Bytes) -> Result<u64, BrokerError> {
-        let mut command = redis::cmd("PUBLISH");
-        command.arg(self.keys.topic(topic)).arg(&payload[..]);
-        self.link.query(command).await
+        let name = self.keys.topic(topic);
+        let mut command = redis::cmd(self.shards.publish_command());
+        command.arg(&name).arg(&payload[..]);
+        self.shards.query(&name, command).await
     }
 
     async fn subscriber(
@@ -232,27 +240,27 @@ impl Broker for RedisBroker {
         node: &NodeId,
         sink: Arc<dyn Sink>,
     ) -> Result<Arc<dyn Subscriber>, BrokerError> {
-        let link = Arc::clone(&self.link);
-        Ok(Arc::new(RedisSubscriber::start(link, self.keys.clone(), node, sink, &self.lifecycle)))
+        let shards = Arc::clone(&self.shards);
+        Ok(Arc::new(RedisSubscriber::start(shards, self.keys.clone(), node, sink, &self.lifecycle)))
     }
 
     async fn register(&self, node: &NodeId, changes: &[Registration]) -> Result<bool, BrokerError> {
-        registry::register(&self.link, &self.keys, node, self.options.node_lease, changes).await
+        registry::register(&self.shards, &self.keys, node, self.options.node_lease, changes).await
     }
 
     async fn members(&self, topic: &str) -> Result<Vec<Member>, BrokerError> {
-        registry::members(&self.link, &self.keys, topic).await
+        registry::members(&self.shards, &self.keys, topic).await
     }
 
     async fn deregister(&self, node: &NodeId) -> Result<(), BrokerError> {
-        registry::deregister(&self.link, &self.keys, node).await
+        registry::deregister(&self.shards, &self.keys, node).await
     }
 
     async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError> {
-        registry::reap(&self.link, &self.keys, topics).await
+        registry::reap(&self.shards, &self.keys, topics).await
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {
-        check::warnings(&self.link).await
+        check::warnings(&self.shards).await
     }
 }

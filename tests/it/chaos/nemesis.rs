@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use services::RedisCluster;
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep};
 
@@ -30,9 +31,15 @@ pub(super) enum Fault {
     RedisFlushed,
     SqlKilled,
     SqlFrozen,
+    MasterKilled,
+    MasterFrozen,
+    MasterReplaced,
+    LaggingReplicaPromoted,
+    SlotsMoved,
 }
 
-const FAULTS: [Fault; 11] = [
+/// What can break with one Redis.
+pub(super) const FAULTS: [Fault; 11] = [
     Fault::WorkerKilled,
     Fault::WorkerLeaves,
     Fault::WorkerFrozen,
@@ -45,6 +52,23 @@ const FAULTS: [Fault; 11] = [
     Fault::SqlKilled,
     Fault::SqlFrozen,
 ];
+
+/// What can break with a Redis Cluster.
+pub(super) const SHARD_FAULTS: [Fault; 10] = [
+    Fault::MasterKilled,
+    Fault::MasterFrozen,
+    Fault::MasterReplaced,
+    Fault::LaggingReplicaPromoted,
+    Fault::SlotsMoved,
+    Fault::SubscribersCut,
+    Fault::ClientsCut,
+    Fault::WorkerKilled,
+    Fault::GatewayKilled,
+    Fault::SqlKilled,
+];
+
+/// How many slots are moved at once.
+const SLOTS_MOVED: usize = 1_000;
 
 /// FLUSHALL, and what a careful publisher does then, in one step so that nothing comes in between: it
 /// sends its last events once more, with the `event_id` that they had. Entries that Redis had
@@ -88,10 +112,11 @@ impl fmt::Display for Report {
 /// was there when it was repaired.
 pub(super) async fn strike(
     cluster: &mut Cluster,
+    faults: &[Fault],
     random: &mut StdRng,
     histories: &[Arc<Mutex<History>>],
 ) -> (Fault, Duration) {
-    let fault = FAULTS[random.random_range(0..FAULTS.len())];
+    let fault = faults[random.random_range(0..faults.len())];
     let time = Duration::from_millis(random.random_range(50..1500));
     let victim = random.random_range(0..2);
     let began = Instant::now();
@@ -135,7 +160,12 @@ async fn inflict(cluster: &mut Cluster, fault: Fault, victim: usize, time: Durat
         Fault::SubscribersCut | Fault::ClientsCut => {
             let kind = if fault == Fault::ClientsCut { "normal" } else { "pubsub" };
             let arguments = ["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"];
-            block_in_place(|| cluster.redis().cli(&arguments));
+            block_in_place(|| match cluster.try_shards() {
+                Some(shards) => {
+                    shards.masters().into_iter().for_each(|it| drop(it.cli(&arguments)))
+                }
+                None => drop(cluster.redis().cli(&arguments)),
+            });
         }
         Fault::RedisKilled => {
             block_in_place(|| cluster.redis().kill());
@@ -161,5 +191,49 @@ async fn inflict(cluster: &mut Cluster, fault: Fault, victim: usize, time: Durat
             sleep(time).await;
             cluster.postgres().thaw();
         }
+        Fault::MasterKilled
+        | Fault::MasterFrozen
+        | Fault::MasterReplaced
+        | Fault::LaggingReplicaPromoted
+        | Fault::SlotsMoved => {
+            block_in_place(|| inflict_on_shards(cluster.shards(), fault, victim, time));
+        }
     }
+}
+
+/// One master, and what becomes of it; in the end the cluster is whole again.
+fn inflict_on_shards(shards: &RedisCluster, fault: Fault, victim: usize, time: Duration) {
+    let masters = shards.masters();
+    let master = masters[victim];
+    let replica = shards.replica_of(master);
+    match fault {
+        Fault::MasterKilled => {
+            master.kill();
+            shards.until_promoted(replica);
+            master.restart();
+        }
+        // Long enough for its replica to take its place, now and then.
+        Fault::MasterFrozen => {
+            master.freeze();
+            services::pause(time * 3);
+            master.thaw();
+        }
+        Fault::MasterReplaced => shards.switch_over(master),
+        // It hears nothing of the last moments, and its master dies. A careful publisher waits for a
+        // replica (WAIT) and sends again what none has taken.
+        Fault::LaggingReplicaPromoted => {
+            replica.freeze();
+            services::pause(time.min(Duration::from_millis(700)));
+            master.kill();
+            replica.thaw();
+            shards.until_promoted(replica);
+            master.restart();
+        }
+        _ => {
+            let mut masters = masters;
+            masters.sort_by_key(|master| shards.slots_of(master));
+            shards.reshard(masters[masters.len() - 1], masters[0], SLOTS_MOVED);
+        }
+    }
+    shards.settle();
 }

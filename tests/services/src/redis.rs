@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -91,6 +92,7 @@ pub struct Redis {
     arguments: Vec<String>,
     // Before the directory, so that it is dropped (and ended) first.
     process: Mutex<Process>,
+    frozen: AtomicBool,
     scratch: Scratch,
 }
 
@@ -116,7 +118,8 @@ impl Redis {
         let scratch = Scratch::new("redis");
         let arguments = options.arguments(port);
         let process = Mutex::new(spawn(&server, &arguments, &scratch));
-        let redis = Self { port, server, cli, arguments, process, scratch };
+        let frozen = AtomicBool::new(false);
+        let redis = Self { port, server, cli, arguments, process, frozen, scratch };
         redis.becomes_ready().then_some(redis)
     }
 
@@ -157,18 +160,26 @@ impl Redis {
     /// When it does not come up, with its log.
     pub fn restart(&self) {
         self.stop();
+        self.frozen.store(false, Ordering::SeqCst);
         *self.process() = spawn(&self.server, &self.arguments, &self.scratch);
         assert!(self.becomes_ready(), "redis-server does not come back:\n{}", self.log());
     }
 
+    /// Whether it was neither killed, stopped nor frozen.
+    pub fn runs(&self) -> bool {
+        !self.frozen.load(Ordering::SeqCst) && self.process().ended().is_none()
+    }
+
     /// SIGSTOP: connections stay open and nothing answers, like a half-open network.
     pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::SeqCst);
         self.process().signal(Signal::Stop);
     }
 
     /// SIGCONT.
     pub fn thaw(&self) {
         self.process().signal(Signal::Cont);
+        self.frozen.store(false, Ordering::SeqCst);
     }
 
     /// Runs `redis-cli` with these arguments and returns what it prints, without the last newline.

@@ -146,17 +146,14 @@ impl Consumer {
     pub(super) async fn publish(&mut self, committed: &Committed) -> Result<(), Error> {
         let recorded = |outcome: &&Outcome| matches!(outcome, Outcome::Recorded(_));
         let events = committed.outcomes.iter().filter(recorded).count() as u64;
-        let follows = committed.seq - events == self.row.published;
+        let follows = committed.seq - events == self.reached();
         let mut failures = 0;
         loop {
             let same_epoch = committed.epoch == self.worker.store.epoch();
             let published = if follows && same_epoch {
-                let publications = &committed.publications;
-                let published =
-                    publisher::publish(&self.worker, self.row.generation, publications).await;
-                published.map_err(PublishError::from)
+                self.publish_batch(committed).await
             } else {
-                publisher::publish_pending(&self.worker, &self.row).await.map(drop)
+                self.publish_recorded().await
             };
             match published {
                 Ok(()) => break,
@@ -176,8 +173,25 @@ impl Consumer {
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn publish_batch(&mut self, committed: &Committed) -> Result<(), PublishError> {
+        let (worker, generation) = (&self.worker, self.row.generation);
+        let lagging = self.lagging();
+        let publications = &committed.publications;
+        let lagging = publisher::publish(worker, generation, publications, lagging).await?;
         runtime::failpoint::hit("before_published");
-        self.row.published = committed.seq;
+        self.note_reached(committed.seq, lagging);
+        Ok(())
+    }
+
+    /// Publishes everything that the record holds.
+    pub(super) async fn publish_recorded(&mut self) -> Result<(), PublishError> {
+        let reached = publisher::publish_pending(&self.worker, &self.row).await?;
+        runtime::failpoint::hit("before_published");
+        self.row.published = self.row.published.max(reached.published);
+        self.note_reached(reached.seq.max(self.row.seq), reached.lagging);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Mailbox {
     pub(super) async fn deliver_to(&self, sink: &dyn Sink) {
         let mut canary = tokio::time::interval(CANARY_INTERVAL);
         canary.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        sink.connected().await;
+        sink.connected(true).await;
         loop {
             tokio::select! {
                 queue = self.take() => hand_over(queue, sink).await,
@@ -105,7 +105,7 @@ impl Item {
 async fn hand_over(queue: MailboxQueue, sink: &dyn Sink) {
     if queue.overflowed {
         sink.disconnected("more waited than the queue in memory may hold");
-        sink.connected().await;
+        sink.connected(true).await;
     }
     let mut messages = Vec::with_capacity(queue.items.len());
     let mut canaries = Vec::new();
@@ -136,6 +136,10 @@ impl Subscriber for MemorySubscriber {
 
     fn unsubscribe(&self, topic: &Topic) {
         self.0.topics.lock_unpoisoned().remove(topic);
+    }
+
+    fn hears(&self, topic: &Topic) -> bool {
+        self.0.topics.lock_unpoisoned().contains(topic)
     }
 
     fn failures(&self) -> u32 {

@@ -1,27 +1,35 @@
 //! Who answers, and how it is set up.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use domain::{position::Epoch, source::Source};
-use redis::{Pipeline, Value};
+use redis::{Cmd, Value};
 
 use super::{
     keys::Keys,
-    link::{Link, RequestLost, field, refusal},
+    link::field,
+    shards::{Failure, Request, Shards},
 };
 use crate::{BrokerError, PublishedUpTo, ServerIdentity};
 
 /// The replication id and the marks of a source, read in one step on one connection: two servers
 /// must not answer. What is no mark of ours counts as none, and is overwritten by the next one.
+///
+/// In a cluster the ids of the other servers, which hold heads of the source's channels, follow as
+/// they were last told.
 pub(super) async fn identity(
-    link: &Link,
+    shards: &Shards,
     keys: &Keys,
     source: Source,
 ) -> Result<ServerIdentity, BrokerError> {
-    let mut pipeline = Pipeline::new();
-    pipeline.ignore_errors();
-    pipeline.cmd("INFO").arg("replication");
-    pipeline.cmd("MGET").arg(keys.mark(source)).arg(keys.published(source));
-    let answers = link.run(&pipeline).await.map_err(RequestLost::read)?;
-    let mut answers = answers.into_iter().map(|a| a.map_err(|error| refusal(&error)));
+    let mark = keys.mark(source);
+    let own = shards.holder(&mark)?;
+    let mut info = redis::cmd("INFO");
+    info.arg("replication");
+    let mut marks = redis::cmd("MGET");
+    marks.arg(&mark).arg(keys.published(source));
+    let requests = vec![Request::new(&mark, info), Request::new(&mark, marks)];
+    let mut answers = shards.run(requests).await.into_iter().map(|a| a.map_err(Failure::read));
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     let parse = |error: redis::ParsingError| BrokerError::Refused(error.to_string());
     let info: String = redis::from_redis_value(next()?).map_err(parse)?;
@@ -32,39 +40,87 @@ pub(super) async fn identity(
         let (epoch, seq) = published.split_once(':')?;
         Some(PublishedUpTo { epoch: Epoch(epoch.parse().ok()?), seq: seq.parse().ok()? })
     });
-    let replid = match field(&info, "master_replid") {
-        Some(replid) => replid.to_owned(),
-        // Some managed servers do not tell it; then the address has to do.
-        None => link.primary().await?.address().to_string(),
-    };
-    Ok(ServerIdentity { replid, generation, published })
+    own.note_replid(&info);
+    let map = shards.map();
+    let others = map.shards().iter().filter(|shard| !Arc::ptr_eq(&shard.link, &own));
+    let others = others.map(|shard| shard.link.replid().filter(|_| !shard.link.is_silent()));
+    let others: Vec<Option<String>> = others.collect();
+    Ok(ServerIdentity {
+        replid: own.replid().unwrap_or_default(),
+        is_whole: map.is_whole() && others.iter().all(Option::is_some),
+        others: others.into_iter().flatten().collect(),
+        generation,
+        published,
+    })
 }
 
-/// What an operator should know of the server's settings, in sentences.
-pub(super) async fn warnings(link: &Link) -> Result<Vec<String>, BrokerError> {
-    let _pong: String = link.query(redis::cmd("PING")).await?;
-    let info: String = link.query(redis::cmd("INFO")).await?;
+/// What an operator should know of how the servers are set up, in sentences; each once.
+///
+/// # Errors
+/// When no server answers.
+pub(super) async fn warnings(shards: &Shards) -> Result<Vec<String>, BrokerError> {
+    let map = shards.map();
     let mut warnings = Vec::new();
-    if let Some(policy) = field(&info, "maxmemory_policy").filter(|p| p.starts_with("allkeys")) {
+    let mut failure = None;
+    for shard in map.shards() {
+        match shard.link.query::<String>(redis::cmd("INFO")).await {
+            Ok(info) => warnings.extend(of_server(&info, shards.is_cluster())),
+            Err(error) if shards.is_cluster() => {
+                warnings.push(format!("{} does not answer: {error}", shard.address));
+                failure = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+        let mut command = Cmd::new();
+        command.arg("CONFIG").arg("GET").arg("cluster-require-full-coverage");
+        // Not every managed server tells its settings.
+        let told: Result<Vec<String>, _> = shard.link.query(command).await;
+        if shards.is_cluster() && told.is_ok_and(|told| told.iter().any(|value| value == "yes")) {
+            warnings.push(
+                "one shard that is away stops the whole cluster (cluster-require-full-coverage \
+                 yes); with `no` the others go on"
+                    .to_owned(),
+            );
+        }
+    }
+    if !map.is_whole() {
+        warnings.push("the cluster has slots that no server holds".to_owned());
+    }
+    let mut said = BTreeSet::new();
+    warnings.retain(|warning| said.insert(warning.clone()));
+    match failure {
+        Some(error) if map.shards().iter().all(|shard| shard.link.is_silent()) => Err(error),
+        _ => Ok(warnings),
+    }
+}
+
+fn of_server(info: &str, is_cluster: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(policy) = field(info, "maxmemory_policy").filter(|p| p.starts_with("allkeys")) {
         warnings.push(format!(
             "Redis may evict any key when its memory is full (maxmemory-policy {policy}), entries \
              that wait included; noeviction or a volatile policy makes it refuse instead"
         ));
     }
-    if field(&info, "aof_enabled") == Some("0") {
+    if field(info, "aof_enabled") == Some("0") {
         warnings.push(
             "Redis keeps no append-only file (appendonly no): entries that it acknowledged and no \
              worker has recorded yet are lost when it restarts"
                 .to_owned(),
         );
     }
-    if let Some(version) = field(&info, "redis_version").filter(|v| too_old(v)) {
-        warnings.push(format!("Redis {version} is older than 6.2, the oldest that is supported"));
+    // Before 7.0 a cluster sends every message to all of its servers.
+    let (oldest, named) = if is_cluster { ((7, 0), "7.0") } else { ((6, 2), "6.2") };
+    if let Some(version) = field(info, "redis_version").filter(|v| version_of(v) < oldest) {
+        let of = if is_cluster { " for a cluster" } else { "" };
+        warnings.push(format!(
+            "Redis {version} is older than {named}, the oldest that is supported{of}"
+        ));
     }
-    Ok(warnings)
+    warnings
 }
 
-fn too_old(version: &str) -> bool {
+fn version_of(version: &str) -> (u32, u32) {
     let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
-    (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0)) < (6, 2)
+    (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0))
 }

@@ -8,6 +8,7 @@
 //! | `P:{T}:c:CHANNEL` | pub/sub | publications of a channel |
 //! | `P:{T}:generation:SOURCE` | string | the mark of a source |
 //! | `P:{T}:published:SOURCE` | string | how far it may be published: `EPOCH:SEQ` |
+//! | `{P:SOURCE}:generation`, `{P:SOURCE}:published` | string | the same in a cluster, where they live with their stream |
 //! | `P:{T}:node:NODE`, `P:{T}:nodes`, `P:{T}:workers`, `P:{T}:probe:NODE` | pub/sub | control, probe |
 //! | `P:{R}:lease` | sorted set | registry: node → end of its lease, ms |
 //! | `P:{R}:topics:NODE` | set | registry: the topics that a node speaks of |
@@ -18,18 +19,19 @@
 
 use domain::{channel::Channel, node::NodeId, source::Source};
 
-use super::tags;
-use crate::Topic;
+use crate::{Topic, tags};
 
 /// Spells names under one `KEY_PREFIX`.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
+    /// Whether several servers share the keys.
+    spread: bool,
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned() }
+    pub(super) fn new(prefix: &str, spread: bool) -> Self {
+        Self { prefix: prefix.to_owned(), spread }
     }
 
     /// The ingest stream of a source.
@@ -48,14 +50,12 @@ impl Keys {
     }
 
     pub(super) fn mark(&self, source: Source) -> String {
-        let source = source.to_string();
-        format!("{}:{{{}}}:generation:{source}", self.prefix, tags::of(&source))
+        self.beside_stream(source, "generation")
     }
 
     /// How far a source may be published; in the slot of its mark.
     pub(super) fn published(&self, source: Source) -> String {
-        let source = source.to_string();
-        format!("{}:{{{}}}:published:{source}", self.prefix, tags::of(&source))
+        self.beside_stream(source, "published")
     }
 
     /// The pub/sub channel of a topic.
@@ -68,9 +68,10 @@ impl Keys {
         }
     }
 
-    /// The pub/sub channel by which a node hears itself.
-    pub(super) fn probe(&self, node: &NodeId) -> String {
-        self.about("probe", &node.0)
+    /// The pub/sub channel by which a node hears itself; `tag` says at which server, else its name.
+    pub(super) fn probe(&self, node: &NodeId, tag: Option<&str>) -> String {
+        let tag = tag.unwrap_or_else(|| tags::of(&node.0));
+        format!("{}:{{{tag}}}:probe:{node}", self.prefix)
     }
 
     pub(super) fn leases(&self) -> String {
@@ -85,9 +86,17 @@ impl Keys {
         self.registry(&format!("on:{topic}:{node}"))
     }
 
-    /// What the registry's scripts put before a name of their own making.
-    pub(super) fn registry(&self, name: &str) -> String {
+    fn registry(&self, name: &str) -> String {
         format!("{}:{{{}}}:{name}", self.prefix, tags::of("registry"))
+    }
+
+    /// What is remembered of a source: it must be lost with its stream, and only then.
+    fn beside_stream(&self, source: Source, what: &str) -> String {
+        if self.spread {
+            return format!("{{{}}}:{what}", self.stream(source));
+        }
+        let source = source.to_string();
+        format!("{}:{{{}}}:{what}:{source}", self.prefix, tags::of(&source))
     }
 
     fn about(&self, what: &str, name: &str) -> String {

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,14 +30,20 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// behind them.
 const PAGE_CONNECTIONS: usize = 4;
 
-/// The connection for commands.
+/// Numbers the connections of this process: no two have the same.
+static CONNECTS: AtomicU64 = AtomicU64::new(0);
+
+/// The connection for commands to one server.
 pub(super) struct Link {
     server: RedisServer,
     command_timeout: Duration,
     current: Mutex<Option<Arc<Primary>>>,
     /// Held while connecting; when and why it failed last.
     connecting: tokio::sync::Mutex<Option<(Instant, BrokerError)>>,
-    connects: AtomicU64,
+    /// Whether the last request had no answer.
+    silent: AtomicBool,
+    /// Its replication id, as it was last told.
+    replid: Mutex<Option<String>>,
 }
 
 /// A server that was a primary when we connected.
@@ -51,7 +57,7 @@ pub(super) struct Primary {
 }
 
 /// A request got no answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RequestLost {
     reason: String,
     /// Whether the server may have got the request.
@@ -77,8 +83,30 @@ impl Link {
             command_timeout,
             current: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
-            connects: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
+            replid: Mutex::default(),
         }
+    }
+
+    /// Whether the last request had no answer: the next one will hardly have one.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// The replication id, as it was last told; none when it never was.
+    pub(super) fn replid(&self) -> Option<String> {
+        self.replid.lock_unpoisoned().clone()
+    }
+
+    /// Notes what INFO says of the replication id.
+    pub(super) fn note_replid(&self, info: &str) {
+        // Some managed servers do not tell it; then the address has to do.
+        let told = field(info, "master_replid").map(str::to_owned);
+        let address = || {
+            let current = self.current.lock_unpoisoned();
+            current.as_ref().map(|primary| primary.address().to_string())
+        };
+        *self.replid.lock_unpoisoned() = told.or_else(address);
     }
 
     /// The present primary, connecting if need be.
@@ -94,7 +122,8 @@ impl Link {
         if let Some((_, error)) = recent {
             return Err(error.clone());
         }
-        match self.connect().await {
+        // Boxed: the library's future is large.
+        match Box::pin(self.connect()).await {
             Ok(primary) => {
                 let primary = Arc::new(primary);
                 *self.current.lock_unpoisoned() = Some(Arc::clone(&primary));
@@ -118,7 +147,7 @@ impl Link {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(unavailable)?;
-        let number = self.connects.fetch_add(1, Ordering::Relaxed);
+        let number = CONNECTS.fetch_add(1, Ordering::Relaxed);
         Ok(Primary { number, info, connection, pages, silent_since: Mutex::default() })
     }
 
@@ -127,6 +156,12 @@ impl Link {
         &self,
         pipeline: &Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, RequestLost> {
+        let answered = self.ask(pipeline).await;
+        self.silent.store(answered.is_err(), Ordering::Relaxed);
+        answered
+    }
+
+    async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<RedisResult<Value>>, RequestLost> {
         let primary = self.primary().await.map_err(|error| RequestLost::unsent(&error))?;
         let begun = Instant::now();
         let mut connection = primary.connection.clone();
@@ -168,10 +203,15 @@ impl Link {
 
     /// Publishes a probe and has the server say that it is still a primary: a former one takes
     /// subscriptions and publications all the same, and nobody else's arrive there.
-    pub(super) async fn probe(&self, name: &str, number: u64) -> Result<(), BrokerError> {
+    pub(super) async fn probe(
+        &self,
+        publish: &str,
+        name: &str,
+        number: u64,
+    ) -> Result<(), BrokerError> {
         let primary = self.primary().await?;
         let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.ignore_errors().cmd("PUBLISH").arg(name).arg(number).cmd("ROLE");
+        pipeline.ignore_errors().cmd(publish).arg(name).arg(number).cmd("ROLE");
         let mut answers = self.run(&pipeline).await.map_err(RequestLost::read)?.into_iter();
         let published = answers.next().unwrap_or(Ok(Value::Nil));
         // Not every managed server lets us ask for the role.
@@ -183,20 +223,25 @@ impl Link {
         published.map(drop).map_err(|error| refusal(&error))
     }
 
-    /// Asks for something large on a connection of the pool.
-    pub(super) async fn page(&self, command: &Cmd) -> Result<Value, BrokerError> {
-        let primary = self.primary().await?;
+    /// Asks for something large on a connection of the pool; one answer for each command.
+    pub(super) async fn page(
+        &self,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, RequestLost> {
+        let lost = |reason: String| RequestLost { reason, sent: true };
+        let primary = self.primary().await.map_err(|error| RequestLost::unsent(&error))?;
         let asking = async {
-            let mut connection = primary.pages.get().await.map_err(unavailable)?;
-            command.query_async(&mut connection).await.map_err(|error: RedisError| {
-                if is_no_primary(&error) {
-                    self.drop_primary(&primary, "it is no primary any more");
-                }
-                if error.is_io_error() { unavailable(error) } else { refusal(&error) }
-            })
+            let connection = primary.pages.get().await;
+            let mut connection = connection.map_err(|error| lost(error.to_string()))?;
+            let answers = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection).await;
+            let answers = answers.map_err(|error| lost(error.to_string()))?;
+            if answers.iter().any(|answer| answer.as_ref().is_err_and(is_no_primary)) {
+                self.drop_primary(&primary, "it is no primary any more");
+            }
+            Ok(answers)
         };
-        let late = || BrokerError::Unavailable("no page in time".to_owned());
-        tokio::time::timeout(self.command_timeout, asking).await.map_err(|_| late())?
+        let late = |_| lost("no page in time".to_owned());
+        tokio::time::timeout(self.command_timeout, asking).await.map_err(late)?
     }
 
     fn drop_primary(&self, primary: &Arc<Primary>, reason: &str) {
@@ -233,6 +278,22 @@ impl RequestLost {
         };
         Self { reason, sent: false }
     }
+}
+
+/// Asks any server, primary or not, on a connection for this one time.
+pub(super) async fn ask_any(
+    info: &ConnectionInfo,
+    pipeline: &Pipeline,
+) -> Result<Vec<Value>, BrokerError> {
+    let config = connection_config().set_response_timeout(None);
+    let client = Client::open(info.clone()).map_err(unavailable)?;
+    let asking = async {
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        pipeline.query_async(&mut connection).await
+    };
+    let late = || BrokerError::Unavailable(format!("{} does not answer", info.addr()));
+    let answer = tokio::time::timeout(CONNECT_TIMEOUT, asking).await.map_err(|_| late())?;
+    answer.map_err(|error: RedisError| unavailable(error))
 }
 
 /// Opens a connection of its own to a server and makes sure that it is a primary.
@@ -273,7 +334,20 @@ pub(super) fn refusal(error: &RedisError) -> BrokerError {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         _ => error.to_string(),
     };
-    if is_no_primary(error) { BrokerError::Unavailable(text) } else { BrokerError::Refused(text) }
+    let elsewhere = matches!(
+        error.kind(),
+        redis::ErrorKind::Server(
+            ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::ClusterDown
+        )
+    );
+    if elsewhere || is_no_primary(error) {
+        BrokerError::Unavailable(text)
+    } else {
+        BrokerError::Refused(text)
+    }
 }
 
 /// A server that is read-only, still loading or cut off from its primary: look for another.

@@ -3,7 +3,7 @@
 -- KEYS  1 head  2 history
 -- ARGV  1 generation  2 offset of the first publication  3 pub/sub channel
 --       4 HISTORY_LENGTH  5 HISTORY_BYTES  6 HISTORY_TTL_MS  7 refresh the expiry: 1 or 0
---       8 … the publications
+--       8 PUBLISH, or SPUBLISH in a cluster  9 … the publications
 -- Answers how many were new, or -1 when a higher generation has published.
 --
 -- Redis does not roll scripts back. So the head comes first (what fails after it is a repeat when
@@ -11,7 +11,7 @@
 -- or absent, and the message comes last.
 local call, pcall = redis.call, redis.pcall
 local head_key, history_key = KEYS[1], KEYS[2]
-local generation, first, count = tonumber(ARGV[1]), tonumber(ARGV[2]), #ARGV - 7
+local generation, first, count = tonumber(ARGV[1]), tonumber(ARGV[2]), #ARGV - 8
 
 -- What is there. Under an absent, unreadable or older head nothing is known of the history.
 local known, bytes, repeats = false, 0, 0
@@ -30,7 +30,7 @@ if not known then
   call('UNLINK', history_key)
   bytes, repeats = 0, math.max(repeats, 0)
 end
-for i = 8 + repeats, #ARGV do bytes = bytes + #ARGV[i] + 64 end
+for i = 9 + repeats, #ARGV do bytes = bytes + #ARGV[i] + 64 end
 
 -- The head outlives the history; `bytes` bounds from above what the history takes.
 local refresh = not known or ARGV[7] == '1'
@@ -43,7 +43,7 @@ end
 
 -- The history. It may be gone, expired or evicted, or be in the way: then it begins here. Numbers
 -- are written in full up to 10^14, which no offset reaches. Trimming once per run is enough.
-local i = 8 + repeats
+local i = 9 + repeats
 local id = first + repeats .. '-0'
 local added = known
   and pcall('XADD', history_key, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], id, 'p', ARGV[i])
@@ -53,7 +53,7 @@ if type(added) ~= 'string' then
   call('XADD', history_key, id, 'p', ARGV[i])
 end
 for later = i + 1, #ARGV do
-  call('XADD', history_key, first + later - 8 .. '-0', 'p', ARGV[later])
+  call('XADD', history_key, first + later - 9 .. '-0', 'p', ARGV[later])
 end
 if refresh then call('PEXPIRE', history_key, ARGV[6]) end
 
@@ -76,6 +76,6 @@ if bytes > bytes_max then
 end
 
 local message = ARGV[#ARGV]
-if count - repeats > 1 then message = table.concat(ARGV, '\n', 8 + repeats) end
-call('PUBLISH', ARGV[3], message)
+if count - repeats > 1 then message = table.concat(ARGV, '\n', 9 + repeats) end
+call(ARGV[8], ARGV[3], message)
 return count - repeats

@@ -7,16 +7,18 @@ use std::{
 };
 
 use domain::{channel::Channel, publication::Publication, source::Source};
-use redis::{Cmd, ErrorKind, Pipeline, Script, ServerErrorKind, Value};
+use futures_util::future::join_all;
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
 use runtime::lock::LockExt as _;
 use tokio::time::Instant;
 
 use super::{
     keys::Keys,
-    link::{Link, RequestLost, refusal},
+    shards::{Failure, Request, Shards},
+    slot_map::Shard,
 };
 use crate::{
-    BrokerError, BrokerOptions, PublishedUpTo, Topic,
+    BrokerError, BrokerOptions, Lagging, PublishedUpTo, Topic,
     run::{self, Run},
 };
 
@@ -39,6 +41,14 @@ const REFRESHED_MAX: usize = 100_000;
 /// What the script answers when a higher generation has published.
 const SUPERSEDED: Value = Value::Int(-1);
 
+/// A script call.
+enum PublishCall<'a> {
+    /// Notes how far a source may be published.
+    Note(Source, PublishedUpTo),
+    /// Publishes.
+    Run(&'a Run<'a>),
+}
+
 /// Publishes with the settings of one broker.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -59,67 +69,111 @@ impl Publisher {
         }
     }
 
-    /// Publishes all, window by window. A window begins when all before it was answered with OK, so
-    /// that a later publication of a channel never overtakes an earlier one that failed.
+    /// Publishes all, step by step. A step begins when all before it was answered with OK, so that a
+    /// later publication of a channel never overtakes an earlier one that failed. In a cluster the
+    /// channels that were not served are left out from then on, and named at the end.
     pub(super) async fn publish(
         &self,
-        link: &Link,
+        shards: &Shards,
         keys: &Keys,
         generation: u64,
         publications: &[Publication],
     ) -> Result<(), BrokerError> {
-        let mut notes = notes(keys, generation, publications);
-        for window in windows(&run::cut(publications)) {
-            let before = notes.len();
-            let pipeline = self.pipeline(keys, generation, window, std::mem::take(&mut notes));
-            let answers = match call(link, &pipeline).await {
-                Ok(answers) => answers,
-                Err(error) => {
-                    self.forget(window);
-                    return Err(error);
+        let is_cluster = shards.is_cluster();
+        let runs = run::cut(publications);
+        let (mut lagging, mut reason) = (Lagging::default(), String::new());
+        for mut step in steps(&runs, notes(publications), is_cluster) {
+            if is_cluster {
+                step.retain(|call| call.is_served(shards, keys, &mut lagging, &mut reason));
+            }
+            let answers = self.send(shards, keys, generation, &step).await;
+            let mut failure = None;
+            for (call, answer) in step.iter().zip(answers) {
+                match (call, answer) {
+                    (_, Ok(answer)) if answer == SUPERSEDED => {
+                        let channel = call.channel().unwrap_or(&publications[0].channel);
+                        return Err(BrokerError::Superseded(channel.clone()));
+                    }
+                    (_, Ok(_)) => {}
+                    (PublishCall::Run(run), Err(error)) => {
+                        lagging.add(run.channel);
+                        reason = error.to_string();
+                        failure = failure.or((!is_cluster).then_some(error));
+                    }
+                    (PublishCall::Note(..), Err(error)) => failure = Some(error),
                 }
-            };
-            if let Some(at) = answers.iter().position(|answer| *answer == SUPERSEDED) {
-                let run = &window[at.saturating_sub(before)];
-                return Err(BrokerError::Superseded(run.channel.clone()));
+            }
+            if !reason.is_empty() {
+                self.forget(&step);
+            }
+            if let Some(error) = failure {
+                return Err(error);
             }
         }
-        Ok(())
+        if lagging.is_empty() { Ok(()) } else { Err(BrokerError::Partial(lagging, reason)) }
     }
 
-    fn pipeline(
+    /// Calls the scripts; servers that do not know them (restarted, failed over, flushed) are taught
+    /// and get everything again: what they have done already is a repeat.
+    async fn send(
         &self,
+        shards: &Shards,
         keys: &Keys,
         generation: u64,
-        window: &[Run<'_>],
-        notes: Vec<Cmd>,
-    ) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(window.len() + notes.len());
-        pipeline.ignore_errors();
-        for note in notes {
-            pipeline.add_command(note);
+        step: &[PublishCall<'_>],
+    ) -> Vec<Result<Value, BrokerError>> {
+        let requests =
+            || step.iter().map(|call| self.request(shards, keys, generation, call)).collect();
+        let mut answers = shards.run(requests()).await;
+        let unknown = |answer: &Result<Value, Failure>| {
+            let Err(Failure::Answered(error)) = answer else { return false };
+            error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+        };
+        if answers.iter().any(unknown) {
+            teach(shards).await;
+            self.forget(step);
+            answers = shards.run(requests()).await;
         }
-        for run in window {
-            pipeline.add_command(self.command(keys, generation, run));
-        }
-        pipeline
+        answers.into_iter().map(|answer| answer.map_err(Failure::written)).collect()
     }
 
-    fn command(&self, keys: &Keys, generation: u64, run: &Run<'_>) -> Cmd {
+    fn request(
+        &self,
+        shards: &Shards,
+        keys: &Keys,
+        generation: u64,
+        call: &PublishCall<'_>,
+    ) -> Request {
+        match call {
+            PublishCall::Note(source, PublishedUpTo { epoch, seq }) => {
+                let mark = keys.mark(*source);
+                let mut command = redis::cmd("EVALSHA");
+                command.arg(PUBLISHED.get_hash()).arg(2);
+                command.arg(&mark).arg(keys.published(*source));
+                command.arg(generation).arg(epoch.0).arg(*seq);
+                Request::new(&mark, command)
+            }
+            PublishCall::Run(run) => self.request_run(shards, keys, generation, run),
+        }
+    }
+
+    fn request_run(&self, shards: &Shards, keys: &Keys, generation: u64, run: &Run<'_>) -> Request {
         let (channel, source) = (run.channel, run.source);
         let texts = run.publications.len();
-        let mut command = Cmd::with_capacity(12 + texts, run.bytes + 100 * texts + 400);
+        let head = keys.head(channel, source);
+        let mut command = Cmd::with_capacity(13 + texts, run.bytes + 100 * texts + 400);
         command.arg("EVALSHA").arg(SCRIPT.get_hash()).arg(2);
-        command.arg(keys.head(channel, source)).arg(keys.history(channel, source));
+        command.arg(&head).arg(keys.history(channel, source));
         command.arg(generation).arg(run.first_offset());
         command.arg(keys.topic(&Topic::Channel(channel.clone())));
         command.arg(self.history_length).arg(self.history_bytes);
         command.arg(u64::try_from(self.history_ttl.as_millis()).unwrap_or(u64::MAX));
         command.arg(u8::from(self.refresh_is_due(channel, source)));
+        command.arg(shards.publish_command());
         for publication in &run.publications {
             command.arg(publication.encode());
         }
-        command
+        Request::new(&head, command)
     }
 
     /// Whether the expiry was last set more than a tenth of its time ago; it is now.
@@ -137,52 +191,91 @@ impl Publisher {
         true
     }
 
-    /// A window failed: perhaps its refreshes did not happen.
-    fn forget(&self, window: &[Run<'_>]) {
+    /// A call failed: perhaps its refresh did not happen.
+    fn forget(&self, step: &[PublishCall<'_>]) {
         let mut refreshed = self.refreshed.lock_unpoisoned();
-        for run in window {
-            refreshed.remove(&(run.channel.clone(), run.source));
+        for call in step {
+            if let PublishCall::Run(run) = call {
+                refreshed.remove(&(run.channel.clone(), run.source));
+            }
         }
     }
 }
 
-/// What is noted before the first publication: how far each source may be published then.
-fn notes(keys: &Keys, generation: u64, publications: &[Publication]) -> Vec<Cmd> {
+impl PublishCall<'_> {
+    fn channel(&self) -> Option<&Channel> {
+        match self {
+            Self::Note(..) => None,
+            Self::Run(run) => Some(run.channel),
+        }
+    }
+
+    /// Whether a call may be made: nothing failed before on its channel, and its server answers. One
+    /// that does not would hold up all others for as long as a command may take.
+    fn is_served(
+        &self,
+        shards: &Shards,
+        keys: &Keys,
+        lagging: &mut Lagging,
+        reason: &mut String,
+    ) -> bool {
+        let Self::Run(run) = self else { return true };
+        if lagging.contains(run.channel) {
+            return false;
+        }
+        let holder = shards.holder(&keys.head(run.channel, run.source));
+        let answers = holder.is_ok_and(|link| !link.is_silent());
+        if !answers {
+            lagging.add(run.channel);
+            "its server does not answer".clone_into(reason);
+        }
+        answers
+    }
+}
+
+/// How far each source may be published after these publications.
+fn notes(publications: &[Publication]) -> Vec<PublishCall<'static>> {
     let mut last: BTreeMap<Source, PublishedUpTo> = BTreeMap::new();
     for publication in publications {
         let (epoch, seq) = (publication.epoch, publication.recorded.seq);
         let noted = last.entry(publication.source).or_insert(PublishedUpTo { epoch, seq });
         noted.seq = noted.seq.max(seq);
     }
-    let note = |(source, PublishedUpTo { epoch, seq }): (Source, PublishedUpTo)| {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(PUBLISHED.get_hash()).arg(2);
-        command.arg(keys.mark(source)).arg(keys.published(source));
-        command.arg(generation).arg(epoch.0).arg(seq);
-        command
-    };
-    last.into_iter().map(note).collect()
+    last.into_iter().map(|(source, published)| PublishCall::Note(source, published)).collect()
 }
 
-/// Calls the script; a server that does not know it (restarted, failed over, flushed) is taught and
-/// gets the whole window again: what it has done already is a repeat.
-async fn call(link: &Link, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
-    for attempt in 0..2 {
-        let answers = link.run(pipeline).await.map_err(RequestLost::written)?;
-        let unknown = |error: &redis::RedisError| {
-            error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-        };
-        if attempt == 0 && answers.iter().any(|answer| answer.as_ref().is_err_and(unknown)) {
-            for script in [include_str!("published.lua"), include_str!("publish.lua")] {
-                let mut load = redis::cmd("SCRIPT");
-                load.arg("LOAD").arg(script);
-                let _hash: String = link.query(load).await?;
-            }
-            continue;
-        }
-        return answers.into_iter().map(|answer| answer.map_err(|e| refusal(&e))).collect();
+/// What is sent before the next answers are awaited. Where one server holds everything, it does first
+/// what comes first, so the notes need no step of their own.
+fn steps<'a>(
+    runs: &'a [Run<'a>],
+    mut notes: Vec<PublishCall<'a>>,
+    is_cluster: bool,
+) -> Vec<Vec<PublishCall<'a>>> {
+    let mut steps = Vec::new();
+    if is_cluster {
+        steps.push(std::mem::take(&mut notes));
     }
-    Err(BrokerError::Refused("the publish script is forgotten at once".to_owned()))
+    for window in windows(runs) {
+        let runs = window.iter().map(PublishCall::Run);
+        steps.push(std::mem::take(&mut notes).into_iter().chain(runs).collect());
+    }
+    steps
+}
+
+/// Gives every server the scripts; one that does not answer says so when they are called.
+async fn teach(shards: &Shards) {
+    let map = shards.map();
+    let teach = async |shard: &Shard| {
+        for script in [include_str!("published.lua"), include_str!("publish.lua")] {
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(script);
+            let taught: Result<String, _> = shard.link.query(load).await;
+            if let Err(error) = taught {
+                tracing::debug!(%error, "publish: a server was not taught the scripts");
+            }
+        }
+    };
+    join_all(map.shards().iter().map(teach)).await;
 }
 
 /// Cuts runs into windows that end where a round ends or a bound is reached.

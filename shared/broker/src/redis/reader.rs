@@ -4,11 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::entry::{Entry, EntryId};
-use redis::{RedisError, Value, aio::MultiplexedConnection};
+use redis::{
+    ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
+};
 
 use super::{
     entries,
     link::{self, Link},
+    shards::Shards,
 };
 use crate::{BrokerError, StreamReader};
 
@@ -28,9 +32,12 @@ const FIRST_ENTRIES: usize = 4;
 /// still fits.
 const QUIET_ENTRIES: usize = 16;
 
+/// How often a read is sent to another server at most.
+const REDIRECTIONS_MAX: usize = 5;
+
 /// Reads one source.
 pub(super) struct RedisReader {
-    link: Arc<Link>,
+    shards: Arc<Shards>,
     key: String,
     /// How many entries the next read may ask for.
     entries_max: usize,
@@ -40,8 +47,43 @@ pub(super) struct RedisReader {
 }
 
 impl RedisReader {
-    pub(super) fn new(link: Arc<Link>, key: String) -> Self {
-        Self { link, key, entries_max: FIRST_ENTRIES, grace: GRACE, connection: None }
+    pub(super) fn new(shards: Arc<Shards>, key: String) -> Self {
+        Self { shards, key, entries_max: FIRST_ENTRIES, grace: GRACE, connection: None }
+    }
+
+    /// Reads at one server, which may answer that another one has the stream.
+    async fn read_at(
+        &mut self,
+        link: &Link,
+        asking: bool,
+        after: EntryId,
+        entries_max: usize,
+        wait: Duration,
+    ) -> Result<RedisResult<Value>, BrokerError> {
+        let mut connection = self.take_connection(link).await?;
+        // BLOCK 0 would wait without end.
+        let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.ignore_errors();
+        if asking {
+            pipeline.cmd("ASKING");
+        }
+        let count = entries_max.min(self.entries_max).max(1);
+        pipeline.cmd("XREAD").arg("COUNT").arg(count).arg("BLOCK").arg(block_ms);
+        pipeline.arg("STREAMS").arg(&self.key).arg(after.to_string());
+        let answers = pipeline.query_async::<Vec<RedisResult<Value>>>(&mut connection.1);
+        let Ok(answers) = tokio::time::timeout(wait + self.grace, answers).await else {
+            self.entries_max = 1;
+            self.grace = (self.grace * 2).min(GRACE_MAX);
+            self.shards.note_stale();
+            return Err(BrokerError::Unavailable("no answer to a blocking read".to_owned()));
+        };
+        let answers = answers.map_err(|error: RedisError| {
+            self.shards.note_stale();
+            link::unavailable(error)
+        })?;
+        self.connection = Some(connection);
+        Ok(answers.into_iter().last().unwrap_or(Ok(Value::Nil)))
     }
 
     /// Adapts the next read to what this one brought: half of what an answer may hold, were all
@@ -60,8 +102,11 @@ impl RedisReader {
     ///
     /// Commands and reader must see the same server: when commands have a new connection, so has
     /// the reader.
-    async fn take_connection(&mut self) -> Result<(u64, MultiplexedConnection), BrokerError> {
-        let primary = self.link.primary().await?;
+    async fn take_connection(
+        &mut self,
+        link: &Link,
+    ) -> Result<(u64, MultiplexedConnection), BrokerError> {
+        let primary = link.primary().await?;
         match self.connection.take().filter(|(number, _)| *number == primary.number()) {
             Some(connection) => Ok(connection),
             None => Ok((primary.number(), link::open(primary.info()).await?)),
@@ -77,26 +122,25 @@ impl StreamReader for RedisReader {
         entries_max: usize,
         wait: Duration,
     ) -> Result<Vec<Entry>, BrokerError> {
-        let mut connection = self.take_connection().await?;
-        // BLOCK 0 would wait without end.
-        let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut command = redis::cmd("XREAD");
-        let count = entries_max.min(self.entries_max).max(1);
-        command.arg("COUNT").arg(count).arg("BLOCK").arg(block_ms);
-        command.arg("STREAMS").arg(&self.key).arg(after.to_string());
-        let answer = command.query_async::<Value>(&mut connection.1);
-        let Ok(answer) = tokio::time::timeout(wait + self.grace, answer).await else {
-            self.entries_max = 1;
-            self.grace = (self.grace * 2).min(GRACE_MAX);
-            return Err(BrokerError::Unavailable("no answer to a blocking read".to_owned()));
-        };
-        let answer = answer.map_err(|error: RedisError| match error.is_io_error() {
-            true => link::unavailable(error),
-            false => link::refusal(&error),
-        })?;
-        self.connection = Some(connection);
-        let entries = entries::read(answer)?;
-        self.adapt(&entries);
-        Ok(entries)
+        let (mut link, mut asking) = (self.shards.holder(&self.key)?, false);
+        for _ in 0..REDIRECTIONS_MAX {
+            let answer = self.read_at(&link, asking, after, entries_max, wait).await?;
+            let error = match answer {
+                Ok(answer) => {
+                    let entries = entries::read(answer)?;
+                    self.adapt(&entries);
+                    return Ok(entries);
+                }
+                Err(error) => error,
+            };
+            let Some((address, _)) = error.redirect_node() else {
+                return Err(link::refusal(&error));
+            };
+            // The stream lives elsewhere now, or is on its way there.
+            asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+            link = self.shards.link(address)?;
+            self.shards.note_stale();
+        }
+        Err(BrokerError::Unavailable("the servers send us round in a circle".to_owned()))
     }
 }

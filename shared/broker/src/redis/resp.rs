@@ -41,11 +41,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RespFrame<'_>, usize)>, Malf
 /// Reads the frequent case, a message of a channel, with less ado: channel, payload, length of all.
 /// None when it is something else or not whole: [`parse`] tells.
 pub(super) fn parse_message(bytes: &[u8]) -> Option<(&[u8], &[u8], usize)> {
-    const OPENING: &[u8] = b">3\r\n$7\r\nmessage\r\n$";
-    let mut input = Input { bytes, at: OPENING.len() };
-    if !bytes.starts_with(OPENING) {
-        return None;
-    }
+    // Of SUBSCRIBE, and of SSUBSCRIBE.
+    const OPENINGS: [&[u8]; 2] = [b">3\r\n$7\r\nmessage\r\n$", b">3\r\n$8\r\nsmessage\r\n$"];
+    let opening = OPENINGS.into_iter().find(|opening| bytes.starts_with(opening))?;
+    let mut input = Input { bytes, at: opening.len() };
     let channel = input.text().ok()??;
     if input.take(1)? != b"$" {
         return None;

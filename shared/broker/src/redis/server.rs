@@ -48,10 +48,9 @@ impl RedisServer {
                 let scheme = scheme.trim_end_matches("+sentinel");
                 Ok(Self::Sentinels(Box::new(Mutex::new(sentinels(scheme, rest)?))))
             }
-            "redis+cluster" | "rediss+cluster" => Err(wrong(
-                "Redis Cluster comes later; take one primary, or redis+sentinel:// for fail-over",
-            )),
-            other => Err(wrong(&format!("{other:?} is none of redis, rediss, redis+sentinel"))),
+            other => Err(wrong(&format!(
+                "{other:?} is none of redis, rediss, redis+sentinel, redis+cluster"
+            ))),
         }
     }
 
@@ -72,11 +71,17 @@ impl RedisServer {
     }
 }
 
-fn wrong(reason: &str) -> BrokerError {
+/// A URL that is wrong for this reason.
+pub(super) fn wrong(reason: &str) -> BrokerError {
     BrokerError::Address(reason.to_owned())
 }
 
-fn settings(url: &str) -> Result<ConnectionInfo, BrokerError> {
+/// Reads the URL of one server.
+///
+/// # Errors
+/// [`BrokerError::Address`].
+pub(super) fn settings(url: &str) -> Result<ConnectionInfo, BrokerError> {
+    crypto::install();
     let unreadable = |error: RedisError| BrokerError::Address(error.to_string());
     let info = url.into_connection_info().map_err(unreadable)?;
     if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
@@ -180,7 +185,6 @@ mod tests {
         for (url, word) in [
             ("localhost:6379", "scheme"),
             ("http://localhost", "http"),
-            ("redis+cluster://a:1,b:2", "later"),
             ("redis+sentinel://a:26379", "master"),
             ("rediss://localhost#insecure", "SSL_CERT_FILE"),
             ("redis://localhost/x", "database"),

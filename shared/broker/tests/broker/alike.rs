@@ -1,4 +1,4 @@
-//! Memory and Redis do the same when they are told the same.
+//! Memory, Redis and a cluster do the same when they are told the same.
 
 use broker::{Broker, BrokerError, Topic};
 use domain::channel::Channel;
@@ -30,10 +30,19 @@ async fn outcome(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_publishing_has_the_same_outcome_in_both() {
+async fn random_publishing_has_the_same_outcome_in_memory_and_on_redis() {
+    publish_at_random(Place::Redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_publishing_has_the_same_outcome_in_memory_and_on_a_cluster() {
+    publish_at_random(Place::Cluster).await;
+}
+
+async fn publish_at_random(place: Place) {
     let seed: u64 = rand::random();
     let mut random = StdRng::seed_from_u64(seed);
-    let (memory, redis) = (Place::Memory.bench().await, Place::Redis.bench().await);
+    let (memory, redis) = (Place::Memory.bench().await, place.bench().await);
     let (subscriber, heard_in_memory) = memory.subscriber("n1").await;
     let (other_subscriber, heard_on_redis) = redis.subscriber("n1").await;
     let channels = ["tasks", "user:u1", "container:c1"].map(channel);

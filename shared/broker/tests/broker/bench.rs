@@ -1,4 +1,4 @@
-//! A broker to try, in memory or on Redis, and the macro that tries both.
+//! A broker to try, in memory, on Redis or on a cluster of it, and the macro that tries each.
 
 use std::{
     sync::Arc,
@@ -8,12 +8,13 @@ use std::{
 use broker::{Broker, BrokerError, BrokerOptions, Subscriber};
 use domain::node::NodeId;
 use runtime::lifecycle::Lifecycle;
-use services::{Redis, unique};
+use services::{Redis, RedisCluster, unique};
 
 use crate::recorder::Recorder;
 
-/// Runs each named function as a test against the broker in memory and against the one on Redis.
-macro_rules! on_both {
+/// Runs each named function as a test against the broker in memory, the one on Redis, and the one on a
+/// cluster of three masters and three replicas.
+macro_rules! on_each {
     ($($test:ident),+ $(,)?) => {
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,15 +28,22 @@ macro_rules! on_both {
                 super::$test($crate::bench::Place::Redis).await;
             })+
         }
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::bench::Place::Cluster).await;
+            })+
+        }
     };
 }
-pub(crate) use on_both;
+pub(crate) use on_each;
 
 /// Which implementation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Memory,
     Redis,
+    Cluster,
 }
 
 impl Place {
@@ -47,6 +55,7 @@ impl Place {
         match self {
             Self::Memory => Bench::connect(None, options).await,
             Self::Redis => Bench::connect(Some(&Redis::shared().url()), options).await,
+            Self::Cluster => Bench::connect(Some(&RedisCluster::shared().url()), options).await,
         }
     }
 }
@@ -54,6 +63,7 @@ impl Place {
 /// A broker with keys of its own, and the life of its tasks.
 pub(crate) struct Bench {
     pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) prefix: String,
     lifecycle: Lifecycle,
 }
 
@@ -64,10 +74,11 @@ impl Bench {
     }
 
     async fn connect(url: Option<&str>, options: BrokerOptions) -> Self {
-        let options = BrokerOptions { key_prefix: unique("broker"), ..options };
+        let prefix = unique("broker");
+        let options = BrokerOptions { key_prefix: prefix.clone(), ..options };
         let lifecycle = Lifecycle::new();
         let broker = broker::connect(url, options, &lifecycle).await.unwrap();
-        Self { broker, lifecycle }
+        Self { broker, prefix, lifecycle }
     }
 
     /// A subscriber that has been connected, and what it hears.

@@ -1,8 +1,9 @@
-//! The broker: what both implementations promise, and what Redis may do to ours.
+//! The broker: what every implementation promises, and what Redis may do to ours.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod alike;
 mod bench;
+mod cluster;
 mod cost;
 mod events;
 mod failover;

@@ -31,7 +31,7 @@ const SOURCE: Source = Source::first(Stream::Tasks);
 async fn nobody_there_is_told_at_once() {
     let url = format!("redis://127.0.0.1:{}", free_port());
     assert!(matches!(refusal(&url).await, BrokerError::Unavailable(_)));
-    let wrong = refusal("redis+cluster://127.0.0.1:7000").await;
+    let wrong = refusal("redis+cluster://127.0.0.1:7000/1").await;
     assert!(matches!(wrong, BrokerError::Address(_)));
 }
 

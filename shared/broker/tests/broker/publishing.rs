@@ -10,11 +10,11 @@ use domain::{
 };
 
 use crate::{
-    bench::{Bench, Place, on_both},
+    bench::{Bench, Place, on_each},
     events::{channel, publication, publications, sized},
 };
 
-on_both!(
+on_each!(
     what_is_published_is_in_head_history_and_message,
     repeats_do_nothing,
     a_partial_repeat_publishes_what_is_new,

@@ -17,7 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Heard {
     pub(crate) messages: Vec<TopicMessage>,
     pub(crate) batches: usize,
+    /// How often every connection was there.
     pub(crate) connected: usize,
+    /// How often one came.
+    pub(crate) parts_connected: usize,
     pub(crate) disconnected: Vec<String>,
     pub(crate) canaries: Vec<Duration>,
 }
@@ -75,8 +78,9 @@ impl Sink for Recorder {
         heard.messages.extend(messages);
     }
 
-    async fn connected(&self) {
-        self.heard().connected += 1;
+    async fn connected(&self, is_whole: bool) {
+        self.heard().connected += usize::from(is_whole);
+        self.heard().parts_connected += 1;
     }
 
     fn disconnected(&self, reason: &str) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use broker::{Broker, BrokerOptions, ExpiredNode, Member, Registration};
 use domain::node::NodeId;
 
-use crate::bench::{Place, on_both};
+use crate::bench::{Place, on_each};
 
-on_both!(
+on_each!(
     what_nodes_say_is_seen_by_all_until_they_take_it_back,
     a_node_whose_lease_ran_out_is_invisible_and_reaped_once,
     thousands_of_members_are_registered_at_once,

@@ -10,11 +10,11 @@ use domain::{
 };
 
 use crate::{
-    bench::{Place, on_both},
+    bench::{Place, on_each},
     events::fields,
 };
 
-on_both!(
+on_each!(
     entries_come_back_in_order_with_rising_ids,
     an_entry_keeps_its_bytes,
     a_reader_waits_for_the_first_entry,

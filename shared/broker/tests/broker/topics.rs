@@ -5,11 +5,11 @@ use bytes::Bytes;
 use domain::node::NodeId;
 
 use crate::{
-    bench::{Place, on_both},
+    bench::{Place, on_each},
     events::channel,
 };
 
-on_both!(
+on_each!(
     a_topic_is_heard_while_it_is_wanted,
     every_kind_of_topic_reaches_its_subscribers_alone,
     the_canary_returns,
@@ -56,8 +56,12 @@ async fn every_kind_of_topic_reaches_its_subscribers_alone(place: Place) {
     assert_eq!(send(Topic::Nodes).await.unwrap(), 2);
     heard_by_two.until("heard", |heard| !heard.messages.is_empty()).await;
     heard_by_one.until("heard", |heard| heard.messages.len() == 3).await;
-    let topics: Vec<_> = heard_by_one.heard().messages.iter().map(|m| m.topic.clone()).collect();
-    assert_eq!(topics, [node("n1"), Topic::Workers, Topic::Nodes]);
+    // In a cluster they come over several connections, in any order.
+    let heard = heard_by_one.heard();
+    for topic in [node("n1"), Topic::Workers, Topic::Nodes] {
+        assert_eq!(heard.messages.iter().filter(|message| message.topic == topic).count(), 1);
+    }
+    drop(heard);
     assert_eq!(heard_by_two.heard().messages[0].topic, Topic::Nodes);
     bench.finish().await;
 }

@@ -24,6 +24,8 @@ pub(super) struct Probe {
     pub(super) name: String,
     /// Whether the channel is subscribed.
     pub(super) subscribed: bool,
+    /// PUBLISH or SPUBLISH.
+    publish: &'static str,
     link: Arc<Link>,
     number: u64,
     sent: VecDeque<SentProbe>,
@@ -39,9 +41,10 @@ struct SentProbe {
 }
 
 impl Probe {
-    pub(super) fn new(name: String, link: Arc<Link>) -> Self {
+    pub(super) fn new(name: String, publish: &'static str, link: Arc<Link>) -> Self {
         Self {
             name,
+            publish,
             subscribed: false,
             link,
             number: 0,
@@ -63,7 +66,9 @@ impl Probe {
         }
         self.sent.push_back(SentProbe { number: self.number, at: Instant::now(), accepted: false });
         let (link, name, number) = (Arc::clone(&self.link), self.name.clone(), self.number);
-        self.under_way = Some(Box::pin(async move { link.probe(&name, number).await.is_ok() }));
+        let publish = self.publish;
+        let publishing = async move { link.probe(publish, &name, number).await.is_ok() };
+        self.under_way = Some(Box::pin(publishing));
     }
 
     /// Resolves when one was published, or could not be; pending without end when none is under way.

@@ -17,8 +17,8 @@ const NAMES_MAX: usize = 512;
 /// The most names that wait for their confirmation at a time.
 const UNCONFIRMED_MAX: usize = 8 * NAMES_MAX;
 
-/// The subscriptions of this process, shared by those who subscription and the task that fulfils.
-#[derive(Debug, Default)]
+/// The subscriptions at one server, shared by those who want them and the task that fulfils.
+#[derive(Debug)]
 pub(super) struct SubscriptionSet {
     state: Mutex<SubscriptionTable>,
     /// Something is to be done for a subscription.
@@ -35,6 +35,10 @@ pub(super) struct SubscriptionTable {
     attached: bool,
     /// A caller was told that a topic is not subscribed, and it will be on this connection.
     late: bool,
+    /// Whether SSUBSCRIBE is used, which takes names of one slot only.
+    is_sharded: bool,
+    /// Whether the server sent some to another, which may not know of it yet.
+    refused: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,36 @@ pub(super) enum SubscribeOutcome {
 }
 
 impl SubscriptionSet {
+    /// An empty one; `is_sharded` in a cluster.
+    pub(super) fn new(is_sharded: bool) -> Self {
+        let table = SubscriptionTable { is_sharded, ..SubscriptionTable::default() };
+        Self { state: Mutex::new(table), changed: Notify::new() }
+    }
+
+    /// The command that subscribes.
+    pub(super) fn command(&self) -> &'static [u8] {
+        self.lock().subscribe_command()
+    }
+
+    /// Takes wanted names out, to be wanted elsewhere; who waits for one hears that it does not come.
+    pub(super) fn take_out(&self, moves: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Topic)> {
+        let mut state = self.lock();
+        let mut taken = Vec::new();
+        let mut unconfirmed = 0;
+        state.subscriptions.retain(|name, subscription| {
+            let moves = moves(name);
+            if moves {
+                unconfirmed += subscription.unconfirmed as usize;
+                if subscription.wanted {
+                    taken.push((Arc::clone(name), subscription.topic.clone()));
+                }
+            }
+            !moves
+        });
+        state.unconfirmed -= unconfirmed.min(state.unconfirmed);
+        taken
+    }
+
     /// For looking at several frames under one lock.
     pub(super) fn lock(&self) -> MutexGuard<'_, SubscriptionTable> {
         self.state.lock_unpoisoned()
@@ -143,6 +177,7 @@ impl SubscriptionTable {
     pub(super) fn detach(&mut self) {
         self.attached = false;
         self.late = false;
+        self.refused = false;
         self.unconfirmed = 0;
         self.queue.clear();
         self.subscriptions.retain(|_, subscription| subscription.wanted);
@@ -173,9 +208,61 @@ impl SubscriptionTable {
             if subscription.wanted { wanted.push(name) } else { unwanted.push(name) }
         }
         let mut bytes = Vec::new();
-        encode(b"SUBSCRIBE", &wanted, &mut bytes);
-        encode(b"UNSUBSCRIBE", &unwanted, &mut bytes);
+        let (each, unsubscribe): (_, &[u8]) =
+            if self.is_sharded { (1, b"SUNSUBSCRIBE") } else { (NAMES_MAX, b"UNSUBSCRIBE") };
+        encode(self.subscribe_command(), &wanted, each, &mut bytes);
+        encode(unsubscribe, &unwanted, each, &mut bytes);
         bytes
+    }
+
+    fn subscribe_command(&self) -> &'static [u8] {
+        if self.is_sharded { b"SSUBSCRIBE" } else { b"SUBSCRIBE" }
+    }
+
+    /// The server ended a subscription: asked to, or because the slot was moved. Whether it was that.
+    pub(super) fn end(&mut self, name: &[u8]) -> bool {
+        let moved = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| self.subscriptions.get_mut(name))
+            .filter(|subscription| subscription.asked && subscription.unconfirmed == 0);
+        match moved {
+            Some(subscription) => {
+                subscription.asked = false;
+                self.refused = true;
+                // What comes until it is subscribed elsewhere may be lost.
+                self.late = true;
+                true
+            }
+            None => {
+                self.confirm(name);
+                false
+            }
+        }
+    }
+
+    /// The server does not take subscriptions of these names: they live elsewhere.
+    pub(super) fn refuse(&mut self, lives_elsewhere: impl Fn(&str) -> bool) {
+        for (name, subscription) in &mut self.subscriptions {
+            if subscription.unconfirmed > 0 && lives_elsewhere(name) {
+                self.unconfirmed -= (subscription.unconfirmed as usize).min(self.unconfirmed);
+                subscription.unconfirmed = 0;
+                subscription.asked = false;
+                self.refused = true;
+            }
+        }
+    }
+
+    /// Asks again for what was refused and has not gone elsewhere since.
+    pub(super) fn retry_refused(&mut self) {
+        if !std::mem::take(&mut self.refused) {
+            return;
+        }
+        let Self { subscriptions, queue, .. } = self;
+        for (name, subscription) in subscriptions {
+            if subscription.wanted != subscription.asked {
+                subscription.enqueue(Arc::clone(name), queue);
+            }
+        }
     }
 
     /// The server confirmed a name. A confirmation counts when no later command is under way.
@@ -208,7 +295,7 @@ impl SubscriptionTable {
 
     /// Whether everything wanted is subscribed.
     pub(super) fn is_fulfilled(&self) -> bool {
-        self.queue.is_empty() && self.unconfirmed == 0
+        self.queue.is_empty() && self.unconfirmed == 0 && !self.refused
     }
 
     /// Whether a caller was told too early that a topic is not subscribed; once.
@@ -217,8 +304,8 @@ impl SubscriptionTable {
     }
 }
 
-fn encode(command: &[u8], names: &[Arc<str>], bytes: &mut Vec<u8>) {
-    for part in names.chunks(NAMES_MAX) {
+fn encode(command: &[u8], names: &[Arc<str>], each: usize, bytes: &mut Vec<u8>) {
+    for part in names.chunks(each) {
         let mut parts = vec![command];
         parts.extend(part.iter().map(|name| name.as_bytes()));
         bytes.extend(resp::encode(&parts));
@@ -239,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_subscription_that_changes_while_commands_are_under_way_ends_as_wanted() {
-        let subscriptions = SubscriptionSet::default();
+        let subscriptions = SubscriptionSet::new(false);
         subscriptions.lock().attach();
         let SubscribeOutcome::Waiting(mut first) = want(&subscriptions, "a") else { panic!() };
         assert!(text(&subscriptions).contains("$9 SUBSCRIBE"));
@@ -259,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_subscription_that_was_taken_back_in_time_costs_no_command() {
-        let subscriptions = SubscriptionSet::default();
+        let subscriptions = SubscriptionSet::new(false);
         subscriptions.lock().attach();
         drop(want(&subscriptions, "a"));
         subscriptions.unwant("a");
@@ -268,8 +355,32 @@ mod tests {
     }
 
     #[test]
+    fn names_of_a_slot_that_is_moved_are_taken_out_and_wanted_elsewhere() {
+        let (here, there) = (SubscriptionSet::new(true), SubscriptionSet::new(true));
+        here.lock().attach();
+        let SubscribeOutcome::Waiting(mut waiting) = want(&here, "a") else { panic!() };
+        drop(want(&here, "b"));
+        assert_eq!(text(&here).matches("$10 SSUBSCRIBE").count(), 2, "one name in each");
+        here.lock().confirm(b"b");
+        assert!(here.lock().end(b"b"), "nobody asked for that");
+        here.lock().refuse(|name| name == "a");
+        assert!(!here.lock().is_fulfilled());
+        let moved = here.take_out(|name| name == "a");
+        assert!(waiting.try_recv().is_err());
+        for (name, topic) in moved {
+            drop(there.want(name.to_string(), topic));
+        }
+        here.lock().retry_refused();
+        assert!(text(&here).contains(" b "), "it is asked for again where it was");
+        here.lock().confirm(b"b");
+        assert!(here.lock().is_fulfilled() && here.lock().take_late());
+        there.lock().attach();
+        assert!(text(&there).contains(" a "));
+    }
+
+    #[test]
     fn a_hundred_thousand_subscriptions_go_out_in_few_commands_and_bounded_windows() {
-        let subscriptions = SubscriptionSet::default();
+        let subscriptions = SubscriptionSet::new(false);
         for n in 0..100_000 {
             assert!(matches!(want(&subscriptions, &format!("c{n}")), SubscribeOutcome::Detached));
         }

@@ -16,30 +16,23 @@ const TAGS: [&str; 128] = [
 ];
 
 /// The tag of everything about `name`.
-pub(super) fn of(name: &str) -> &'static str {
-    TAGS[crc32fast::hash(name.as_bytes()) as usize % TAGS.len()]
+pub(crate) fn of(name: &str) -> &'static str {
+    TAGS[index(name)]
+}
+
+/// The number of the tag of everything about `name`.
+pub(crate) fn index(name: &str) -> usize {
+    crc32fast::hash(name.as_bytes()) as usize % TAGS.len()
+}
+
+/// The last tag that a condition holds for.
+pub(crate) fn last_where(holds: impl Fn(&str) -> bool) -> Option<&'static str> {
+    TAGS.iter().rev().find(|tag| holds(tag)).copied()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// CRC16/XMODEM, as the cluster specification computes slots.
-    fn slot(tag: &str) -> u16 {
-        let crc = tag.bytes().fold(0u16, |crc, byte| {
-            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-            })
-        });
-        crc % 16_384
-    }
-
-    #[test]
-    fn every_128th_of_the_slots_has_its_tag() {
-        for (index, tag) in TAGS.iter().enumerate() {
-            assert_eq!(usize::from(slot(tag)) / 128, index, "{tag}");
-        }
-    }
 
     #[test]
     fn names_spread_over_all_tags() {
