@@ -46,7 +46,7 @@ pub(crate) async fn serve(
         auth: Arc::clone(&gateway.context.auth),
         address_limits: Arc::clone(&gateway.address_limits),
         key_prefix: gateway.context.config.key_prefix.clone(),
-        partitions: gateway.context.config.record.partitions,
+        partitions: gateway.context.publisher.partition_count(),
         open: !gateway.context.config.production(),
         limits: gateway.context.config.embedded_redis.clone(),
     };

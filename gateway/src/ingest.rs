@@ -3,6 +3,7 @@
 
 mod publish_trace;
 
+pub mod partitions;
 pub mod publish_limits;
 pub mod publisher;
 pub mod redis_listener;

@@ -19,7 +19,9 @@ use crate::{
     },
     dialect::{self, Built, ENCODINGS},
     http::{address_limits::AddressLimits, read_limits::ReadLimits},
-    ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
+    ingest::{
+        partitions::PartitionCount, publish_limits::PublishLimits, publisher::EventPublisher,
+    },
     metrics::GatewayMetrics,
     node::{
         denylist::Denylist,
@@ -88,13 +90,10 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
     let record = &config.record;
-    let hub = hub(&config, &broker, &store, &metrics, &life);
-    let publisher = EventPublisher::new(
-        node.clone(),
-        Arc::clone(&broker),
-        Arc::clone(&store),
-        record.partitions,
-    );
+    let partitions = Arc::new(PartitionCount::new(config.record.partitions));
+    let hub = hub(&config, &broker, &store, &metrics, &life, &partitions);
+    let publisher =
+        EventPublisher::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), partitions);
     let publisher = Arc::new(publisher);
     let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
     let presence =
@@ -159,10 +158,11 @@ fn hub(
     store: &Arc<dyn Store>,
     metrics: &Arc<GatewayMetrics>,
     life: &Lifecycle,
+    partitions: &Arc<PartitionCount>,
 ) -> Arc<Hub> {
     let record = &config.record;
     let (broker, store) = (Arc::clone(broker), Arc::clone(store));
-    let history = History::new(broker, store, Arc::clone(metrics), record.partitions);
+    let history = History::new(broker, store, Arc::clone(metrics), Arc::clone(partitions));
     let (cache_bytes, state_bytes) = (record.hub_cache_bytes, record.state_bytes);
     Hub::new(history, life.clone(), Arc::clone(metrics), cache_bytes, state_bytes)
 }
@@ -202,6 +202,8 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     let life = &context.life;
     let hub = Arc::clone(&context.hub);
     life.spawn_until_stop(async move { hub.run().await });
+    let publisher = Arc::clone(&context.publisher);
+    life.spawn_until_stop(async move { publisher.follow_partitions().await });
     let registry = Arc::clone(&context.registry);
     life.spawn_until_stop(async move { registry.run().await });
     let directory = Arc::clone(&services.node_directory);

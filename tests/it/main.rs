@@ -39,6 +39,7 @@ mod network;
 mod odd_documents;
 mod operators;
 mod outages;
+mod partitions;
 mod poolers;
 mod price;
 mod redis_cluster;

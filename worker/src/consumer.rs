@@ -1,5 +1,6 @@
 //! The owner of one source: reads, validates, records and publishes, one batch after the other.
 
+mod barrier;
 mod batch_limit;
 mod batches;
 mod catch_up;
@@ -108,7 +109,8 @@ impl Consumer {
         self.publish_pending().await?;
         self.trim().await?;
         let started = Instant::now();
-        let entries = self.read().await?;
+        let mut entries = if self.is_at_barrier() { Vec::new() } else { self.read().await? };
+        self.hold_back(&mut entries).await?;
         if !entries.is_empty() {
             self.process(entries, started).await?;
         }

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{LEASE, Worker, consumer};
+use crate::{LEASE, Worker, consumer, partitions::PartitionKeeper};
 
 /// How often free sources are looked for.
 const POLL: Duration = Duration::from_millis(500);
@@ -27,10 +27,16 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long the broker may be silent for this worker until it leaves its sources to others.
 const BROKER_SILENCE_MAX: Duration = Duration::from_secs(3);
 
+/// How often a partition that is not in force any more is looked at.
+const RETIRED_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Holds the sources that this worker owns, each with its consumer.
 struct Owned {
     worker: Worker,
     wanted: Vec<Source>,
+    partitions: PartitionKeeper,
+    /// Partitions that are not in force any more: whether something is left in them, as of when.
+    retired: HashMap<Source, (Instant, bool)>,
     give_back: HashMap<Source, Arc<AtomicBool>>,
     consumers: JoinSet<()>,
     tasks: HashMap<Id, Source>,
@@ -44,6 +50,8 @@ pub async fn run(worker: Worker) {
     let mut owned = Owned {
         worker,
         wanted,
+        partitions: PartitionKeeper::default(),
+        retired: HashMap::new(),
         give_back: HashMap::new(),
         consumers: JoinSet::new(),
         tasks: HashMap::new(),
@@ -122,14 +130,21 @@ impl Owned {
 
     /// Claims free sources up to the share of this worker, and gives a surplus back.
     ///
-    /// Those of more partitions than are wanted now come last, and are consumed like all others: what
-    /// waits there and the leases of their entities would never end otherwise.
+    /// Those of more partitions than are in force come last, and are consumed like all others while
+    /// something is left in them: what waits there and the leases of their entities would never end
+    /// otherwise.
     async fn balance(&mut self) -> Result<(), StoreError> {
         if self.leave_to_others().await? {
             return Ok(());
         }
         let alive = self.worker.store.heartbeat(&self.worker.node, LEASE).await?;
-        let mut rows = self.worker.store.sources(&self.wanted).await?;
+        let partitions = self.partitions.settle(&self.worker).await?;
+        if partitions.switching.is_some() {
+            return Ok(());
+        }
+        self.wanted = Source::all(partitions.in_force).collect();
+        let rows = self.worker.store.sources(&self.wanted).await?;
+        let mut rows = self.without_retired(rows).await?;
         rows.sort_by_key(|row| !self.wanted.contains(&row.source));
         let share = rows.len().div_ceil(alive.max(1) as usize);
         let (given, kept): (Vec<_>, Vec<_>) =
@@ -151,6 +166,38 @@ impl Owned {
             }
         }
         Ok(())
+    }
+
+    /// Leaves out partitions that are not in force any more and hold nothing, and gives them back.
+    async fn without_retired(
+        &mut self,
+        rows: Vec<SourceRow>,
+    ) -> Result<Vec<SourceRow>, StoreError> {
+        let mut left = Vec::with_capacity(rows.len());
+        for row in rows {
+            if self.wanted.contains(&row.source) || self.is_left_in(&row).await? {
+                left.push(row);
+            } else if let Some(flag) = self.give_back.get(&row.source) {
+                flag.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whether anything is left in a partition: entries, publications, or leases of its entities.
+    async fn is_left_in(&mut self, row: &SourceRow) -> Result<bool, StoreError> {
+        if let Some((at, left)) = self.retired.get(&row.source)
+            && at.elapsed() < RETIRED_INTERVAL
+        {
+            return Ok(*left);
+        }
+        let end = self.worker.broker.inspect(row.source).await;
+        // While nobody knows, there is.
+        let read = end.is_ok_and(|end| end.last_generated <= row.cursor);
+        let is_over = read && row.published >= row.seq && row.barrier.is_none();
+        let left = !is_over || self.worker.store.holds_leases(row.source).await?;
+        self.retired.insert(row.source, (Instant::now(), left));
+        Ok(left)
     }
 
     fn consume(&mut self, row: SourceRow) {

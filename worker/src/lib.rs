@@ -14,6 +14,7 @@ pub mod lag;
 pub mod lease;
 pub mod lease_expiry;
 pub mod metrics;
+pub mod partitions;
 pub mod publisher;
 pub mod retention;
 pub mod status_reporter;

@@ -13,7 +13,6 @@ use domain::{
     source::{Source, Stream},
 };
 use http::StatusCode;
-use runtime::config::Config;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{DeadLetter, Store};
@@ -45,11 +44,11 @@ pub struct DeadQuery {
 /// `GET /v1/dead`
 pub async fn list(
     State(store): State<Arc<dyn Store>>,
-    State(config): State<Arc<Config>>,
+    State(publisher): State<Arc<EventPublisher>>,
     _operator: Operator,
     Params(wanted): Params<DeadQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let sources = sources(&config, wanted.stream.as_deref())?;
+    let sources = sources(publisher.partitions(), wanted.stream.as_deref())?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let mut letters = Vec::new();
     for source in sources {
@@ -66,11 +65,10 @@ pub async fn list(
 }
 
 /// The sources to look through: a stream's partitions, or one partition `NAME:K`, or everything.
-fn sources(config: &Config, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
+fn sources(partitions: u16, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
     let Some(name) = stream.filter(|name| !name.is_empty()) else { return Ok(vec![None]) };
     if let Ok(stream) = name.parse::<Stream>() {
-        let partitions = 0..config.record.partitions;
-        return Ok(partitions.map(|partition| Some(Source { stream, partition })).collect());
+        return Ok((0..partitions).map(|partition| Some(Source { stream, partition })).collect());
     }
     let source = name.parse::<Source>().map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, error.to_string()).with("parameter", "stream".into())

@@ -64,6 +64,7 @@ pub async fn events(
         config: &context.config,
         node: &context.node.0,
         degraded: context.degraded.reason(),
+        partitions: context.publisher.partitions(),
         connection: &name,
         now: jiff::Timestamp::now().as_millisecond(),
     };

@@ -10,7 +10,7 @@ use domain::{
     node_report::{NodeReport, NodeRole, SourceLag},
     source::{Source, Stream},
 };
-use runtime::{config::Config, telemetry::LATENCY_BUCKETS_SECONDS};
+use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 use serde_json::{Map, Value, json};
 use store::{ActivityRow, ActivitySince, Holdings};
 
@@ -30,19 +30,18 @@ const MINUTE: i64 = 60_000;
 pub async fn overview(
     State(directory): State<Arc<NodeDirectory>>,
     State(figures): State<Arc<InstallationFigures>>,
-    State(config): State<Arc<Config>>,
     State(context): State<Arc<SessionContext>>,
     _operator: Operator,
 ) -> Json<Value> {
     let (known, figures) = tokio::join!(directory.reports(), figures.current());
     let own = context.degraded.reason();
     let reported = known.reports.iter().map(|heard| heard.report.degraded.as_deref());
-    let mut overview = live(&known, config.record.partitions);
+    let mut overview = live(&known, context.publisher.partitions());
     let holdings = figures.holdings.as_ref();
     overview["at"] = jiff::Timestamp::now().as_millisecond().into();
     overview["dead"] = holdings.map_or(Value::Null, dead);
     overview["entities"] = holdings.map_or(Value::Null, entities);
-    overview["partitions"] = config.record.partitions.into();
+    overview["partitions"] = context.publisher.partitions().into();
     overview["degraded"] = nodes::degraded(reported.chain([own])).into();
     overview["history"] = figures.activity.as_ref().map_or(Value::Null, history);
     Json(overview)

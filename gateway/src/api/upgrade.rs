@@ -51,6 +51,7 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
             config: &context.config,
             node: &context.node.0,
             degraded: context.degraded.reason(),
+            partitions: context.publisher.partitions(),
             connection: &context.connection_name(number),
             now: jiff::Timestamp::now().as_millisecond(),
         },

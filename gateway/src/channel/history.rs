@@ -16,7 +16,7 @@ use domain::{
 use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
 use tokio::{sync::Semaphore, time::Instant};
 
-use crate::metrics::GatewayMetrics;
+use crate::{ingest::partitions::PartitionCount, metrics::GatewayMetrics};
 
 /// The registry's topic of nodes whose subscriber is connected.
 pub const SUBSCRIBED_NODES: &str = "hearing";
@@ -44,7 +44,7 @@ pub struct History {
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
     metrics: Arc<GatewayMetrics>,
-    partitions: u16,
+    partitions: Arc<PartitionCount>,
     /// Bounds the reads of all channels together.
     reads: Semaphore,
     /// When the database answered last.
@@ -56,12 +56,12 @@ pub struct History {
 }
 
 impl History {
-    /// Returns a history that has read nothing yet; `partitions` is `INGEST_PARTITIONS`.
+    /// Returns a history that has read nothing yet.
     pub fn new(
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
         metrics: Arc<GatewayMetrics>,
-        partitions: u16,
+        partitions: Arc<PartitionCount>,
     ) -> Self {
         Self {
             broker,
@@ -98,7 +98,7 @@ impl History {
 
     /// Reads generations from the sources' rows: a head of another generation proves nothing.
     pub(super) async fn read_sources(&self) {
-        let wanted: Vec<Source> = Source::all(self.partitions).collect();
+        let wanted: Vec<Source> = Source::all(self.partitions.get()).collect();
         match self.store.sources(&wanted).await {
             Ok(rows) => {
                 let rows = rows.into_iter().map(|row| (row.source, row)).collect();
@@ -240,11 +240,12 @@ impl History {
     pub(super) fn possible_sources(&self, channel: &Channel) -> Vec<Source> {
         use ChannelKind as Kind;
         let stream = channel.home().stream;
-        let all = (0..self.partitions).map(|partition| Source { stream, partition });
+        let partitions = self.partitions.get();
+        let all = (0..partitions).map(|partition| Source { stream, partition });
         match channel.kind() {
-            Kind::User => Source::all(self.partitions).collect(),
+            Kind::User => Source::all(partitions).collect(),
             _ if channel.is_entity() => {
-                vec![Source::of(stream, channel.id(), self.partitions)]
+                vec![Source::of(stream, channel.id(), partitions)]
             }
             Kind::Broadcast => vec![channel.home()],
             _ => all.collect(),

@@ -24,10 +24,23 @@ use domain::{
     node::NodeId,
     source::{Source, Stream},
 };
+use runtime::lock::LockExt as _;
 use store::Store;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{RwLock, oneshot},
+    time::Instant,
+};
 
-use super::publish_trace;
+use super::{partitions::PartitionCount, publish_trace};
+
+/// How often the number of partitions is read.
+const PARTITIONS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a change of that number waits until what was appended before is recorded.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How often it looks.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
 
 /// How long a socket's event waits for its outcome before it is appended again.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
@@ -43,7 +56,11 @@ pub struct EventPublisher {
     node: NodeId,
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
-    partitions: u16,
+    partitions: Arc<PartitionCount>,
+    /// Held by whoever appends; a new number of partitions waits for its turn alone.
+    appending: RwLock<()>,
+    /// The last entry that this node appended to each source since the number changed.
+    appended: Mutex<HashMap<Source, EntryId>>,
     next_request: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<EntryResult>>>,
 }
@@ -82,11 +99,66 @@ impl EventPublisher {
         node: NodeId,
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
-        partitions: u16,
+        partitions: Arc<PartitionCount>,
     ) -> Self {
-        // Requests of an earlier process of the same name must not be taken for ours.
-        let next_request = AtomicU64::new(rand::random::<u32>().into());
-        Self { node, broker, store, partitions, next_request, waiting: Mutex::default() }
+        Self {
+            node,
+            broker,
+            store,
+            partitions,
+            appending: RwLock::default(),
+            appended: Mutex::default(),
+            // Requests of an earlier process of the same name must not be taken for ours.
+            next_request: AtomicU64::new(rand::random::<u32>().into()),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// Returns how many partitions each stream has.
+    pub fn partitions(&self) -> u16 {
+        self.partitions.get()
+    }
+
+    /// Returns the count of them, which follows what is in force.
+    pub fn partition_count(&self) -> Arc<PartitionCount> {
+        Arc::clone(&self.partitions)
+    }
+
+    /// Reads how many partitions each stream has, until the process stops.
+    pub async fn follow_partitions(&self) {
+        loop {
+            match self.broker.partitions().await {
+                Ok(Some(partitions)) if partitions != self.partitions() => {
+                    self.change_partitions(partitions).await;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "publisher: partitions not read, again in a second")
+                }
+            }
+            tokio::time::sleep(PARTITIONS_INTERVAL).await;
+        }
+    }
+
+    /// Goes over to another number of partitions. What this node appended before is recorded first: so
+    /// the events of an id keep their order.
+    async fn change_partitions(&self, partitions: u16) {
+        let _alone = self.appending.write().await;
+        let appended = std::mem::take(&mut *self.appended.lock_unpoisoned());
+        let begun = Instant::now();
+        while begun.elapsed() < DRAIN_MAX && !self.are_recorded(&appended).await {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        self.partitions.set(partitions);
+        tracing::info!(partitions, "partitions in force");
+    }
+
+    async fn are_recorded(&self, appended: &HashMap<Source, EntryId>) -> bool {
+        let Ok(rows) = self.store.sources(&[]).await else { return false };
+        let is_recorded = |(source, entry): (&Source, &EntryId)| {
+            rows.iter().any(|row| row.source == *source && row.cursor >= *entry)
+        };
+        appended.iter().all(is_recorded)
     }
 
     /// Checks an entry as its owner will.
@@ -118,6 +190,7 @@ impl EventPublisher {
         &self,
         entries: Vec<(Stream, Fields)>,
     ) -> Vec<(Waiting, Source, Result<EntryId, BrokerError>)> {
+        let _turn = self.appending.read().await;
         let mut waiting = Vec::with_capacity(entries.len());
         let mut prepared = Vec::with_capacity(entries.len());
         for (stream, mut fields) in entries {
@@ -125,6 +198,15 @@ impl EventPublisher {
             prepared.push((self.source(stream, &fields), fields));
         }
         let appended = self.broker.append(&prepared).await;
+        {
+            let mut last = self.appended.lock_unpoisoned();
+            for ((source, _), appended) in prepared.iter().zip(&appended) {
+                if let Ok(entry) = appended {
+                    let known = last.entry(*source).or_insert(*entry);
+                    *known = (*known).max(*entry);
+                }
+            }
+        }
         let places = prepared.iter().map(|(source, _)| *source);
         let all = waiting.into_iter().zip(places).zip(appended);
         all.map(|((waiting, source), appended)| (waiting, source, appended)).collect()
@@ -246,7 +328,7 @@ impl EventPublisher {
 
     fn source(&self, stream: Stream, fields: &Fields) -> Source {
         let id = fields.get(field::ID).and_then(|id| std::str::from_utf8(id).ok());
-        Source::of(stream, id.filter(|id| !id.is_empty()), self.partitions)
+        Source::of(stream, id.filter(|id| !id.is_empty()), self.partitions())
     }
 
     /// Gives an entry its `event_id`, so that a repetition is recognized.

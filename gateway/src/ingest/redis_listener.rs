@@ -22,6 +22,7 @@ use auth::Authenticator;
 use broker::Broker;
 use runtime::config::EmbeddedRedis;
 
+use super::partitions::PartitionCount;
 use crate::http::address_limits::AddressLimits;
 
 /// What Redis clients are served from.
@@ -34,8 +35,8 @@ pub struct RedisListener {
     pub address_limits: Arc<AddressLimits>,
     /// `KEY_PREFIX`
     pub key_prefix: String,
-    /// `INGEST_PARTITIONS`
-    pub partitions: u16,
+    /// How many partitions each stream has.
+    pub partitions: Arc<PartitionCount>,
     /// Whether a client that shows nothing may do everything, as in development.
     pub open: bool,
     /// `EMBEDDED_REDIS_…`: bounds of clients.

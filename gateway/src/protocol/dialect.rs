@@ -104,6 +104,8 @@ pub struct OpenContext<'a> {
     pub node: &'a str,
     /// What is missing at the node: `broker`, `store`, or nothing.
     pub degraded: Option<&'static str>,
+    /// How many partitions each stream has.
+    pub partitions: u16,
     /// The name of the connection to be, unlike any other's on any node.
     pub connection: &'a str,
     /// The time, ms since 1970.

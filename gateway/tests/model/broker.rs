@@ -121,6 +121,8 @@ broker! {
     members(topic: &str) -> Result<Vec<Member>, BrokerError>;
     deregister(node: &NodeId) -> Result<(), BrokerError>;
     reap(topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError>;
+    partitions() -> Result<Option<u16>, BrokerError>;
+    set_partitions(partitions: u16) -> Result<(), BrokerError>;
     check() -> Result<Vec<String>, BrokerError>;
 }
 

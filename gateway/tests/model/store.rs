@@ -24,7 +24,8 @@ use domain::{
 };
 use store::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
-    EntryBatch, Holdings, Lapsed, Listed, Page, Snapshot, SourceRow, Store, StoreError, Traced,
+    EntryBatch, Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow, Store, StoreError,
+    Traced,
 };
 
 use crate::weather::Weather;
@@ -88,6 +89,12 @@ store! {
         sources(wanted: &[Source]) -> Vec<SourceRow>;
         heartbeat(worker: &NodeId, lease: Duration) -> u32;
         deregister_worker(worker: &NodeId) -> ();
+        wish_partitions(worker: &NodeId, wish: u16) -> Partitions;
+        begin_partitions(from: u16, to: u16, unfinished: Duration) -> bool;
+        end_partitions(to: u16, barriers: &[(Source, EntryId)]) -> bool;
+        give_up_partitions(to: u16) -> ();
+        drained(source: Source, fence: u64) -> bool;
+        holds_leases(source: Source) -> bool;
         claim(source: Source, owner: &NodeId, lease: Duration) -> Option<SourceRow>;
         renew(source: Source, fence: u64, published: u64, lease: Duration) -> SourceRow;
         count_added(source: Source, fence: u64, added: u64) -> ();

@@ -49,6 +49,7 @@ pub(super) struct MemoryBroker {
     histories: Mutex<Histories>,
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
     registry: Mutex<MemoryRegistry>,
+    partitions: Mutex<Option<u16>>,
 }
 
 impl MemoryBroker {
@@ -62,6 +63,7 @@ impl MemoryBroker {
             histories: Mutex::new(Histories::new(&options)),
             mailboxes: Mutex::default(),
             registry: Mutex::new(MemoryRegistry::new(options.node_lease)),
+            partitions: Mutex::default(),
             options,
         }
     }
@@ -224,6 +226,15 @@ impl Broker for MemoryBroker {
 
     async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError> {
         Ok(self.registry.lock_unpoisoned().reap(topics))
+    }
+
+    async fn partitions(&self) -> Result<Option<u16>, BrokerError> {
+        Ok(*self.partitions.lock_unpoisoned())
+    }
+
+    async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError> {
+        *self.partitions.lock_unpoisoned() = Some(partitions);
+        Ok(())
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

@@ -208,6 +208,12 @@ pub trait Broker: Send + Sync + 'static {
     /// else, learns what it said on each of `topics`, in their order.
     async fn reap(&self, topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError>;
 
+    /// How many partitions each stream has, as all who publish read it; none when nobody has said so.
+    async fn partitions(&self) -> Result<Option<u16>, BrokerError>;
+
+    /// Says how many partitions each stream has from now on.
+    async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError>;
+
     /// Whether the broker answers, and what an operator should know of how it is set up.
     async fn check(&self) -> Result<Vec<String>, BrokerError>;
 }

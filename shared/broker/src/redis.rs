@@ -260,6 +260,21 @@ impl Broker for RedisBroker {
         registry::reap(&self.shards, &self.keys, topics).await
     }
 
+    async fn partitions(&self) -> Result<Option<u16>, BrokerError> {
+        let key = self.keys.partitions();
+        let mut command = redis::cmd("GET");
+        command.arg(&key);
+        let told: Option<String> = self.shards.query(&key, command).await?;
+        Ok(told.and_then(|told| told.parse().ok()))
+    }
+
+    async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError> {
+        let key = self.keys.partitions();
+        let mut command = redis::cmd("SET");
+        command.arg(&key).arg(partitions);
+        self.shards.query(&key, command).await
+    }
+
     async fn check(&self) -> Result<Vec<String>, BrokerError> {
         check::warnings(&self.shards).await
     }

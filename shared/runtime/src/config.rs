@@ -207,7 +207,10 @@ impl Config {
         }
         let redis = ["redis://", "rediss://", "valkey://", "valkeys://", "redis+"];
         if self.redis_url.as_ref().is_some_and(|url| !redis.iter().any(|s| url.starts_with(s))) {
-            problem("redis_url", "must begin with redis://, rediss:// or redis+sentinel://");
+            problem(
+                "redis_url",
+                "must begin with redis://, rediss://, redis+sentinel:// or redis+cluster://",
+            );
         }
         if let Some(reason) = self.key_set_problem() {
             problem("jwks_url", reason);

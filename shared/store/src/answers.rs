@@ -1,6 +1,6 @@
 //! What is read from the record: rows of sources, pages of channels, lists of entities, dead letters.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use domain::{
     activity::ActivityTotals,
@@ -44,9 +44,32 @@ pub struct SourceRow {
     pub attempts: u32,
     /// How many entries its stream ever had up to the cursor; none when that is not known.
     pub added: Option<u64>,
+    /// After a change of the number of partitions: up to here the source goes on alone.
+    pub barrier: Option<EntryId>,
     /// Whether the database was promoted and nobody has judged yet whether it holds everything that
     /// was published: nothing is recorded until then.
     pub promoted: bool,
+}
+
+/// How many partitions each stream has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partitions {
+    /// What is in force.
+    pub in_force: u16,
+    /// What is being put in force.
+    pub switching: Option<u16>,
+    /// For how long that has been going on.
+    pub switching_for: Duration,
+    /// What all live workers wish for; none while they differ.
+    pub wished: Option<u16>,
+}
+
+impl Partitions {
+    /// So many, and nothing else is wished for.
+    pub fn of(in_force: u16) -> Self {
+        let wished = Some(in_force);
+        Self { in_force, switching: None, switching_for: Duration::ZERO, wished }
+    }
 }
 
 /// Position and state of a channel, read in one step.

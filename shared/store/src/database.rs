@@ -23,12 +23,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
-    EntryBatch, Holdings, Lapsed, Listed, Options, Page, Snapshot, SourceRow, Store, StoreError,
-    Traced, activity, audit, channel, dead_letter, denial,
+    EntryBatch, Holdings, Lapsed, Listed, Options, Page, Partitions, Snapshot, SourceRow, Store,
+    StoreError, Traced, activity, audit, channel, dead_letter, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
-    record, retention, source,
+    partitions, record, retention, source,
     sql::{Param, SessionKind, Statement, both, each},
     worker,
 };
@@ -175,6 +175,60 @@ impl Store for Database {
     async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError> {
         let asked = async {
             worker::deregister(&mut self.session(SessionKind::Write).await?, worker).await
+        };
+        self.within(asked).await
+    }
+
+    async fn wish_partitions(&self, worker: &NodeId, wish: u16) -> Result<Partitions, StoreError> {
+        let asked = async {
+            partitions::wish(&mut self.session(SessionKind::Write).await?, worker, wish).await
+        };
+        self.within(asked).await
+    }
+
+    async fn begin_partitions(
+        &self,
+        from: u16,
+        to: u16,
+        unfinished: Duration,
+    ) -> Result<bool, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let begun = partitions::begin(&mut session, from, to, unfinished).await?;
+            Ok((session, begun))
+        };
+        self.committed(asked).await
+    }
+
+    async fn end_partitions(
+        &self,
+        to: u16,
+        barriers: &[(Source, EntryId)],
+    ) -> Result<bool, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let ended = partitions::end(&mut session, to, barriers).await?;
+            Ok((session, ended))
+        };
+        self.committed(asked).await
+    }
+
+    async fn give_up_partitions(&self, to: u16) -> Result<(), StoreError> {
+        let asked =
+            async { partitions::give_up(&mut self.session(SessionKind::Write).await?, to).await };
+        self.within(asked).await
+    }
+
+    async fn holds_leases(&self, source: Source) -> Result<bool, StoreError> {
+        let asked = async {
+            entity::holds_leases(&mut self.session(SessionKind::Read).await?, source).await
+        };
+        self.within(asked).await
+    }
+
+    async fn drained(&self, source: Source, fence: u64) -> Result<bool, StoreError> {
+        let asked = async {
+            partitions::drained(&mut self.session(SessionKind::Write).await?, source, fence).await
         };
         self.within(asked).await
     }

@@ -152,6 +152,9 @@ const LAPSED: Statement = both(
      ORDER BY lease_until LIMIT $4",
 );
 
+const HOLDS_LEASES: Statement =
+    both("SELECT 1 FROM entity WHERE source = $1 AND lease_until IS NOT NULL LIMIT 1");
+
 /// How many states are read first; how large they are says how many the next read may bring.
 const FIRST_STATES: usize = 64;
 
@@ -344,6 +347,15 @@ pub(super) async fn lapsed(
         Ok(Lapsed { entity, lease_ms: row.int(2)?, lease_until: row.int(3)? })
     };
     session.rows(&LAPSED, &params).await?.iter().map(lapsed).collect()
+}
+
+/// Whether an entity last heard of by a source holds a lease.
+pub(super) async fn holds_leases(
+    session: &mut SqlSession,
+    source: Source,
+) -> Result<bool, StoreError> {
+    let params = [Param::Int(source::number(source))];
+    Ok(session.row(&HOLDS_LEASES, &params).await?.is_some())
 }
 
 /// A state as it is kept.

@@ -22,6 +22,7 @@ mod known;
 mod migrations;
 mod options;
 mod page;
+mod partitions;
 mod plan;
 mod port;
 mod postgres;
@@ -38,7 +39,8 @@ pub use self::{
     activity_log::ActivityLog,
     answers::{
         ActivityRow, ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter,
-        EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page, Snapshot, SourceRow, Traced,
+        EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page, Partitions, Snapshot, SourceRow,
+        Traced,
     },
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
     connect::connect,

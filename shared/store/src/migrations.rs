@@ -13,19 +13,21 @@ use sqlx::{
 type Version = (i64, &'static str, &'static str);
 
 /// The versions of PostgreSQL's schema.
-pub(super) const POSTGRES: [Version; 4] = [
+pub(super) const POSTGRES: [Version; 5] = [
     (1, "record", include_str!("../migrations/postgres/0001_record.sql")),
     (2, "denial", include_str!("../migrations/postgres/0002_denial.sql")),
     (3, "lineage", include_str!("../migrations/postgres/0003_lineage.sql")),
     (4, "operation", include_str!("../migrations/postgres/0004_operation.sql")),
+    (5, "partitions", include_str!("../migrations/postgres/0005_partitions.sql")),
 ];
 
 /// The versions of SQLite's schema.
-pub(super) const SQLITE: [Version; 4] = [
+pub(super) const SQLITE: [Version; 5] = [
     (1, "record", include_str!("../migrations/sqlite/0001_record.sql")),
     (2, "denial", include_str!("../migrations/sqlite/0002_denial.sql")),
     (3, "lineage", include_str!("../migrations/sqlite/0003_lineage.sql")),
     (4, "operation", include_str!("../migrations/sqlite/0004_operation.sql")),
+    (5, "partitions", include_str!("../migrations/sqlite/0005_partitions.sql")),
 ];
 
 /// Returns what brings a database to the newest of these versions; it ignores those that only a

@@ -20,7 +20,7 @@ use domain::{
 use crate::{
     answers::{
         ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, EntityFilter,
-        Holdings, Lapsed, Listed, Page, Snapshot, SourceRow, Traced,
+        Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow, Traced,
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
@@ -55,6 +55,34 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes the worker off the list of the living.
     async fn deregister_worker(&self, worker: &NodeId) -> Result<(), StoreError>;
+
+    /// Notes how many partitions a worker that lives wishes for, and reads what is in force.
+    async fn wish_partitions(&self, worker: &NodeId, wish: u16) -> Result<Partitions, StoreError>;
+
+    /// Begins to change the number of partitions, unless another worker does and has for less than
+    /// `unfinished`; whether it is this caller's to go on. Every source loses its owner, and none can
+    /// be claimed until [`Store::end_partitions`] or [`Store::give_up_partitions`].
+    async fn begin_partitions(
+        &self,
+        from: u16,
+        to: u16,
+        unfinished: Duration,
+    ) -> Result<bool, StoreError>;
+
+    /// Puts a number of partitions in force. Each of these sources goes on alone up to its entry, and
+    /// then waits for the other partitions of its stream ([`Store::drained`]).
+    async fn end_partitions(
+        &self,
+        to: u16,
+        barriers: &[(Source, EntryId)],
+    ) -> Result<bool, StoreError>;
+
+    /// Leaves the number of partitions as it was.
+    async fn give_up_partitions(&self, to: u16) -> Result<(), StoreError>;
+
+    /// Notes that the owner of a source has read it up to its barrier; whether all partitions of its
+    /// stream are there, and go on.
+    async fn drained(&self, source: Source, fence: u64) -> Result<bool, StoreError>;
 
     /// Takes a source that is free or whose lease ran out; none when another has it. The fence
     /// rises; the attempts stay.
@@ -177,6 +205,9 @@ pub trait Store: Send + Sync + 'static {
         reachable: Duration,
         limit: usize,
     ) -> Result<Vec<Lapsed>, StoreError>;
+
+    /// Whether an entity last heard of by this source holds a lease.
+    async fn holds_leases(&self, source: Source) -> Result<bool, StoreError>;
 
     /// The event of an entry, `MS-NUMBER`, or of a position in a channel, `CHANNEL@EPOCH-OFFSET`.
     async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError>;

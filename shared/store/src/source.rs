@@ -45,7 +45,7 @@ macro_rules! row {
     () => {
         "id, CASE WHEN lease_until > (SELECT ms FROM clock) THEN owner END, fence, cursor, seq, \
          published, replid, generation, epoch, attempts, added, (SELECT promoted FROM lineage), \
-         (SELECT value FROM epoch)"
+         (SELECT value FROM epoch), barrier"
     };
 }
 
@@ -64,14 +64,16 @@ const CLAIM: Statement = each(
         "UPDATE source SET owner = $2, lease_until = (SELECT ms FROM clock) + $3,
          fence = fence + 1
          WHERE id = (SELECT id FROM source WHERE id = $1 AND (owner IS NULL OR owner = $2
-         OR lease_until <= (SELECT ms FROM clock)) FOR UPDATE SKIP LOCKED) RETURNING ",
+         OR lease_until <= (SELECT ms FROM clock)) FOR UPDATE SKIP LOCKED)
+         AND NOT EXISTS (SELECT 1 FROM partitions WHERE switching IS NOT NULL) RETURNING ",
         row!()
     ),
     concat!(
         "UPDATE source SET owner = $2, lease_until = (SELECT ms FROM clock) + $3,
          fence = fence + 1
          WHERE id = $1 AND (owner IS NULL OR owner = $2
-         OR lease_until <= (SELECT ms FROM clock)) RETURNING ",
+         OR lease_until <= (SELECT ms FROM clock))
+         AND NOT EXISTS (SELECT 1 FROM partitions WHERE switching IS NOT NULL) RETURNING ",
         row!()
     ),
 );
@@ -301,6 +303,7 @@ fn source_row(row: &Row) -> Result<SourceRow, StoreError> {
         added: row.maybe_int(10)?.map(|added| u64::try_from(added).unwrap_or(0)),
         promoted: row.int(11)? != 0,
         database_epoch: epoch(row.int(12)?),
+        barrier: row.maybe_text(13)?.map(entry_id).transpose()?,
     })
 }
 

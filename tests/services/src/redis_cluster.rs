@@ -26,12 +26,12 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// In memory only, for this test alone; every node sees all others.
     pub fn start() -> Self {
-        Self::start_with(Redis::options())
+        Self::start_with(&Redis::options())
     }
 
     /// With an append-only file at each node: a master that was killed comes back with its data.
     pub fn durable() -> Self {
-        Self::start_with(Redis::options().appendonly())
+        Self::start_with(&Redis::options().appendonly())
     }
 
     /// One for the whole test process; take a key prefix from [`crate::unique`], and never break it.
@@ -40,7 +40,7 @@ impl RedisCluster {
         SHARED.get_or_init(Self::start)
     }
 
-    fn start_with(options: RedisOptions) -> Self {
+    fn start_with(options: &RedisOptions) -> Self {
         let node = |_| {
             let bus = free_port().to_string();
             options

@@ -13,8 +13,15 @@ fn decode(text: &str) -> Vec<Command> {
 }
 
 fn greeting(config: &Config, auth: &Authenticator, token: &str) -> Value {
-    let context =
-        OpenContext { auth, config, node: "n", degraded: None, connection: "n-1", now: 0 };
+    let context = OpenContext {
+        auth,
+        config,
+        node: "n",
+        degraded: None,
+        partitions: 1,
+        connection: "n-1",
+        now: 0,
+    };
     let query = format!("token={token}");
     let request = Request::of("/ws", Some(&query), &http::HeaderMap::new());
     let opening = CloudAgents.open(&request, &context).unwrap();

@@ -95,6 +95,7 @@ fn a_wrong_token_is_401_and_the_right_one_opens_any_path() {
         config: &config,
         node: "n",
         degraded: None,
+        partitions: 1,
         connection: "n-1",
         now: 0,
     };

@@ -32,7 +32,7 @@ pub fn welcome(context: &OpenContext<'_>, user: Option<&str>, sender: Sender) ->
             "frame_bytes": sender.frame_bytes(limits),
         },
         "features": FEATURES,
-        "partitions": context.config.record.partitions,
+        "partitions": context.partitions,
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }

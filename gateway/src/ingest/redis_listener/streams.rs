@@ -106,10 +106,11 @@ impl RedisListener {
             let key = key.escape_debug();
             return Err(Reply::error(format!("ERR '{key}' is no stream of Fanfare: {keys}")));
         };
-        if source.partition >= self.partitions {
+        let partitions = self.partitions.get();
+        if source.partition >= partitions {
             return Err(Reply::error(format!(
-                "ERR nobody reads partition {} of {}: INGEST_PARTITIONS is {}",
-                source.partition, source.stream, self.partitions
+                "ERR nobody reads partition {} of {}: INGEST_PARTITIONS is {partitions}",
+                source.partition, source.stream
             )));
         }
         Ok(source)

@@ -3,12 +3,13 @@
 //! | name | type | content |
 //! | --- | --- | --- |
 //! | `P:deployments`, `P:deployments:1` … | stream | ingest (contract §3); bare, for any producer |
+//! | `P:partitions` | string | how many partitions each stream has (contract §2); bare, for any producer |
 //! | `P:{T}:p:CHANNEL:SOURCE` | string | head: `generation:offset:bytes` |
 //! | `P:{T}:h:CHANNEL:SOURCE` | stream | history; ids `OFFSET-0`, field `p` |
 //! | `P:{T}:c:CHANNEL` | pub/sub | publications of a channel |
 //! | `P:{T}:generation:SOURCE` | string | the mark of a source |
 //! | `P:{T}:published:SOURCE` | string | how far it may be published: `EPOCH:SEQ` |
-//! | `{P:SOURCE}:generation`, `{P:SOURCE}:published` | string | the same in a cluster, where they live with their stream |
+//! | `P:{P:SOURCE}:generation`, `…:published` | string | the same in a cluster, where they live with their stream |
 //! | `P:{T}:node:NODE`, `P:{T}:nodes`, `P:{T}:workers`, `P:{T}:probe:NODE` | pub/sub | control, probe |
 //! | `P:{R}:lease` | sorted set | registry: node → end of its lease, ms |
 //! | `P:{R}:topics:NODE` | set | registry: the topics that a node speaks of |
@@ -37,6 +38,11 @@ impl Keys {
     /// The ingest stream of a source.
     pub(super) fn stream(&self, source: Source) -> String {
         format!("{}:{source}", self.prefix)
+    }
+
+    /// How many partitions each stream has.
+    pub(super) fn partitions(&self) -> String {
+        format!("{}:partitions", self.prefix)
     }
 
     pub(super) fn head(&self, channel: &Channel, source: Source) -> String {
@@ -93,7 +99,7 @@ impl Keys {
     /// What is remembered of a source: it must be lost with its stream, and only then.
     fn beside_stream(&self, source: Source, what: &str) -> String {
         if self.spread {
-            return format!("{{{}}}:{what}", self.stream(source));
+            return format!("{}:{{{}}}:{what}", self.prefix, self.stream(source));
         }
         let source = source.to_string();
         format!("{}:{{{}}}:{what}:{source}", self.prefix, tags::of(&source))

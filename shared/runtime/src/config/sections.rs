@@ -241,7 +241,7 @@ impl Record {
             state_retention: layers.duration("state_retention_ms"),
             dead_letter_retention: layers.duration("dead_letter_retention_ms"),
             audit_retention: layers.duration("audit_retention_ms"),
-            partitions: layers.number("ingest_partitions", 1..=1024),
+            partitions: layers.number("ingest_partitions", 1..=64),
             deliveries_max: layers.number("max_deliveries", 1..=1000),
         }
     }
