@@ -89,7 +89,6 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let Foundation { node, config, auth, broker, store, prometheus, life } = foundation;
     let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
-    let record = &config.record;
     let partitions = Arc::new(PartitionCount::new(config.record.partitions));
     let hub = hub(&config, &broker, &store, &metrics, &life, &partitions);
     let publisher =

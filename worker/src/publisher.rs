@@ -40,9 +40,10 @@ pub struct Reached {
     pub lagging: Lagging,
 }
 
-/// Publishes everything that the record holds after `published`, in the order of recording: what a
-/// former owner left, or what a failed call left. What a part of the broker does not take is left
-/// out, so that it holds up nothing else.
+/// Publishes everything that the record holds after `published`, in the order of recording.
+///
+/// That is what a former owner left, or what a failed call left. What a part of the broker does not
+/// take is left out, so that it holds up nothing else.
 ///
 /// # Errors
 /// Fails with [`PublishError`]; the broker refuses what went out already when it comes again.
@@ -73,9 +74,10 @@ pub async fn publish_slice(
     Ok(true)
 }
 
-/// Publishes a batch but what belongs to channels that lag; which ones do afterwards. The next one
-/// must not begin before this succeeds: a newer publication of a channel would make an older one
-/// look like a repeat.
+/// Publishes a batch but what belongs to channels that lag; returns which ones do afterwards.
+///
+/// The next one must not begin before this succeeds: a newer publication of a channel would make an
+/// older one look like a repeat.
 ///
 /// # Errors
 /// Fails with [`BrokerError`]: nothing is lost, call [`publish_pending`].

@@ -133,7 +133,7 @@ impl EventPublisher {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "publisher: partitions not read, again in a second")
+                    tracing::debug!(%error, "publisher: partitions not read, again in a second");
                 }
             }
             tokio::time::sleep(PARTITIONS_INTERVAL).await;

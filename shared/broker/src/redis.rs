@@ -30,7 +30,7 @@ use domain::{
     entry::{EntryId, Fields},
     node::NodeId,
     publication::Publication,
-    source::Source,
+    source::{PARTITIONS_MAX, Source},
 };
 use redis::Value;
 use runtime::lifecycle::Lifecycle;
@@ -265,7 +265,8 @@ impl Broker for RedisBroker {
         let mut command = redis::cmd("GET");
         command.arg(&key);
         let told: Option<String> = self.shards.query(&key, command).await?;
-        Ok(told.and_then(|told| told.parse().ok()))
+        let told = told.and_then(|told| told.parse().ok());
+        Ok(told.filter(|told| (1..=PARTITIONS_MAX).contains(&usize::from(*told))))
     }
 
     async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError> {

@@ -162,7 +162,7 @@ async fn inflict(cluster: &mut Cluster, fault: Fault, victim: usize, time: Durat
             let arguments = ["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"];
             block_in_place(|| match cluster.try_shards() {
                 Some(shards) => {
-                    shards.masters().into_iter().for_each(|it| drop(it.cli(&arguments)))
+                    shards.masters().into_iter().for_each(|it| drop(it.cli(&arguments)));
                 }
                 None => drop(cluster.redis().cli(&arguments)),
             });

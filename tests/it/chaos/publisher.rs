@@ -66,12 +66,11 @@ impl Publisher {
     }
 
     async fn try_append(&mut self, number: u64) -> redis::RedisResult<bool> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => {
-                let client = redis::Client::open(format!("redis://{}", self.address))?;
-                self.connection.insert(client.get_multiplexed_async_connection().await?)
-            }
+        let connection = if let Some(connection) = &mut self.connection {
+            connection
+        } else {
+            let client = redis::Client::open(format!("redis://{}", self.address))?;
+            self.connection.insert(client.get_multiplexed_async_connection().await?)
         };
         let mut command = redis::cmd("XADD");
         command.arg(&self.key).arg("*").arg("type").arg("task_update").arg("id").arg(&self.id);

@@ -37,7 +37,7 @@ pub(super) async fn register(
     changes: &[Registration],
 ) -> Result<bool, BrokerError> {
     let leases = keys.leases();
-    let renewing = operation(&[leases.clone()], "renew", &node.0, lease);
+    let renewing = operation(std::slice::from_ref(&leases), "renew", &node.0, lease);
     let known: bool = shards.query(&leases, renewing).await?;
     for part in changes.chunks(CHANGES_MAX) {
         for answer in shards.run(changing(keys, node, part)).await {
@@ -133,7 +133,7 @@ pub(super) async fn reap(
 /// Nodes that live, or whose lease ran out.
 async fn nodes(shards: &Shards, keys: &Keys, which: &str) -> Result<Vec<String>, BrokerError> {
     let leases = keys.leases();
-    let asking = operation(&[leases.clone()], which, "", Duration::ZERO);
+    let asking = operation(std::slice::from_ref(&leases), which, "", Duration::ZERO);
     shards.query(&leases, asking).await
 }
 

@@ -225,19 +225,15 @@ impl SubscriptionTable {
             .ok()
             .and_then(|name| self.subscriptions.get_mut(name))
             .filter(|subscription| subscription.asked && subscription.unconfirmed == 0);
-        match moved {
-            Some(subscription) => {
-                subscription.asked = false;
-                self.refused = true;
-                // What comes until it is subscribed elsewhere may be lost.
-                self.late = true;
-                true
-            }
-            None => {
-                self.confirm(name);
-                false
-            }
-        }
+        let Some(subscription) = moved else {
+            self.confirm(name);
+            return false;
+        };
+        subscription.asked = false;
+        self.refused = true;
+        // What comes until it is subscribed elsewhere may be lost.
+        self.late = true;
+        true
     }
 
     /// The server does not take subscriptions of these names: they live elsewhere.
