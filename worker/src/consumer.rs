@@ -5,6 +5,7 @@ mod batch_limit;
 mod batches;
 mod catch_up;
 mod error;
+mod publish_backlog;
 
 use std::{
     sync::{
@@ -22,7 +23,7 @@ use domain::{
 use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
-use self::{batch_limit::BatchLimit, catch_up::CatchUp, error::Error};
+use self::{batch_limit::BatchLimit, error::Error, publish_backlog::PublishBacklog};
 use crate::{
     LEASE, Worker,
     generation::{self, CHECK_INTERVAL, Finding},
@@ -45,7 +46,7 @@ struct Consumer {
     /// How often the cursor was set back, or found elsewhere: what was read before is thrown away.
     set_backs: u64,
     /// What a part of the broker did not take yet.
-    catch_up: Option<CatchUp>,
+    backlog: Option<PublishBacklog>,
     /// Whether this owner has counted its attempt.
     attempted: bool,
     limit: BatchLimit,
@@ -66,7 +67,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
         set_backs: 0,
-        catch_up: None,
+        backlog: None,
         attempted: false,
         limit: BatchLimit::new(worker.limits.batch_entries),
         trim_point: TrimPoint::default(),
@@ -188,8 +189,8 @@ impl Consumer {
                 self.progress.interrupted();
                 self.set_backs += 1;
                 let published = self.row.published.max(row.published).min(row.seq);
-                if let Some(catch_up) = &mut self.catch_up {
-                    catch_up.reached = catch_up.reached.min(row.seq);
+                if let Some(backlog) = &mut self.backlog {
+                    backlog.reached = backlog.reached.min(row.seq);
                 }
                 self.row = SourceRow { published, ..row };
                 self.reread_until = self.reread_until.max(reread_until);

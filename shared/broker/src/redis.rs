@@ -39,7 +39,7 @@ use self::{
     keys::Keys,
     publish::Publisher,
     reader::RedisReader,
-    shards::{Failure, Request, Shards},
+    shards::{CommandFailure, KeyedCommand, Shards},
     subscriber::RedisSubscriber,
 };
 use super::{
@@ -95,15 +95,15 @@ impl RedisBroker {
             for (name, value) in &fields.0 {
                 command.arg(name).arg(value);
             }
-            Request::new(&key, command)
+            KeyedCommand::new(&key, command)
         };
         let answers = self.shards.run(part.iter().map(request).collect()).await;
         answers.into_iter().map(appended).collect()
     }
 }
 
-fn appended(answer: Result<Value, Failure>) -> Result<EntryId, BrokerError> {
-    entries::entry_id(&answer.map_err(Failure::written)?)
+fn appended(answer: Result<Value, CommandFailure>) -> Result<EntryId, BrokerError> {
+    entries::entry_id(&answer.map_err(CommandFailure::written)?)
 }
 
 /// How many of the first entries go into one pipeline.
@@ -189,12 +189,12 @@ impl Broker for RedisBroker {
                 let keys: Vec<_> = keys.collect();
                 let mut command = redis::cmd("MGET");
                 command.arg(&keys);
-                Request::new(&keys[0], command)
+                KeyedCommand::new(&keys[0], command)
             };
             let requests = window.chunks(at_once).map(request).collect();
             for answer in self.shards.run(requests).await {
                 let texts: Vec<Option<String>> =
-                    redis::from_redis_value(answer.map_err(Failure::read)?)
+                    redis::from_redis_value(answer.map_err(CommandFailure::read)?)
                         .map_err(|error| BrokerError::Refused(error.to_string()))?;
                 heads.extend(texts.iter().map(|text| text.as_deref().and_then(parse_head)));
             }

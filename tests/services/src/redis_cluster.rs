@@ -178,6 +178,9 @@ impl RedisCluster {
     }
 
     /// Moves so many slots with all their keys from one master to another, while clients use them.
+    ///
+    /// # Panics
+    /// When `redis-cli` does not get it done.
     pub fn reshard(&self, from: &Redis, to: &Redis, slots: usize) {
         let (source, target) = (from.cli(&["CLUSTER", "MYID"]), to.cli(&["CLUSTER", "MYID"]));
         let entrance = format!("127.0.0.1:{}", from.port());
@@ -194,7 +197,12 @@ impl RedisCluster {
             &slots,
             "--cluster-yes",
         ];
-        from.cli(&arguments);
+        // It begins only when all nodes have heard of the last move.
+        let moved = eventually(PATIENCE, || match from.try_cli(&arguments) {
+            Err(error) if error.contains("Nodes don't agree") => None,
+            outcome => Some(outcome),
+        });
+        moved.expect("the nodes agree").unwrap_or_else(|error| panic!("reshard: {error}"));
     }
 
     /// Begins to move the slot of a key, and leaves it half way: its keys are moved, the slot is not.

@@ -6,70 +6,61 @@
 //! by slice, which for the other channels is a repeat.
 
 use broker::Lagging;
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
-use super::{Consumer, error::Error};
+use super::{
+    Consumer,
+    error::Error,
+    publish_backlog::{PublishBacklog, RETRY},
+};
 use crate::publisher::{self, Reached};
-
-/// How often a part of the broker that does not take publications is tried again.
-const RETRY: Duration = Duration::from_millis(500);
-
-/// Channels that lag behind the record, and how far all others are.
-#[derive(Debug)]
-pub(super) struct CatchUp {
-    /// The channels.
-    pub(super) lagging: Lagging,
-    /// Up to here all others were published.
-    pub(super) reached: u64,
-    next_try: Instant,
-}
 
 impl Consumer {
     /// Which channels lag.
     pub(super) fn lagging(&self) -> Lagging {
-        self.catch_up.as_ref().map(|it| it.lagging).unwrap_or_default()
+        self.backlog.as_ref().map(|it| it.lagging).unwrap_or_default()
     }
 
     /// Up to here everything was published but what belongs to channels that lag.
     pub(super) fn reached(&self) -> u64 {
-        self.catch_up.as_ref().map_or(self.row.published, |it| it.reached)
+        self.backlog.as_ref().map_or(self.row.published, |it| it.reached)
     }
 
     /// Notes how far publishing came.
     pub(super) fn note_reached(&mut self, reached: u64, lagging: Lagging) {
         let source = self.row.source;
-        match &mut self.catch_up {
-            Some(catch_up) => {
-                catch_up.reached = reached;
-                catch_up.lagging = lagging;
+        match &mut self.backlog {
+            Some(backlog) => {
+                backlog.reached = reached;
+                backlog.lagging = lagging;
             }
             None if lagging.is_empty() => self.row.published = reached,
             None => {
                 tracing::warn!(%source, "consumer: a part of the broker takes no publications, they follow when it does; all others go on");
                 let next_try = Instant::now() + RETRY;
-                self.catch_up = Some(CatchUp { lagging, reached, next_try });
+                self.backlog = Some(PublishBacklog { lagging, reached, next_try });
             }
         }
     }
 
     /// Publishes a slice of what lags, when it is time; new entries are read in between.
     pub(super) async fn catch_up(&mut self) -> Result<(), Error> {
-        let Some(catch_up) = &mut self.catch_up else { return Ok(()) };
-        if Instant::now() < catch_up.next_try {
+        let Some(backlog) = &mut self.backlog else { return Ok(()) };
+        if Instant::now() < backlog.next_try {
             return Ok(());
         }
-        let end = catch_up.reached;
+        let end = backlog.reached;
         let published = self.row.published;
         let mut reached = Reached { published, seq: published, ..Reached::default() };
         publisher::publish_slice(&self.worker, &self.row, &mut reached).await?;
         if reached.lagging.is_empty() {
             self.row.published = reached.published.max(published);
         } else {
-            catch_up.lagging = catch_up.lagging.and(reached.lagging);
-            catch_up.next_try = Instant::now() + RETRY;
+            backlog.lagging = backlog.lagging.and(reached.lagging);
+            backlog.next_try = Instant::now() + RETRY;
         }
         if self.row.published >= end {
-            self.catch_up = None;
+            self.backlog = None;
             tracing::info!(source = %self.row.source, "consumer: everything that lagged is published");
         }
         Ok(())

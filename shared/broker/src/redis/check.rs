@@ -8,7 +8,7 @@ use redis::{Cmd, Value};
 use super::{
     keys::Keys,
     link::field,
-    shards::{Failure, Request, Shards},
+    shards::{CommandFailure, KeyedCommand, Shards},
 };
 use crate::{BrokerError, PublishedUpTo, ServerIdentity};
 
@@ -28,8 +28,9 @@ pub(super) async fn identity(
     info.arg("replication");
     let mut marks = redis::cmd("MGET");
     marks.arg(&mark).arg(keys.published(source));
-    let requests = vec![Request::new(&mark, info), Request::new(&mark, marks)];
-    let mut answers = shards.run(requests).await.into_iter().map(|a| a.map_err(Failure::read));
+    let requests = vec![KeyedCommand::new(&mark, info), KeyedCommand::new(&mark, marks)];
+    let mut answers =
+        shards.run(requests).await.into_iter().map(|a| a.map_err(CommandFailure::read));
     let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
     let parse = |error: redis::ParsingError| BrokerError::Refused(error.to_string());
     let info: String = redis::from_redis_value(next()?).map_err(parse)?;

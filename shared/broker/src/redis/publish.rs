@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     keys::Keys,
-    shards::{Failure, Request, Shards},
+    shards::{CommandFailure, KeyedCommand, Shards},
     slot_map::Shard,
 };
 use crate::{
@@ -125,8 +125,8 @@ impl Publisher {
         let requests =
             || step.iter().map(|call| self.request(shards, keys, generation, call)).collect();
         let mut answers = shards.run(requests()).await;
-        let unknown = |answer: &Result<Value, Failure>| {
-            let Err(Failure::Answered(error)) = answer else { return false };
+        let unknown = |answer: &Result<Value, CommandFailure>| {
+            let Err(CommandFailure::Answered(error)) = answer else { return false };
             error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
         };
         if answers.iter().any(unknown) {
@@ -134,7 +134,7 @@ impl Publisher {
             self.forget(step);
             answers = shards.run(requests()).await;
         }
-        answers.into_iter().map(|answer| answer.map_err(Failure::written)).collect()
+        answers.into_iter().map(|answer| answer.map_err(CommandFailure::written)).collect()
     }
 
     fn request(
@@ -143,7 +143,7 @@ impl Publisher {
         keys: &Keys,
         generation: u64,
         call: &PublishCall<'_>,
-    ) -> Request {
+    ) -> KeyedCommand {
         match call {
             PublishCall::Note(source, PublishedUpTo { epoch, seq }) => {
                 let mark = keys.mark(*source);
@@ -151,13 +151,19 @@ impl Publisher {
                 command.arg(PUBLISHED.get_hash()).arg(2);
                 command.arg(&mark).arg(keys.published(*source));
                 command.arg(generation).arg(epoch.0).arg(*seq);
-                Request::new(&mark, command)
+                KeyedCommand::new(&mark, command)
             }
             PublishCall::Run(run) => self.request_run(shards, keys, generation, run),
         }
     }
 
-    fn request_run(&self, shards: &Shards, keys: &Keys, generation: u64, run: &Run<'_>) -> Request {
+    fn request_run(
+        &self,
+        shards: &Shards,
+        keys: &Keys,
+        generation: u64,
+        run: &Run<'_>,
+    ) -> KeyedCommand {
         let (channel, source) = (run.channel, run.source);
         let texts = run.publications.len();
         let head = keys.head(channel, source);
@@ -173,7 +179,7 @@ impl Publisher {
         for publication in &run.publications {
             command.arg(publication.encode());
         }
-        Request::new(&head, command)
+        KeyedCommand::new(&head, command)
     }
 
     /// Whether the expiry was last set more than a tenth of its time ago; it is now.

@@ -14,7 +14,7 @@ use redis::{Cmd, Value};
 
 use super::{
     keys::Keys,
-    shards::{Failure, Request, Shards},
+    shards::{CommandFailure, KeyedCommand, Shards},
 };
 use crate::{BrokerError, ExpiredNode, Member, Registration};
 
@@ -41,14 +41,14 @@ pub(super) async fn register(
     let known: bool = shards.query(&leases, renewing).await?;
     for part in changes.chunks(CHANGES_MAX) {
         for answer in shards.run(changing(keys, node, part)).await {
-            answer.map_err(Failure::written)?;
+            answer.map_err(CommandFailure::written)?;
         }
     }
     Ok(known)
 }
 
 /// One HSET and one HDEL per topic; of several changes of one key the last one counts.
-fn changing(keys: &Keys, node: &NodeId, changes: &[Registration]) -> Vec<Request> {
+fn changing(keys: &Keys, node: &NodeId, changes: &[Registration]) -> Vec<KeyedCommand> {
     let mut topics: BTreeMap<&str, HashMap<&str, Option<&str>>> = BTreeMap::new();
     for change in changes {
         let said = topics.entry(change.topic).or_default();
@@ -60,7 +60,7 @@ fn changing(keys: &Keys, node: &NodeId, changes: &[Registration]) -> Vec<Request
         let mut change = |name: &str, key: &str, build: &dyn Fn(&mut Cmd)| {
             let mut command = redis::cmd(name);
             build(command.arg(key));
-            requests.push(Request::new(key, command));
+            requests.push(KeyedCommand::new(key, command));
         };
         let (set, removed): (Vec<_>, Vec<_>) = said.into_iter().partition(|(_, v)| v.is_some());
         if !set.is_empty() {

@@ -36,13 +36,13 @@ pub(super) enum Shards {
 }
 
 /// A command, and the slot of its keys.
-pub(super) struct Request {
+pub(super) struct KeyedCommand {
     slot: u16,
     command: Cmd,
 }
 
 /// Why a command has no good answer.
-pub(super) enum Failure {
+pub(super) enum CommandFailure {
     /// It was lost.
     Lost(RequestLost),
     /// The server answered with an error.
@@ -71,14 +71,14 @@ struct Batch {
     places: Vec<(usize, u16)>,
 }
 
-impl Request {
+impl KeyedCommand {
     /// A command whose keys are in the slot of `key`.
     pub(super) fn new(key: &str, command: Cmd) -> Self {
         Self { slot: slot::of(key), command }
     }
 }
 
-impl Failure {
+impl CommandFailure {
     /// What that means for a command that changes something.
     pub(super) fn written(self) -> BrokerError {
         match self {
@@ -165,8 +165,8 @@ impl Shards {
     /// The connection for commands to who holds a key.
     pub(super) fn holder(&self, key: &str) -> Result<Arc<Link>, BrokerError> {
         let map = self.map();
-        let shard = map.shard(slot::of(key)).ok_or(Failure::Homeless);
-        shard.map(|shard| Arc::clone(&shard.link)).map_err(Failure::read)
+        let shard = map.shard(slot::of(key)).ok_or(CommandFailure::Homeless);
+        shard.map(|shard| Arc::clone(&shard.link)).map_err(CommandFailure::read)
     }
 
     /// Sends one command that changes nothing when repeated.
@@ -175,15 +175,15 @@ impl Shards {
         key: &str,
         command: Cmd,
     ) -> Result<T, BrokerError> {
-        let mut answers = self.run(vec![Request::new(key, command)]).await;
-        let answer = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(Failure::read)?;
+        let mut answers = self.run(vec![KeyedCommand::new(key, command)]).await;
+        let answer = answers.pop().unwrap_or(Ok(Value::Nil)).map_err(CommandFailure::read)?;
         redis::from_redis_value(answer).map_err(|error| BrokerError::Refused(error.to_string()))
     }
 
     /// Asks for something large on a connection of its own.
     pub(super) async fn page(&self, key: &str, command: &Cmd) -> Result<Value, BrokerError> {
         let mut destination = Destination::Holder;
-        let mut answer = Err(Failure::Homeless);
+        let mut answer = Err(CommandFailure::Homeless);
         for _ in 0..REDIRECTIONS_MAX {
             let link = self.destination(slot::of(key), &destination)?;
             let asking = matches!(destination, Destination::Asked(_));
@@ -194,22 +194,28 @@ impl Shards {
             }
             pipeline.add_command(command.clone());
             let answers = link.page(&pipeline).await.map_err(RequestLost::read)?;
-            answer =
-                answers.into_iter().last().unwrap_or(Ok(Value::Nil)).map_err(Failure::Answered);
+            answer = answers
+                .into_iter()
+                .last()
+                .unwrap_or(Ok(Value::Nil))
+                .map_err(CommandFailure::Answered);
             match &answer {
-                Err(Failure::Answered(error)) if self.redirects(error).is_some() => {
+                Err(CommandFailure::Answered(error)) if self.redirects(error).is_some() => {
                     destination = self.elsewhere(error).await;
                 }
                 _ => break,
             }
         }
-        answer.map_err(Failure::read)
+        answer.map_err(CommandFailure::read)
     }
 
     /// Sends commands, those to one server in one go and in their order, to all servers at once; one
     /// answer for each.
-    pub(super) async fn run(&self, requests: Vec<Request>) -> Vec<Result<Value, Failure>> {
-        let mut answers: Vec<_> = requests.iter().map(|_| Err(Failure::Homeless)).collect();
+    pub(super) async fn run(
+        &self,
+        requests: Vec<KeyedCommand>,
+    ) -> Vec<Result<Value, CommandFailure>> {
+        let mut answers: Vec<_> = requests.iter().map(|_| Err(CommandFailure::Homeless)).collect();
         let requests = requests.into_iter().enumerate();
         let mut open: Vec<_> = requests.map(|(at, it)| (at, it, Destination::Holder)).collect();
         for _ in 0..REDIRECTIONS_MAX {
@@ -222,7 +228,7 @@ impl Shards {
                     Err(lost) => {
                         self.note_stale();
                         for (at, _) in &batch.places {
-                            answers[*at] = Err(Failure::Lost(lost.clone()));
+                            answers[*at] = Err(CommandFailure::Lost(lost.clone()));
                         }
                     }
                 }
@@ -240,8 +246,8 @@ impl Shards {
         &self,
         batch: &Batch,
         told: Vec<RedisResult<Value>>,
-        answers: &mut [Result<Value, Failure>],
-    ) -> Vec<(usize, Request, Destination)> {
+        answers: &mut [Result<Value, CommandFailure>],
+    ) -> Vec<(usize, KeyedCommand, Destination)> {
         let each = 1 + usize::from(batch.asking);
         let told = told.into_iter().skip(each - 1).step_by(each);
         let commands = batch.pipeline.cmd_iter().skip(each - 1).step_by(each);
@@ -256,18 +262,22 @@ impl Shards {
                     _ => self.elsewhere(error).await,
                 };
                 elsewhere = Some((*slot, destination.clone()));
-                left.push((*at, Request { slot: *slot, command: command.clone() }, destination));
+                left.push((
+                    *at,
+                    KeyedCommand { slot: *slot, command: command.clone() },
+                    destination,
+                ));
             }
-            answers[*at] = answer.map_err(Failure::Answered);
+            answers[*at] = answer.map_err(CommandFailure::Answered);
         }
         left
     }
 
     /// Commands by the servers that they go to; those of slots that nobody holds are left out.
-    fn batches(&self, open: Vec<(usize, Request, Destination)>) -> Vec<Batch> {
+    fn batches(&self, open: Vec<(usize, KeyedCommand, Destination)>) -> Vec<Batch> {
         let mut batches: Vec<Batch> = Vec::new();
         let room = open.len();
-        for (at, Request { slot, command }, destination) in open {
+        for (at, KeyedCommand { slot, command }, destination) in open {
             let Ok(link) = self.destination(slot, &destination) else { continue };
             let asking = matches!(destination, Destination::Asked(_));
             let same = |batch: &Batch| Arc::ptr_eq(&batch.link, &link) && batch.asking == asking;
@@ -293,7 +303,7 @@ impl Shards {
             Destination::Holder => {
                 let map = self.map();
                 let shard = map.shard(slot).map(|shard| Arc::clone(&shard.link));
-                shard.ok_or(Failure::Homeless).map_err(Failure::read)
+                shard.ok_or(CommandFailure::Homeless).map_err(CommandFailure::read)
             }
             Destination::Moved(address) | Destination::Asked(address) => self.link(address),
         }

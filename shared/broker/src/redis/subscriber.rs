@@ -20,7 +20,8 @@ use domain::node::NodeId;
 use runtime::lifecycle::Lifecycle;
 
 use self::{
-    coverage::Coverage, routes::Routes, subscription_set::SubscribeOutcome, supervisor::Shared,
+    coverage::Coverage, routes::SubscriptionRoutes, subscription_set::SubscribeOutcome,
+    supervisor::Shared,
 };
 use super::{keys::Keys, shards::Shards};
 use crate::{BrokerError, Sink, Subscriber, Topic};
@@ -31,7 +32,7 @@ const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(2);
 /// The subscriptions of this process on Redis.
 pub(super) struct RedisSubscriber {
     keys: Keys,
-    routes: Arc<Routes>,
+    routes: Arc<SubscriptionRoutes>,
 }
 
 impl RedisSubscriber {
@@ -45,7 +46,7 @@ impl RedisSubscriber {
     ) -> Self {
         let (node, coverage) = (node.clone(), Coverage::default());
         let shared = Shared { shards, keys: keys.clone(), node, sink, coverage };
-        let routes = Routes::new(shared, lifecycle);
+        let routes = SubscriptionRoutes::new(shared, lifecycle);
         let following = Arc::clone(&routes);
         lifecycle.spawn_until_stop(async move { following.follow().await });
         Self { keys, routes }

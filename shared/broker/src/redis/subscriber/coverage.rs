@@ -9,10 +9,10 @@ use runtime::lock::LockExt as _;
 
 /// The servers of the map, and whether everything wanted is subscribed at each.
 #[derive(Debug, Default)]
-pub(super) struct Coverage(Mutex<Servers>);
+pub(super) struct Coverage(Mutex<CoveredServers>);
 
 #[derive(Debug, Default)]
-struct Servers {
+struct CoveredServers {
     announced: BTreeMap<Arc<str>, bool>,
     /// Whether nobody holds a part of the slots.
     has_gaps: bool,

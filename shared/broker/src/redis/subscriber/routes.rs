@@ -22,13 +22,13 @@ use super::{
 use crate::{Topic, tags};
 
 /// The connections to all servers.
-pub(super) struct Routes {
+pub(super) struct SubscriptionRoutes {
     shared: Arc<Shared>,
     lifecycle: Lifecycle,
-    servers: Mutex<Servers>,
+    servers: Mutex<ServerConnections>,
 }
 
-struct Servers {
+struct ServerConnections {
     map: Arc<SlotMap>,
     connections: BTreeMap<Arc<str>, ServerConnection>,
     /// Names that nobody serves at the moment.
@@ -42,12 +42,13 @@ struct ServerConnection {
     _alive: oneshot::Sender<()>,
 }
 
-impl Routes {
+impl SubscriptionRoutes {
     /// Connects to all servers of the map.
     pub(super) fn new(shared: Shared, lifecycle: &Lifecycle) -> Arc<Self> {
         let map = shared.shards.map();
         let homeless = SubscriptionSet::new(shared.shards.is_cluster());
-        let servers = Servers { map: Arc::clone(&map), connections: BTreeMap::new(), homeless };
+        let servers =
+            ServerConnections { map: Arc::clone(&map), connections: BTreeMap::new(), homeless };
         let routes = Arc::new(Self {
             shared: Arc::new(shared),
             lifecycle: lifecycle.clone(),
@@ -103,7 +104,7 @@ impl Routes {
         self.shared.coverage.expect(&addresses, !map.is_whole());
         servers.map = map;
         let mut moved = servers.homeless.take_out(|_| true);
-        let Servers { map, connections, .. } = &mut *servers;
+        let ServerConnections { map, connections, .. } = &mut *servers;
         for (address, connection) in &*connections {
             let stays = |name: &str| {
                 map.shard(slot::of(name)).is_some_and(|shard| shard.address == *address)
@@ -138,7 +139,7 @@ impl Routes {
     }
 }
 
-impl Servers {
+impl ServerConnections {
     fn set(&self, name: &str) -> &SubscriptionSet {
         let address = self.map.shard(slot::of(name)).map(|shard| &shard.address);
         let connection = address.and_then(|address| self.connections.get(address));
