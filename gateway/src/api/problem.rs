@@ -1,8 +1,12 @@
 //! Errors of our own paths: `application/problem+json` (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
+use domain::excerpt::excerpt;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+
+/// The longest sentence that is answered as it is, in bytes.
+const DETAIL_BYTES_MAX: usize = 1000;
 
 /// An error as it is answered.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ impl Problem {
             "type": "about:blank",
             "title": title,
             "status": status.as_u16(),
-            "detail": detail.into(),
+            "detail": bounded(detail.into()),
         });
         Self { status, body, retry_after_seconds: None }
     }
@@ -44,6 +48,11 @@ impl Problem {
         tracing::warn!(%error, "api: request not answered, the client gets 503");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").retry_after(1)
     }
+}
+
+/// A sentence of ours is short; what is longer quotes what somebody gave, as the errors of parsers do.
+fn bounded(detail: String) -> String {
+    if detail.len() <= DETAIL_BYTES_MAX { detail } else { excerpt(&detail).into_owned() }
 }
 
 impl IntoResponse for Problem {

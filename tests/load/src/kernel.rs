@@ -41,7 +41,15 @@ pub(crate) fn pss_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kilobytes.parse::<u64>()? << 10)
 }
 
-/// The same when it no longer changes: allocators give memory back a while after it was freed.
+/// The most that a process has had in memory, in bytes.
+pub(crate) fn peak_rss_bytes(pid: u32) -> anyhow::Result<u64> {
+    let status = read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
+    Ok(kilobytes.parse::<u64>()? << 10)
+}
+
+/// Bytes of a process, when they no longer change: allocators give memory back a while after it was freed.
 pub(crate) fn settled_pss_bytes(pid: u32) -> anyhow::Result<u64> {
     let mut lowest = pss_bytes(pid)?;
     let mut quiet = 0;

@@ -4,6 +4,7 @@
 //! Absolute times on a busy machine mean little, so what matters is a ratio to something that was
 //! measured in the same run: the floor, a commit, the same process at rest.
 
+mod abuse;
 mod clients;
 mod crowd;
 mod fanout;
@@ -50,6 +51,8 @@ enum What {
     Idle,
     /// Stalled clients beside good ones.
     Slow,
+    /// The inputs that once cost the most, at once, beside a good client.
+    Abuse,
     /// Everything above.
     All,
     /// Crowds that come and go for `--minutes`: whether memory and open files grow.
@@ -80,12 +83,13 @@ fn measure(what: What, options: &Options, report: &mut Report) -> anyhow::Result
     }
     let wants = |part| what == part || what == What::All;
     type Part = fn(&Options, &mut Report) -> anyhow::Result<()>;
-    let parts: [(What, Part); 5] = [
+    let parts: [(What, Part); 6] = [
         (What::Latency, latency::run),
         (What::Rate, rate::run),
         (What::Fanout, fanout::run),
         (What::Idle, idle::run),
         (What::Slow, slow::run),
+        (What::Abuse, abuse::run),
     ];
     parts.into_iter().filter(|(part, _)| wants(*part)).try_for_each(|(_, run)| run(options, report))
 }
