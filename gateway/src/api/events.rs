@@ -22,7 +22,7 @@ use crate::{
     },
     session::{context::SessionContext, sessions::Sessions},
 };
-use websocket::close;
+use websocket::{Connections, close};
 
 /// What is asked for: the channels, and in their order where, how and with what each begins.
 #[derive(Debug, Default)]
@@ -39,6 +39,7 @@ struct StreamRequest {
 pub async fn events(
     State(context): State<Arc<SessionContext>>,
     State(sessions): State<Arc<Sessions>>,
+    State(connections): State<Arc<Connections>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -73,7 +74,7 @@ pub async fn events(
     let mut commands = vec![Command::Send(welcome)];
     commands.extend(wanted.subscriptions(&id));
     let opening = Opening { encoding: ENCODING, identity, protocol: None, commands };
-    let stream = Arc::new(EventStream::new(context.config.limits.send_queue_bytes));
+    let stream = Arc::new(EventStream::new(connections.send_budget()));
     let dialect: Arc<dyn Dialect> = Arc::new(Sse);
     let transport = Transport::Stream(Arc::clone(&stream));
     let session = sessions.open(&context, &dialect, number, Ok(opening), transport);

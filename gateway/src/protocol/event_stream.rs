@@ -6,17 +6,19 @@ pub mod last_event_id;
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
-use websocket::{Frame, SendOutcome, close};
+use runtime::lock::LockExt as _;
+use websocket::{Frame, SendBudget, SendOutcome, close};
 
 /// The queue of one event stream.
 #[derive(Debug)]
 pub struct EventStream {
-    /// `SEND_QUEUE_BYTES`; a frame larger than that is taken when nothing else waits.
-    bytes_max: usize,
+    /// What waits is counted with that of sockets; a frame larger than the bound is taken when nothing
+    /// else waits.
+    budget: Arc<SendBudget>,
     inner: Mutex<QueueState>,
 }
 
@@ -43,22 +45,22 @@ pub(super) enum NextFrame {
 }
 
 impl EventStream {
-    /// An empty queue.
-    pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, inner: Mutex::default() }
+    /// Returns an empty queue.
+    pub fn new(budget: Arc<SendBudget>) -> Self {
+        Self { budget, inner: Mutex::default() }
     }
 
     /// Queues a frame, if there is room.
     pub fn send(&self, frame: &Frame) -> SendOutcome {
         let mut inner = self.lock();
-        let sent = inner.push(frame, self.bytes_max);
+        let sent = inner.push(frame, &self.budget);
         inner.overflowed |= sent == SendOutcome::Full;
         sent
     }
 
     /// Queues a frame that may be left out.
     pub(crate) fn send_if_room(&self, frame: &Frame) {
-        let _left_out = self.lock().push(frame, self.bytes_max);
+        let _left_out = self.lock().push(frame, &self.budget);
     }
 
     /// Ends the stream after what is queued. The first close decides about the code.
@@ -88,6 +90,7 @@ impl EventStream {
         let mut inner = self.lock();
         if let Some(frame) = inner.frames.pop_front() {
             inner.bytes -= frame.len();
+            self.budget.count(frame.len(), 0);
             return Poll::Ready(NextFrame::Frame(frame));
         }
         if inner.closed.is_some() {
@@ -105,24 +108,25 @@ impl EventStream {
     pub(super) fn detach(&self) -> u16 {
         let mut inner = self.lock();
         inner.frames = VecDeque::new();
-        inner.bytes = 0;
+        self.budget.count(std::mem::take(&mut inner.bytes), 0);
         *inner.closed.get_or_insert(close::ABNORMAL)
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock_unpoisoned()
     }
 }
 
 impl QueueState {
-    fn push(&mut self, frame: &Frame, bytes_max: usize) -> SendOutcome {
+    fn push(&mut self, frame: &Frame, budget: &SendBudget) -> SendOutcome {
         if self.closed.is_some() {
             return SendOutcome::Closed;
         }
-        if !self.frames.is_empty() && self.bytes + frame.len() > bytes_max {
+        if !self.frames.is_empty() && self.bytes + frame.len() > budget.queue_bytes() {
             return SendOutcome::Full;
         }
         self.bytes += frame.len();
+        budget.count(0, frame.len());
         self.frames.push_back(frame.clone());
         self.wake();
         SendOutcome::Queued
@@ -145,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_says_when_it_has_drained() {
-        let stream = EventStream::new(10);
+        let stream = EventStream::new(Arc::new(SendBudget::new(10, 1000)));
         let large = Frame::text("a frame that is larger than the whole queue");
         assert_eq!(stream.send(&large), SendOutcome::Queued);
         assert_eq!(stream.send(&Frame::text("b")), SendOutcome::Full);
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_was_queued_before_a_close_is_still_read() {
-        let stream = EventStream::new(100);
+        let stream = EventStream::new(Arc::new(SendBudget::new(100, 1000)));
         let bye = Frame::text("bye");
         assert_eq!(stream.send(&bye), SendOutcome::Queued);
         stream.close(close::RESTARTING);
@@ -166,5 +170,23 @@ mod tests {
         assert_eq!(take(&stream), Poll::Ready(NextFrame::Frame(bye)));
         assert_eq!(take(&stream), Poll::Ready(NextFrame::End));
         assert_eq!(stream.detach(), close::RESTARTING);
+    }
+
+    #[test]
+    fn what_waits_for_all_streams_is_bounded_and_freed_when_one_is_read_or_gone() {
+        let budget = Arc::new(SendBudget::new(100, 20));
+        let (first, second) =
+            (EventStream::new(Arc::clone(&budget)), EventStream::new(Arc::clone(&budget)));
+        let frame = Frame::text("fifteen or more");
+        for _ in 0..2 {
+            assert_eq!(first.send(&frame), SendOutcome::Queued);
+        }
+        // Each has one frame in any case.
+        assert_eq!(second.send(&frame), SendOutcome::Queued);
+        assert_eq!(second.send(&frame), SendOutcome::Full);
+        assert_eq!(budget.held(), 3 * frame.len());
+        assert_eq!(take(&second), Poll::Ready(NextFrame::Frame(frame)));
+        first.detach();
+        assert_eq!(budget.held(), 0);
     }
 }

@@ -83,14 +83,14 @@ impl Connection {
     /// Sends a frame after everything that was sent before. Never blocks: it writes what the kernel
     /// takes, and queues the rest.
     pub fn send(&self, frame: &Frame) -> SendOutcome {
-        let bytes_max = self.runtime.send_queue_bytes();
+        let bytes_max = self.runtime.send_budget.queue_bytes();
         self.wake_if_new(|outbox| outbox.send(frame, &self.socket, bytes_max))
     }
 
     /// Sends what may be left out when the client is slow: a ping or a pong. A frame that finds no
     /// room is dropped, and [`Handler::drained`] is not called for it.
     pub fn send_if_room(&self, frame: &Frame) {
-        let bytes_max = self.runtime.send_queue_bytes();
+        let bytes_max = self.runtime.send_budget.queue_bytes();
         self.wake_if_new(|outbox| {
             if outbox.has_room(frame, bytes_max) {
                 let _taken = outbox.send(frame, &self.socket, bytes_max);
@@ -100,7 +100,7 @@ impl Connection {
 
     /// Queues a frame for [`Connection::write_staged`]. Returns true with the first one since then.
     pub(crate) fn stage(&self, frame: &Frame) -> (SendOutcome, bool) {
-        let bytes_max = self.runtime.send_queue_bytes();
+        let bytes_max = self.runtime.send_budget.queue_bytes();
         self.wake_if_new(|outbox| outbox.stage(frame, &self.socket, bytes_max))
     }
 
@@ -278,7 +278,7 @@ impl DerefMut for CountedOutbox<'_> {
 
 impl Drop for CountedOutbox<'_> {
     fn drop(&mut self) {
-        self.runtime.count_queued(self.before, self.outbox.queued_bytes());
+        self.runtime.send_budget.count(self.before, self.outbox.queued_bytes());
     }
 }
 

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::handler::Handler;
 use crate::heartbeat::Heartbeat;
 use crate::runtime::{ConnectionLimits, Runtime};
+use crate::send_budget::SendBudget;
 use crate::shards::Shards;
 use crate::socket::UpgradedSocket;
 use crate::sweep::sweep;
@@ -80,7 +81,12 @@ impl Connections {
 
     /// Returns the bytes that wait to be written to all clients.
     pub fn queued_bytes(&self) -> usize {
-        self.runtime.queued_bytes()
+        self.runtime.send_budget.held()
+    }
+
+    /// Returns the budget that all send queues share, for those that are not sockets'.
+    pub fn send_budget(&self) -> Arc<SendBudget> {
+        Arc::clone(&self.runtime.send_budget)
     }
 
     /// Where tasks are spawned that belong to connections.

@@ -1,5 +1,7 @@
 //! One encoded WebSocket frame, ready for the wire and shared by everyone who gets it.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes};
 
 use crate::opcode::Opcode;
@@ -83,13 +85,22 @@ impl Frame {
 
     /// Returns the payload of the first frame, without its header.
     pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.payload_range()]
+    }
+
+    /// Returns the same as shared memory.
+    pub fn payload_bytes(&self) -> Bytes {
+        self.bytes.slice(self.payload_range())
+    }
+
+    fn payload_range(&self) -> Range<usize> {
         let start = header_bytes(&self.bytes);
         let length = match self.bytes[1] {
             126 => usize::from(u16::from_be_bytes([self.bytes[2], self.bytes[3]])),
             127 => self.bytes.len() - start,
             short => usize::from(short),
         };
-        &self.bytes[start..start + length]
+        start..start + length
     }
 
     /// Returns the bytes for the wire.

@@ -1,5 +1,6 @@
 //! What all connections share: limits, clock, tasks, the budget of half uploads, the sweep's pace.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
 use crate::rules::MessageLimits;
+use crate::send_budget::SendBudget;
 use crate::uploads::{UploadLimits, Uploads};
 
 /// Bounds each connection, and what all of them may take together.
@@ -60,8 +62,8 @@ pub(crate) struct Runtime {
     open: AtomicUsize,
     /// What incomplete messages take.
     pub(crate) uploads: Uploads,
-    /// Bytes that wait in all send queues.
-    queued_bytes: AtomicUsize,
+    /// What waits in all send queues.
+    pub(crate) send_budget: Arc<SendBudget>,
     /// Pause between two sweeps.
     sweep_interval_ms: AtomicU32,
     interval_shortened: Notify,
@@ -73,6 +75,8 @@ impl Runtime {
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Self {
+        let send_budget = SendBudget::new(limits.send_queue_bytes, limits.send_queues_bytes);
+        let send_budget = Arc::new(send_budget);
         Self {
             limits,
             tasks,
@@ -80,7 +84,7 @@ impl Runtime {
             clock: Clock::start(),
             open: AtomicUsize::new(0),
             uploads: Uploads::new(limits.uploads),
-            queued_bytes: AtomicUsize::new(0),
+            send_budget,
             sweep_interval_ms: AtomicU32::new(1000),
             interval_shortened: Notify::new(),
         }
@@ -101,26 +105,6 @@ impl Runtime {
 
     pub(crate) fn count_ended(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Counts what one send queue has more or less than before.
-    pub(crate) fn count_queued(&self, before: usize, after: usize) {
-        if after > before {
-            self.queued_bytes.fetch_add(after - before, Ordering::Relaxed);
-        } else if before > after {
-            self.queued_bytes.fetch_sub(before - after, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns the bytes that wait in all send queues.
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.queued_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Returns what one send queue may hold at the moment; with 0 it takes a frame when it is empty.
-    pub(crate) fn send_queue_bytes(&self) -> usize {
-        let is_full = self.queued_bytes() >= self.limits.send_queues_bytes;
-        if is_full { 0 } else { self.limits.send_queue_bytes }
     }
 
     /// Makes sweeps as frequent as this heartbeat needs them.
