@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use store::Store;
 
 use super::{access::Operator, body::Params, problem::Problem};
-use crate::cluster::registry::{CONNECTIONS, ClusterRegistry};
+use crate::cluster::{
+    cluster_query::ClusterQuery,
+    registry::{CONNECTIONS, ClusterRegistry},
+};
 
 /// Connections of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 100;
@@ -34,9 +37,6 @@ const DENY_MS: RangeInclusive<u64> = 1..=315_360_000_000;
 
 /// The longest name of a user that can be kept out.
 const USER_BYTES_MAX: usize = 1024;
-
-/// How long the connections of a user may take to be counted before they are closed uncounted.
-const COUNT_MAX: Duration = Duration::from_millis(500);
 
 /// How a user is disconnected.
 #[derive(Debug, Deserialize)]
@@ -64,10 +64,9 @@ pub async fn list(
 /// `DELETE /v1/users/{id}/connections`: every node closes them with 4003. With `deny_ms` the user
 /// is kept out for so long, whatever token they bring; that is in the record before it is answered.
 pub async fn disconnect(
-    State(registry): State<Arc<ClusterRegistry>>,
+    State(cluster): State<Arc<ClusterQuery>>,
     State(store): State<Arc<dyn Store>>,
     State(auth): State<Arc<Authenticator>>,
-    State(broker): State<Arc<dyn Broker>>,
     _operator: Operator,
     Path(user): Path<String>,
     Params(wanted): Params<DisconnectQuery>,
@@ -76,10 +75,7 @@ pub async fn disconnect(
         Some(ms) => Some(deny(&*store, &auth, &user, ms).await?),
         None => None,
     };
-    // Counting costs what everybody has: the order waits for it a moment, and never fails by it.
-    let found = tokio::time::timeout(COUNT_MAX, open(&registry, Some(&user))).await;
-    let closed = found.ok().and_then(Result::ok).map(|found| found.len());
-    order(&*broker, store.epoch(), Control::Disconnect { user, until }).await?;
+    let closed = cluster.disconnect(&user, until).await.map_err(|error| unavailable(&error))?;
     let mut answer = json!({ "closed": closed });
     if let Some(until) = until {
         answer["denied_until"] = until.into();

@@ -1,21 +1,22 @@
-//! Asking every node how far it is on some channels: over pub/sub, answered within a moment.
+//! Asking every node: how far it is on some channels, how many connections it has closed. Over pub/sub,
+//! answered within a moment.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use broker::{Broker, Topic};
+use broker::{Broker, BrokerError, Topic};
 use domain::{
     channel::Channel,
-    control::{ChannelStatus, Control},
+    control::{ChannelStatus, Control, ReplyTo},
     node::NodeId,
 };
-use runtime::lifecycle::Lifecycle;
+use runtime::{lifecycle::Lifecycle, lock::LockExt as _};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::channel::{history::SUBSCRIBED_NODES, hub::Hub};
@@ -34,7 +35,16 @@ pub struct ClusterQuery {
     life: Lifecycle,
     requests: AtomicU64,
     /// Who waits for answers, by request.
-    open: Mutex<HashMap<u64, mpsc::Sender<Vec<ChannelStatus>>>>,
+    open: Mutex<HashMap<u64, mpsc::Sender<Answer>>>,
+}
+
+/// What a node answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// How far it is on the channels that it has.
+    Statuses(Vec<ChannelStatus>),
+    /// How many connections it has closed.
+    Closed(usize),
 }
 
 /// A request that is open; it is forgotten when it is dropped, also by a caller who goes away.
@@ -57,33 +67,78 @@ impl ClusterQuery {
     }
 
     /// Delivers a node's answer to who waits for it.
-    pub fn deliver(&self, request: u64, statuses: Vec<ChannelStatus>) {
+    pub fn deliver(&self, request: u64, answer: Answer) {
         if let Some(asker) = self.lock().get(&request) {
             // Who has gone, or has a thousand answers, needs no more.
-            let _enough = asker.try_send(statuses);
+            let _enough = asker.try_send(answer);
         }
+    }
+
+    /// Sends an order or a question to all nodes; what those answer that are there, and whether all did.
+    ///
+    /// It goes out before anybody is counted: an order must not wait for how many it concerns.
+    async fn ask(
+        &self,
+        question: impl FnOnce(u64) -> Control,
+    ) -> Result<(Vec<Answer>, bool), BrokerError> {
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
+        self.lock().insert(request, asker);
+        let _open = OpenRequest { query: self, request };
+        let deadline = Instant::now() + PATIENCE;
+        let question = question(request).encode(self.hub.history().epoch());
+        let heard = self.broker.send(&Topic::Nodes, question).await?;
+        let nodes = tokio::time::timeout_at(deadline, self.broker.members(SUBSCRIBED_NODES)).await;
+        let nodes = nodes.ok().and_then(Result::ok).map_or(0, |nodes| nodes.len());
+        // Who has just come has not announced itself, and one Redis of several counts its own alone.
+        let heard = usize::try_from(heard).unwrap_or(ANSWERS_MAX);
+        let wanted = nodes.max(heard).min(ANSWERS_MAX);
+        let mut all = Vec::new();
+        while all.len() < wanted {
+            let answer = tokio::time::timeout_at(deadline, answers.recv()).await;
+            let Ok(Some(answer)) = answer else { break };
+            all.push(answer);
+        }
+        let is_whole = wanted > 0 && all.len() == wanted;
+        Ok((all, is_whole))
+    }
+
+    /// Has every node close the connections of a user, and keep them out until then. Returns how many
+    /// were closed; none when some node did not say so in time.
+    ///
+    /// # Errors
+    /// When the order was not sent.
+    pub async fn disconnect(
+        &self,
+        user: &str,
+        until: Option<i64>,
+    ) -> Result<Option<usize>, BrokerError> {
+        let node = self.node.to_string();
+        let order = |request| Control::Disconnect {
+            user: user.to_owned(),
+            until,
+            reply: Some(ReplyTo { node, request }),
+        };
+        let (answers, is_whole) = self.ask(order).await?;
+        let closed = answers.iter().map(|answer| match answer {
+            Answer::Closed(count) => *count,
+            Answer::Statuses(_) => 0,
+        });
+        Ok(is_whole.then(|| closed.sum()))
     }
 
     /// Returns how far the nodes are that have any of these channels. Nodes that do not answer in
     /// time are left out, and all but this one while the broker is away.
     pub async fn statuses(&self, channels: &[Channel]) -> Vec<ChannelStatus> {
-        let nodes = self.broker.members(SUBSCRIBED_NODES).await.map_or(0, |nodes| nodes.len());
-        let request = self.requests.fetch_add(1, Ordering::Relaxed);
-        let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
-        self.lock().insert(request, asker);
-        let _open = OpenRequest { query: self, request };
+        let node = self.node.to_string();
         let names = channels.iter().map(ToString::to_string).collect();
-        let question = Control::Enquire { request, node: self.node.to_string(), channels: names };
-        let asked =
-            self.broker.send(&Topic::Nodes, question.encode(self.hub.history().epoch())).await;
+        let question = |request| Control::Enquire { request, node, channels: names };
+        let answers = self.ask(question).await.map(|(answers, _)| answers).unwrap_or_default();
         let mut all = Vec::new();
-        let deadline = Instant::now() + PATIENCE;
-        let mut left = if asked.is_ok() { nodes.min(ANSWERS_MAX) } else { 0 };
-        while left > 0 {
-            let answer = tokio::time::timeout_at(deadline, answers.recv()).await;
-            let Ok(Some(statuses)) = answer else { break };
-            all.extend(statuses);
-            left -= 1;
+        for answer in answers {
+            if let Answer::Statuses(statuses) = answer {
+                all.extend(statuses);
+            }
         }
         if !all.iter().any(|status| *status.node == *self.node.0) {
             all.extend(self.own_statuses(channels));
@@ -96,7 +151,11 @@ impl ClusterQuery {
     pub fn answer(&self, request: u64, node: String, channels: &[String]) {
         let known: Vec<Channel> =
             channels.iter().filter_map(|name| Channel::parse(name).ok()).collect();
-        let answer = Control::Standings { request, standings: self.own_statuses(&known) };
+        self.reply(node, &Control::Standings { request, standings: self.own_statuses(&known) });
+    }
+
+    /// Sends an answer to a node, in the background.
+    pub fn reply(&self, node: String, answer: &Control) {
         let answer = answer.encode(self.hub.history().epoch());
         let broker = Arc::clone(&self.broker);
         self.life.spawn_until_stop(async move {
@@ -122,7 +181,7 @@ impl ClusterQuery {
         channels.iter().filter_map(status).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Vec<ChannelStatus>>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Answer>>> {
+        self.open.lock_unpoisoned()
     }
 }

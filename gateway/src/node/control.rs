@@ -2,29 +2,34 @@
 
 use std::sync::Arc;
 
-use domain::control::{Control, EntryResult};
+use domain::control::{Control, EntryResult, ReplyTo};
 
 use super::services::Parts;
+use crate::cluster::cluster_query::Answer;
 
 /// Follows an order, or delivers an answer.
 pub fn follow(parts: &Parts, control: Control) {
     let context = &parts.context;
     match control {
         Control::Outcome { request, result } => answer(parts, request, result),
-        Control::Disconnect { user, until } => {
+        Control::Disconnect { user, until, reply } => {
             // First who comes is refused, then who is here is closed: nobody slips in between.
             if let Some(until) = until {
                 context.auth.denials().deny(&user, until);
             }
-            parts
-                .sessions
-                .disconnect(|session| session.identity().user.as_deref() == Some(user.as_str()));
+            let count = parts.sessions.disconnect(&user);
+            if let Some(ReplyTo { node, request }) = reply {
+                parts.cluster_query.reply(node, &Control::Closed { request, count });
+            }
+        }
+        Control::Closed { request, count } => {
+            parts.cluster_query.deliver(request, Answer::Closed(count));
         }
         Control::Enquire { request, node, channels } => {
             parts.cluster_query.answer(request, node, &channels);
         }
         Control::Standings { request, standings } => {
-            parts.cluster_query.deliver(request, standings);
+            parts.cluster_query.deliver(request, Answer::Statuses(standings));
         }
         Control::Admit { user } => context.auth.denials().admit(&user),
     }

@@ -40,8 +40,11 @@ impl Denylist {
         let changes = denials.changes();
         match self.store.denied().await {
             Ok(all) => {
+                let users: Vec<String> = all.iter().map(|(user, _)| user.clone()).collect();
                 if denials.replace(all, changes) {
-                    self.sessions.disconnect(|session| session.is_denied());
+                    for user in &users {
+                        self.sessions.disconnect(user);
+                    }
                 }
             }
             Err(error) => tracing::debug!(%error, "denylist: not read, read again in five seconds"),

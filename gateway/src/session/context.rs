@@ -61,9 +61,9 @@ impl SessionContext {
 
 /// The list that a session stands on and does not know.
 pub trait SessionEnd: Send + Sync {
-    /// Notes that an admitted session turned out to be a user's; returns whether there is room for
-    /// one more of so many.
-    fn joined(&self, user: &Arc<str>, users_max: usize) -> bool;
+    /// Notes that a session of this number is a user's; returns whether there is room for one more of
+    /// so many.
+    fn joined(&self, number: u64, user: &Arc<str>, connections_max: usize) -> bool;
 
     /// Notes that an admitted session has ended.
     fn ended(&self, number: u64, dialect: &'static str, user: Option<&str>);

@@ -132,7 +132,7 @@ impl Session {
     fn counts_for(&self, identity: &Identity) -> bool {
         let user = identity.user.as_ref().filter(|_| self.identity().user.is_none());
         let users_max = self.context.config.limits.connections_per_user;
-        user.is_none_or(|user| self.context.list.joined(user, users_max))
+        user.is_none_or(|user| self.context.list.joined(self.number, user, users_max))
     }
 
     /// Listens no longer to what its rights do not cover any more.

@@ -3,10 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+
+use runtime::lock::LockExt as _;
 
 use super::{
     Session,
@@ -22,8 +24,8 @@ use websocket::{Frame, close};
 pub struct Sessions {
     metrics: Arc<GatewayMetrics>,
     by_connection: Mutex<HashMap<u64, Arc<Session>>>,
-    /// How many each user has.
-    by_user: Mutex<HashMap<Arc<str>, usize>>,
+    /// The numbers of those of each user.
+    by_user: Mutex<HashMap<Arc<str>, Vec<u64>>>,
     count: AtomicUsize,
     numbers: AtomicU64,
 }
@@ -87,7 +89,7 @@ impl Sessions {
             return Err((close::OVER_CAPACITY, error));
         }
         if let Some(user) = session.identity().user
-            && !self.joined(&user, limits.connections_per_user)
+            && !self.joined(session.number, &user, limits.connections_per_user)
         {
             let message = "this user has too many connections";
             let error = dialect.turned_away(TurnedAway::UserFull, message);
@@ -112,24 +114,28 @@ impl Sessions {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Closes for good the sessions that match.
-    pub fn disconnect(&self, chosen: impl Fn(&Session) -> bool) {
-        for session in self.all().iter().filter(|session| chosen(session)) {
-            session.disconnect();
-        }
+    /// Closes for good the sessions of a user; returns how many there were.
+    pub fn disconnect(&self, user: &str) -> usize {
+        let numbers = self.by_user.lock_unpoisoned().get(user).cloned().unwrap_or_default();
+        let find = |number: &u64| self.lock().get(number).cloned();
+        let sessions: Vec<Arc<Session>> = numbers.iter().filter_map(find).collect();
+        sessions.iter().for_each(|session| session.disconnect());
+        sessions.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Session>>> {
-        self.by_connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_connection.lock_unpoisoned()
     }
 }
 
 impl SessionEnd for Sessions {
-    fn joined(&self, user: &Arc<str>, users_max: usize) -> bool {
-        let mut users = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = users.entry(Arc::clone(user)).or_default();
-        let has_room = *count < users_max;
-        *count += usize::from(has_room);
+    fn joined(&self, number: u64, user: &Arc<str>, connections_max: usize) -> bool {
+        let mut users = self.by_user.lock_unpoisoned();
+        let numbers = users.entry(Arc::clone(user)).or_default();
+        let has_room = numbers.len() < connections_max;
+        if has_room {
+            numbers.push(number);
+        }
         has_room
     }
 
@@ -138,10 +144,10 @@ impl SessionEnd for Sessions {
         self.count.fetch_sub(1, Ordering::Relaxed);
         self.metrics.connections.with_label_values(&[dialect]).dec();
         let Some(user) = user else { return };
-        let mut users = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = users.get_mut(user) {
-            *count -= 1;
-            if *count == 0 {
+        let mut users = self.by_user.lock_unpoisoned();
+        if let Some(numbers) = users.get_mut(user) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
                 users.remove(user);
             }
         }

@@ -23,6 +23,16 @@ pub enum Control {
         /// Until when they are kept out, ms since 1970; none: they may come back at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<i64>,
+        /// Where each node says how many it has closed; none: nobody waits for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
+    },
+    /// How many connections a node has closed by order.
+    Closed {
+        /// The number of the order, as it was given.
+        request: u64,
+        /// So many.
+        count: usize,
     },
     /// Asks every node how far it is on some channels.
     Enquire {
@@ -45,6 +55,15 @@ pub enum Control {
         /// The user who may come back.
         user: String,
     },
+}
+
+/// Where an answer goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyTo {
+    /// The node that waits.
+    pub node: String,
+    /// The number of what it asked for, at that node.
+    pub request: u64,
 }
 
 /// How far a node is on a channel, and who listens there.
