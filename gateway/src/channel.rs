@@ -3,6 +3,7 @@
 mod cache_account;
 pub mod catch_up;
 pub mod channel_state;
+mod channel_tail;
 mod compare;
 mod counted_channel;
 mod fill;

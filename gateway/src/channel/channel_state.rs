@@ -4,10 +4,7 @@
 //! writer advances a channel; a listener becomes live under the same lock at which its position
 //! equals the channel's, so it can neither miss a publication nor get one twice.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use domain::{
     channel::Channel,
@@ -26,17 +23,14 @@ use store::Snapshot;
 use tokio::{sync::Notify, time::Instant};
 use websocket::{SendOutcome, WriteBatch};
 
-use super::{counted_channel::CountedChannel, listener::Listener, shared_page::SharedPage};
+use super::{
+    channel_tail::ChannelTail, counted_channel::CountedChannel, listener::Listener,
+    shared_page::SharedPage,
+};
 use crate::{
     metrics::GatewayMetrics,
     protocol::{ChannelMemo, Encoding, EncodingSet, Outgoing},
 };
-
-/// The most publications that a tail keeps.
-pub const TAIL_LENGTH_MAX: usize = 1000;
-
-/// The most bytes that a tail keeps.
-pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
 
 /// How many publications wait unfolded until somebody asks for the state.
 const UNFOLDED_MAX: usize = 64;
@@ -92,15 +86,6 @@ pub struct ChannelData {
     tail: Option<Box<ChannelTail>>,
     /// What encoders remember; absent where none does, which is nearly everywhere.
     memos: Option<Box<ChannelMemos>>,
-}
-
-/// The last publications of a channel. Most channels of a node are silent most of the time.
-#[derive(Debug)]
-struct ChannelTail {
-    all: VecDeque<Arc<Outgoing>>,
-    /// Where it begins: everything after this is in it.
-    start: Offsets,
-    bytes: usize,
 }
 
 /// The memories of a channel's encoders, at most one for each encoding.
@@ -188,7 +173,7 @@ impl ChannelState {
         inner.is_state_forgotten = false;
         inner.weigh_state();
         inner.unfolded = Vec::new();
-        inner.forget_tail();
+        inner.tail = None;
         let heard = inner.heard_epoch.take().or(before.as_ref().map(|before| before.epoch));
         if heard != Some(snapshot.position.epoch) {
             inner.known = Offsets::default();
@@ -408,16 +393,19 @@ impl ChannelData {
 
     /// Returns what is held beside the position, roughly, in bytes.
     pub(super) fn cached_bytes(&self) -> usize {
-        let in_tail = self.tail.as_ref().map_or(0, |tail| tail.all.len());
+        let in_tail = self.tail.as_ref().map_or(0, |tail| tail.len());
         let beside = self.unfolded.len().saturating_sub(in_tail);
         let unfolded: usize = self.unfolded[..beside].iter().map(|one| one.size_bytes()).sum();
-        self.tail_bytes() + unfolded + self.state_weight + self.page_bytes
+        self.tail.as_ref().map_or(0, |tail| tail.bytes())
+            + unfolded
+            + self.state_weight
+            + self.page_bytes
     }
 
     /// Forgets what can be read again; the position stays. A state stays where somebody is sent it
     /// with each publication, or is about to be.
     pub(super) fn forget_cache(&mut self, channel: &Channel) {
-        self.forget_tail();
+        self.tail = None;
         if Entity::of(channel).is_none() || self.position.is_none() {
             return;
         }
@@ -449,23 +437,13 @@ impl ChannelData {
 
     /// Returns everything after `offsets`, when the tail reaches back so far.
     pub fn tail_after(&self, offsets: &Offsets) -> Option<impl Iterator<Item = &Arc<Outgoing>>> {
-        let start = self.tail.as_ref().map_or_else(|| self.at(), |tail| tail.start.clone());
+        let start = self.tail.as_ref().map_or_else(|| self.at(), |tail| tail.start().clone());
         offsets.covers(&start).then(|| {
             let offsets = offsets.clone();
-            self.tail.iter().flat_map(|tail| &tail.all).filter(move |outgoing| {
+            self.tail.iter().flat_map(|tail| tail.iter()).filter(move |outgoing| {
                 outgoing.publication.offset > offsets.get(outgoing.publication.source)
             })
         })
-    }
-
-    /// Returns what the tail occupies, in bytes.
-    fn tail_bytes(&self) -> usize {
-        self.tail.as_ref().map_or(0, |tail| tail.bytes)
-    }
-
-    /// Forgets the tail; the position stays.
-    fn forget_tail(&mut self) {
-        self.tail = None;
     }
 
     /// Takes a listener out of the list of those who are live; whether it stood there.
@@ -500,19 +478,9 @@ impl ChannelData {
         let start = &self.position;
         let tail = self.tail.get_or_insert_with(|| {
             let start = start.as_ref().map(|position| position.offsets.clone());
-            Box::new(ChannelTail {
-                start: start.unwrap_or_default(),
-                all: VecDeque::new(),
-                bytes: 0,
-            })
+            Box::new(ChannelTail::new(start.unwrap_or_default()))
         });
-        tail.bytes += outgoing.size_bytes();
-        tail.all.push_back(outgoing);
-        while tail.all.len() > TAIL_LENGTH_MAX || tail.bytes > TAIL_BYTES_MAX {
-            let Some(oldest) = tail.all.pop_front() else { break };
-            tail.bytes -= oldest.size_bytes();
-            tail.start.set(oldest.publication.source, oldest.publication.offset);
-        }
+        tail.push(outgoing);
     }
 
     /// Returns the offsets of the position.

@@ -9,6 +9,7 @@ use domain::{
     },
     source::Source,
 };
+use serde_json::Value;
 
 use super::{
     EntityFilter, Lapsed, Listed, StoreError,
@@ -61,8 +62,8 @@ const WRITE: Statement = each(
 const ONE: Statement = both("SELECT state FROM entity WHERE kind = $1 AND id = $2");
 
 /// A list: `$1` kind, `$2` status, `$3` a key, `$4` and `$5` the cursor's time and id, `$6` limit,
-/// `$7` offset; then keys and values; at last a pattern. Cursor and status are conditions that an
-/// index answers.
+/// `$7` offset, `$8` a pattern, `$9` what the text of a state must hold; then keys and values. Cursor and
+/// status are conditions that an index answers; a state is parsed where its text may fit.
 macro_rules! list {
     ($status:literal, $beyond:literal, $order:literal) => {
         each(
@@ -73,8 +74,9 @@ macro_rules! list {
                 " AND (e.created, e.id) ",
                 $beyond,
                 " ($4::bigint, $5::text)
+                 AND ($9::text IS NULL OR strpos(e.state, $9) > 0)
                  AND ($3::text IS NULL OR e.state::json -> $3 IS NOT NULL)
-                 AND NOT EXISTS (SELECT FROM unnest($9::text[], $10::text[]) AS m (key, value)
+                 AND NOT EXISTS (SELECT FROM unnest($10::text[], $11::text[]) AS m (key, value)
                                  WHERE (e.state::json -> m.key)::text IS DISTINCT FROM m.value)
                  AND ($8::text IS NULL OR lower(concat_ws(E'\\n', e.id, e.state::json ->> 'title',
                       e.state::json ->> 'project', e.state::json ->> 'projectName')) LIKE $8)
@@ -91,8 +93,9 @@ macro_rules! list {
                 " AND (e.created, e.id) ",
                 $beyond,
                 " ($4, $5)
+                 AND ($9 IS NULL OR instr(e.state, $9) > 0)
                  AND ($3 IS NULL OR e.state -> $3 IS NOT NULL)
-                 AND NOT EXISTS (SELECT 1 FROM json_each($9) AS m
+                 AND NOT EXISTS (SELECT 1 FROM json_each($10) AS m
                                  WHERE e.state -> (m.value ->> 0) IS NOT m.value ->> 1)
                  AND ($8 IS NULL OR lower(concat_ws(char(10), e.id, e.state ->> 'title',
                       e.state ->> 'project', e.state ->> 'projectName')) LIKE $8 ESCAPE '\\')
@@ -284,6 +287,9 @@ pub(super) async fn list(
     let (created, id) =
         filter.after.as_ref().map_or(first, |after| (after.created, after.id.as_str()));
     let text = filter.text.as_deref().map(pattern);
+    // States are written by the same serializer, so one that matches holds the pair as it stands here.
+    let needle =
+        filter.matching.first().map(|(key, value)| format!("{}:{value}", Value::from(*key)));
     let params = [
         Param::Text(kind.name()),
         Param::MaybeText(status.as_deref()),
@@ -293,6 +299,7 @@ pub(super) async fn list(
         count(filter.limit),
         count(filter.offset),
         Param::MaybeText(text.as_deref()),
+        Param::MaybeText(needle.as_deref()),
         Param::List(&matching),
     ];
     let listed = |row: &Row| {
