@@ -5,17 +5,17 @@
 use std::borrow::Cow;
 
 use axum::{
-    Router,
     body::Body,
     extract::Path,
     response::{IntoResponse, Redirect, Response},
-    routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::RustEmbed;
 use sha1::{Digest, Sha1};
+
+use crate::http::routes::Routes;
 
 /// What `npm run build` makes in `gateway/console`.
 #[derive(RustEmbed)]
@@ -40,12 +40,12 @@ const ASK_AGAIN: &str = "no-cache";
 ///
 /// Paths below `/console` that name no file are pages of the console itself. Routes that other
 /// parts own there (`/console/session`) win, because they are exact.
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        .route("/console", get(|headers: HeaderMap| async move { page(&headers) }))
-        .route("/console/", get(|| async { Redirect::permanent("/console") }))
-        .route("/console/{*path}", get(file))
-        .route("/sdk.js", get(client))
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Routes<S> {
+    Routes::default()
+        .get("/console", |headers: HeaderMap| async move { page(&headers) })
+        .get("/console/", || async { Redirect::permanent("/console") })
+        .get("/console/{*path}", file)
+        .get("/sdk.js", client)
 }
 
 /// The console's page, also for `GET /` of a browser.
@@ -128,7 +128,7 @@ mod tests {
             request = request.header(header::IF_NONE_MATCH, tag);
         }
         let request = request.body(Body::empty()).unwrap();
-        let response = routes::<()>().oneshot(request).await.unwrap();
+        let response = routes::<()>().into_router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())

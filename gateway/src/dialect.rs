@@ -20,11 +20,11 @@ pub mod zerostate;
 
 use std::sync::Arc;
 
-use axum::Router;
 use runtime::config::Config;
 
 use self::containers::attendance::ContainerSessions;
 use crate::{
+    http::routes::Routes,
     node::services::{Dialects, Services},
     protocol::{Dialect, Encoding},
 };
@@ -70,14 +70,14 @@ pub fn build(config: &Config) -> Built {
 }
 
 /// Returns the HTTP endpoints of the dialects that are served.
-pub fn routes(config: &Config) -> Router<Services> {
+pub fn routes(config: &Config) -> Routes<Services> {
     let all = [
-        ("cockpit", cockpit::routes::routes as fn() -> Router<Services>),
+        ("cockpit", cockpit::routes::routes as fn() -> Routes<Services>),
         ("zerostate", zerostate::routes::routes),
         ("deployments", deployments::routes::routes),
     ];
     let served = all.into_iter().filter(|(dialect, _)| config.serves(dialect));
-    served.fold(Router::new(), |router, (_, routes)| router.merge(routes()))
+    served.fold(Routes::default(), |all, (_, routes)| all.merge(routes()))
 }
 
 /// Starts what dialects do in the background, until the process stops.

@@ -18,7 +18,7 @@ use crate::{
         presence::Presence, registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
-    http::{address_limits::AddressLimits, read_limits::ReadLimits},
+    http::{address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits},
     ingest::{
         partitions::PartitionCount, publish_limits::PublishLimits, publisher::EventPublisher,
     },
@@ -114,6 +114,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let node_directory = NodeDirectory::new(Arc::clone(&registry), Arc::clone(&store));
     let figures = InstallationFigures::new(Arc::clone(&store));
     let read_limits = ReadLimits::new(&config.limits);
+    let body_limits = BodyLimits::new(&config.limits);
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
@@ -147,6 +148,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         publish_limits: Arc::new(publish_limits),
         address_limits: Arc::new(address_limits),
         read_limits: Arc::new(read_limits),
+        body_limits: Arc::new(body_limits),
         prometheus,
     }))
 }

@@ -18,7 +18,7 @@ use crate::http::{Answer, Http};
 
 pub(crate) use command::{Outcome, fanfare};
 pub(crate) use node::Node;
-pub(crate) use token::{JWT_SECRET, expired_token, token, token_with};
+pub(crate) use token::{JWT_SECRET, expired_token, token, token_signed, token_with};
 
 /// What will be started; made by [`Cluster::embedded`] and [`Cluster::of`].
 #[derive(Debug, Default)]

@@ -56,6 +56,30 @@ impl Http {
         headers: &[(String, String)],
         body: Option<&str>,
     ) -> Result<Answer, reqwest::Error> {
+        let response = self.request(method, url, headers, body).send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+
+    /// The status of one request, whose answer may never end.
+    pub(crate) async fn status(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Option<&str>,
+    ) -> u16 {
+        let answer = self.request(method, url, headers, body).send().await;
+        answer.unwrap_or_else(|error| panic!("{method} {url}: {error}")).status().as_u16()
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Option<&str>,
+    ) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).expect("an HTTP method");
         let mut request = self.0.request(method, url);
         for (name, value) in headers {
@@ -64,9 +88,7 @@ impl Http {
         if let Some(body) = body {
             request = request.header("Content-Type", "application/json").body(body.to_owned());
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.text().await? })
+        request
     }
 
     /// A GET that must be answered.

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::client::Socket;
-use crate::cluster::{Cluster, Plan, token};
+use crate::cluster::{Cluster, Plan, token, token_with};
 
 /// Production with everything that it needs.
 fn production() -> Plan {
@@ -34,7 +34,10 @@ async fn a_frame_is_bounded_by_its_dialect_before_it_is_decoded() {
     let cluster = Cluster::embedded().start().await;
     // A key that is none: what is read is refused with a word, what is too large with a close.
     let frame = |bytes: usize| json!({"type": "nothing", "padding": "x".repeat(bytes)});
+    let agent = token_with(json!({"sub": "a-1", "role": "agent"}));
+    let agent = format!("/v1/connect?token={agent}");
     for (door, fits, breaks) in [
+        (agent.as_str(), 4_000_000, 4_200_000),
         ("/v1/connect", 60_000, 70_000),
         ("/ws", 60_000, 70_000),
         ("/api/v1/ws/connect", 60_000, 70_000),

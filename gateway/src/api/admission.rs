@@ -16,7 +16,10 @@ use tracing::Instrument as _;
 
 use super::problem::Problem;
 use crate::{
-    http::{address::ClientAddress, address_limits::AddressLimits, read_limits::ReadLimits},
+    http::{
+        address::ClientAddress, address_limits::AddressLimits, bodies::BodyLimits,
+        read_limits::ReadLimits,
+    },
     metrics::GatewayMetrics,
     node::services::Services,
     protocol::Request as SocketRequest,
@@ -32,6 +35,7 @@ pub struct Admission {
     auth: Arc<Authenticator>,
     limits: Arc<AddressLimits>,
     reads: Arc<ReadLimits>,
+    bodies: Arc<BodyLimits>,
     metrics: Arc<GatewayMetrics>,
 }
 
@@ -42,6 +46,7 @@ impl From<&Services> for Admission {
             auth: Arc::clone(&services.context.auth),
             limits: Arc::clone(&services.address_limits),
             reads: Arc::clone(&services.read_limits),
+            bodies: Arc::clone(&services.body_limits),
             metrics: Arc::clone(&services.context.metrics),
         }
     }
@@ -141,6 +146,9 @@ pub async fn admit(
     let asked = SocketRequest::of("", request.uri().query(), request.headers());
     admission.fetch_keys(&asked).await;
     request.extensions_mut().insert(client);
+    // Its handle here counts what the handler reads until there is an answer.
+    let allowance = admission.bodies.allowance(client);
+    request.extensions_mut().insert(allowance.clone());
     let _turn = if Admission::is_read(&request) {
         let address = || client.0.map(|address| address.to_string()).unwrap_or_default();
         let name = asked.credentials().next().map_or_else(address, str::to_owned);
@@ -149,6 +157,7 @@ pub async fn admit(
         None
     };
     let response = serve(request, next).await;
+    drop(allowance);
     if response.status() == StatusCode::UNAUTHORIZED
         && let Err(problem) = admission.refuse(client, &asked, "http")
     {

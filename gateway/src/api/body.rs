@@ -1,6 +1,4 @@
-//! Bodies and queries of our own paths: bounded, read with a deadline, refused as problems.
-
-use std::time::Duration;
+//! Bodies and queries of our own paths, refused as problems.
 
 use axum::{
     body::Bytes,
@@ -10,26 +8,23 @@ use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::http::bodies;
 
-/// How long a client may take to send a body: a connection that trickles holds memory.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A body of at most the router's limit, whole.
+/// A body, whole. Whoever has to be known first is asked before, by an extractor that stands before
+/// this one or by the handler that takes the request.
 pub struct Body(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read = tokio::time::timeout(DEADLINE, Bytes::from_request(request, state)).await;
-        match read {
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(refused)) => Err(Problem::new(refused.status(), refused.body_text())),
-            Err(_) => {
-                let detail = "the body did not arrive in time";
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        bodies::receive(request).await.map(Self).map_err(|error| {
+            let problem = Problem::new(error.status(), error.to_string());
+            match error.retry_after() {
+                Some(seconds) => problem.retry_after(seconds),
+                None => problem,
             }
-        }
+        })
     }
 }
 

@@ -38,8 +38,8 @@ mod tests {
     fn every_route_is_described_and_every_description_is_served() {
         let served: BTreeSet<(String, String)> = [own_routes(), admin_routes(), native_routes()]
             .into_iter()
-            .flat_map(|routes| routes.methods)
-            .map(|(method, path)| (path.to_owned(), method.as_str().to_lowercase()))
+            .flat_map(|routes| routes.doors().to_vec())
+            .filter_map(|door| Some((door.path.to_owned(), door.method?.as_str().to_lowercase())))
             .collect();
         let document = document();
         let mut described = BTreeSet::new();

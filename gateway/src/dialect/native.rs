@@ -4,7 +4,7 @@ pub mod encoder;
 mod frames;
 pub mod sse;
 
-use auth::CredentialError;
+use auth::{CredentialError, Identity};
 use domain::{channel::Channel, excerpt::excerpt, json};
 use runtime::config::{Config, HeartbeatSettings};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use self::encoder::ENCODING;
 pub use self::frames::{bye, close_frame, error, event_json, welcome};
 use crate::protocol::{
     Command, Dialect, Encoding, Ending, Farewell, Mode, OpenContext, Opening, Refusal, Request,
-    Subscribe, TurnedAway, View, request::BEARER_PROTOCOL,
+    Sender, Subscribe, TurnedAway, View, request::BEARER_PROTOCOL,
 };
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
 
@@ -45,13 +45,19 @@ enum ClientFrame {
     },
 }
 
-/// The frames that a client may send, and the keys of each beside `type`.
-const TYPES: [(&str, &[&str]); 5] = [
-    ("subscribe", &["channel", "since", "mode", "tail"]),
-    ("unsubscribe", &["channel"]),
-    ("ping", &[]),
-    ("token", &["token"]),
-    ("presence", &["status"]),
+/// A frame that a client may send, and its keys beside `type`.
+struct FrameKeys {
+    name: &'static str,
+    required: &'static [&'static str],
+    optional: &'static [&'static str],
+}
+
+const TYPES: [FrameKeys; 5] = [
+    FrameKeys { name: "subscribe", required: &["channel"], optional: &["since", "mode", "tail"] },
+    FrameKeys { name: "unsubscribe", required: &["channel"], optional: &[] },
+    FrameKeys { name: "ping", required: &[], optional: &[] },
+    FrameKeys { name: "token", required: &["token"], optional: &[] },
+    FrameKeys { name: "presence", required: &["status"], optional: &[] },
 ];
 
 /// The most of the last events that a client may ask for at once.
@@ -111,6 +117,11 @@ impl Dialect for Native {
                 last: Some(|| close_frame(close::HEARTBEAT_TIMEOUT, "heartbeat timeout")),
             },
         }
+    }
+
+    /// An agent brings results by this door too, with the bounds of its own.
+    fn sender(&self, identity: &Identity, production: bool) -> Sender {
+        if identity.is_agent() { Sender::Agent } else { Sender::of(identity, production) }
     }
 
     fn decode(&self, message: Message<'_>, _view: &View<'_>) -> Vec<Command> {
@@ -173,25 +184,31 @@ fn understand(value: &serde_json::Value) -> Result<ClientFrame, FrameError> {
     let Some(frame) = value.as_object() else {
         return wrong("", "a frame is a JSON object".into());
     };
-    let types = || TYPES.map(|(name, _)| name).join(", ");
+    let types = || TYPES.map(|keys| keys.name).join(", ");
     let keys = match frame.get("type").map(|kind| kind.as_str()) {
         None => return wrong("type", format!("type is required: one of {}", types())),
         Some(None) => return wrong("type", "type must be a text".into()),
         Some(Some(kind)) => {
-            let Some((_, keys)) = TYPES.iter().find(|(name, _)| *name == kind) else {
+            let Some(keys) = TYPES.iter().find(|keys| keys.name == kind) else {
                 let kind = excerpt(kind);
                 return wrong("type", format!("unknown type {kind:?}: one of {}", types()));
             };
-            *keys
+            keys
         }
     };
     // A key that only a later version knows must not be taken for one that was obeyed.
-    if let Some(key) = frame.keys().find(|key| *key != "type" && !keys.contains(&key.as_str())) {
+    let known = || keys.required.iter().chain(keys.optional);
+    let is_known = |key: &str| key == "type" || known().any(|known| *known == key);
+    if let Some(key) = frame.keys().find(|key| !is_known(key)) {
         return wrong(key, format!("{:?} is no key of this frame", excerpt(key)));
     }
     let text = |key: &str| frame.get(key).is_none_or(|value| value.is_string() || value.is_null());
-    if let Some(key) = keys.iter().find(|key| **key != "tail" && !text(key)) {
+    if let Some(key) = known().find(|key| **key != "tail" && !text(key)) {
         return wrong(key, format!("{key} must be a text"));
+    }
+    let is_missing = |key: &str| frame.get(key).is_none_or(serde_json::Value::is_null);
+    if let Some(key) = keys.required.iter().find(|key| is_missing(key)) {
+        return wrong(key, format!("{key} is required"));
     }
     let tail = |value: &serde_json::Value| {
         value.is_null() || value.as_u64().is_some_and(|tail| tail <= TAIL_MAX as u64)
@@ -200,7 +217,7 @@ fn understand(value: &serde_json::Value) -> Result<ClientFrame, FrameError> {
         return wrong("tail", format!("tail is a whole number from 0 to {TAIL_MAX}"));
     }
     let said: ClientFrame = serde_json::from_value(value.clone())
-        .map_err(|cause| (missing_field(&cause.to_string()).into(), cause.to_string()))?;
+        .map_err(|cause| (String::new(), cause.to_string()))?;
     match &said {
         ClientFrame::Subscribe { mode: Some(mode), .. }
             if !matches!(mode.as_str(), "all" | "latest") =>
@@ -213,13 +230,6 @@ fn understand(value: &serde_json::Value) -> Result<ClientFrame, FrameError> {
         }
         _ => Ok(said),
     }
-}
-
-fn missing_field(cause: &str) -> &'static str {
-    ["channel", "token", "status"]
-        .into_iter()
-        .find(|field| cause.contains(&format!("`{field}`")))
-        .unwrap_or("")
 }
 
 fn answer(said: ClientFrame) -> Vec<Command> {

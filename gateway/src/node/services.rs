@@ -21,7 +21,7 @@ use crate::{
         cluster_query::ClusterQuery, installation_figures::InstallationFigures,
         node_directory::NodeDirectory, registry::ClusterRegistry,
     },
-    http::{address_limits::AddressLimits, read_limits::ReadLimits},
+    http::{address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
     metrics::GatewayMetrics,
     protocol::Dialect,
@@ -61,6 +61,8 @@ pub struct Parts {
     pub address_limits: Arc<AddressLimits>,
     /// How much each may read over HTTP at the same time.
     pub read_limits: Arc<ReadLimits>,
+    /// What bodies of requests may take together.
+    pub body_limits: Arc<BodyLimits>,
     /// All metrics of the process.
     pub prometheus: prometheus::Registry,
 }

@@ -166,6 +166,7 @@ impl Authenticator {
             channels,
             publish: claims.publish,
             admin: claims.role.as_deref() == Some("admin"),
+            agent: claims.role.as_deref() == Some("agent"),
         };
         let expires_at = i64::try_from(claims.exp.saturating_mul(1000)).ok();
         Ok(Identity { user: Some(user), expires_at, rights: Arc::new(rights) })

@@ -23,6 +23,7 @@ pub(super) struct Rights {
     pub(super) channels: Vec<Pattern>,
     pub(super) publish: Vec<Pattern>,
     pub(super) admin: bool,
+    pub(super) agent: bool,
 }
 
 impl Identity {
@@ -41,6 +42,11 @@ impl Identity {
     /// Whether they may do what an API key may.
     pub fn is_admin(&self) -> bool {
         self.rights.admin
+    }
+
+    /// Whether they bring results: a token of the role `agent`.
+    pub fn is_agent(&self) -> bool {
+        self.rights.agent
     }
 
     /// Whether they may read a channel.

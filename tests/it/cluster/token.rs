@@ -14,12 +14,17 @@ pub(crate) fn token(user: &str, channels: &[&str]) -> String {
 }
 
 /// A token with these claims; `exp` is in an hour unless given.
-pub(crate) fn token_with(mut claims: Value) -> String {
+pub(crate) fn token_with(claims: Value) -> String {
+    token_signed(JWT_SECRET, claims)
+}
+
+/// The same, signed with any secret.
+pub(crate) fn token_signed(secret: &str, mut claims: Value) -> String {
     crypto::install();
     if claims.get("exp").is_none() {
         claims["exp"] = (seconds() + 3600).into();
     }
-    let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
+    let key = EncodingKey::from_secret(secret.as_bytes());
     encode(&Header::default(), &claims, &key).expect("sign a token")
 }
 

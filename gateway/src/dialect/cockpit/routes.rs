@@ -8,29 +8,31 @@ mod tasks;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::State,
-    response::Response,
-    routing::{any, get, post},
-};
+use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use runtime::config::Config;
 
 use self::answer::{CockpitRefusal, authorize};
-use crate::node::services::Services;
+use crate::{http::routes::Routes, node::services::Services};
 
 /// Returns the endpoints; every other path and method below `/api/cockpit` is not found, in JSON.
-pub fn routes() -> Router<Services> {
-    Router::new()
-        .route("/api/cockpit/tasks", get(tasks::list).post(tasks::create).fallback(not_found))
-        .route("/api/cockpit/repos", get(repos::list).fallback(not_found))
-        .route("/api/cockpit/alerts", get(alerts::list).post(alerts::create).fallback(not_found))
-        .route("/api/cockpit/alerts/ack/{id}", post(alerts::acknowledge).fallback(not_found))
-        .route("/api/cockpit/agents", get(agents::list).fallback(not_found))
-        .route("/agents", get(agents::list))
-        .route("/api/cockpit", any(not_found))
-        .route("/api/cockpit/{*rest}", any(not_found))
+pub fn routes() -> Routes<Services> {
+    Routes::default()
+        .get("/api/cockpit/tasks", tasks::list)
+        .post("/api/cockpit/tasks", tasks::create)
+        .any("/api/cockpit/tasks", not_found)
+        .get("/api/cockpit/repos", repos::list)
+        .any("/api/cockpit/repos", not_found)
+        .get("/api/cockpit/alerts", alerts::list)
+        .post("/api/cockpit/alerts", alerts::create)
+        .any("/api/cockpit/alerts", not_found)
+        .post("/api/cockpit/alerts/ack/{id}", alerts::acknowledge)
+        .any("/api/cockpit/alerts/ack/{id}", not_found)
+        .get("/api/cockpit/agents", agents::list)
+        .any("/api/cockpit/agents", not_found)
+        .get("/agents", agents::list)
+        .any("/api/cockpit", not_found)
+        .any("/api/cockpit/{*rest}", not_found)
 }
 
 async fn not_found(

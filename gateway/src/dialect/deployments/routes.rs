@@ -4,39 +4,40 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use auth::same_secret;
 use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{Path, State},
+    Json,
+    extract::{self, Path, State},
     http::HeaderMap,
     response::{IntoResponse as _, Response},
-    routing::{any, post},
 };
 use domain::{
     id,
     json::{self, Document},
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use runtime::{config::Config, lifecycle::Lifecycle};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{mock, update::update as publish};
 use crate::{
-    http::health::health,
+    http::{
+        bodies::{self, BodyError},
+        health::health,
+        routes::Routes,
+    },
     ingest::publisher::{EventPublisher, PublishOutcome},
     node::services::Services,
     protocol::Request,
 };
 
 /// Returns the endpoints; those below `/deployment-ws` are the guide's aliases.
-pub fn routes() -> Router<Services> {
-    let update = "/internal/deployments/{id}/update";
-    Router::new()
-        .route("/deployment-ws/health", any(health))
-        .route("/test/deploy", any(test_deploy))
-        .route(update, post(update_deployment))
-        .route(&format!("/deployment-ws{update}"), post(update_deployment))
-        .route("/internal/{*rest}", any(unknown_internal))
-        .route("/deployment-ws/internal/{*rest}", any(unknown_internal))
+pub fn routes() -> Routes<Services> {
+    Routes::default()
+        .any("/deployment-ws/health", health)
+        .any("/test/deploy", test_deploy)
+        .post("/internal/deployments/{id}/update", update_deployment)
+        .post("/deployment-ws/internal/deployments/{id}/update", update_deployment)
+        .any("/internal/{*rest}", unknown_internal)
+        .any("/deployment-ws/internal/{*rest}", unknown_internal)
 }
 
 async fn unknown_internal() -> Response {
@@ -48,7 +49,7 @@ async fn test_deploy(
     State(publisher): State<Arc<EventPublisher>>,
     State(life): State<Lifecycle>,
     method: Method,
-    body: Bytes,
+    body: extract::Request,
 ) -> Response {
     if config.production() {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
@@ -56,6 +57,10 @@ async fn test_deploy(
     if method != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();
     }
+    let body = match bodies::receive(body).await {
+        Ok(body) => body,
+        Err(error) => return unread(error),
+    };
     let Ok(body) = json::value(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
@@ -87,7 +92,7 @@ async fn update_deployment(
     State(publisher): State<Arc<EventPublisher>>,
     Path(deployment): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: extract::Request,
 ) -> Response {
     if !authorized(&config, &headers) {
         return (StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
@@ -95,6 +100,11 @@ async fn update_deployment(
     if id::check(&deployment).is_err() {
         return (StatusCode::BAD_REQUEST, "Invalid deployment id").into_response();
     }
+    // Nobody's body is read before it is known whose it is.
+    let body = match bodies::receive(body).await {
+        Ok(body) => body,
+        Err(error) => return unread(error),
+    };
     let Ok(document) = Document::read(&body) else {
         return (StatusCode::BAD_REQUEST, "Invalid JSON").into_response();
     };
@@ -108,6 +118,14 @@ async fn update_deployment(
         return (StatusCode::BAD_REQUEST, "Missing status").into_response();
     };
     answer(publish(&publisher, &deployment, status).await)
+}
+
+fn unread(error: BodyError) -> Response {
+    let mut response = (error.status(), error.to_string()).into_response();
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 fn answer(outcome: PublishOutcome) -> Response {

@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use auth::{Authenticator, CredentialError, Identity};
 use axum::{
-    Json, Router,
+    Json,
     body::Bytes,
-    extract::{FromRef, FromRequest as _, Path, Request, State},
+    extract::{FromRef, Path, Request, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use domain::{
     entry::Fields, event::submission::field, id, json::Document, node::NodeId, source::Stream,
@@ -23,7 +22,7 @@ use tokio::time::Instant;
 use super::stats::Statistics;
 use crate::{
     cluster::registry::ClusterRegistry,
-    http::address::ClientAddress,
+    http::{address::ClientAddress, bodies, routes::Routes},
     ingest::{
         publish_limits::{EventSender, PublishLimits},
         publisher::{EventPublisher, PublishOutcome},
@@ -37,12 +36,12 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Returns the endpoints.
-pub fn routes() -> Router<Services> {
-    Router::new()
-        .route("/api/v1/ws/stats", get(statistics))
-        .route("/api/v1/ws/broadcast", post(broadcast))
-        .route("/api/v1/ws/user/{user}", post(to_user))
-        .route("/api/v1/ws/send", post(send))
+pub fn routes() -> Routes<Services> {
+    Routes::default()
+        .get("/api/v1/ws/stats", statistics)
+        .post("/api/v1/ws/broadcast", broadcast)
+        .post("/api/v1/ws/user/{user}", to_user)
+        .post("/api/v1/ws/send", send)
 }
 
 /// What is answered when it is not what was asked for: a status and a body.
@@ -210,9 +209,12 @@ impl MessageDoor {
 
 /// Reads a body; whose it is was asked before.
 async fn receive(body: Request) -> Result<Bytes, ZeroStateRefusal> {
-    Bytes::from_request(body, &()).await.map_err(|refused| {
-        let body = json!({ "error": "invalid request", "message": refused.body_text() });
-        ZeroStateRefusal(refused.status(), body)
+    bodies::receive(body).await.map_err(|error| {
+        let mut body = json!({ "error": "invalid request", "message": error.to_string() });
+        if let Some(seconds) = error.retry_after() {
+            body["retry_after"] = seconds.into();
+        }
+        ZeroStateRefusal(error.status(), body)
     })
 }
 

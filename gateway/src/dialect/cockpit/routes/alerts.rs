@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, Request, State},
     response::{IntoResponse as _, Response},
 };
 use domain::{
@@ -23,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{EntityFilter, Store};
 
-use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
+use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, receive, record};
 use crate::ingest::publisher::EventPublisher;
 
 #[derive(Deserialize)]
@@ -67,9 +66,10 @@ pub(super) async fn create(
     State(store): State<Arc<dyn Store>>,
     State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Request,
 ) -> Result<Response, CockpitRefusal> {
     authorize(&config, &headers)?;
+    let body = receive(body).await?;
     let mut asked = object(&body, |fields| {
         fields.word("severity", &SEVERITIES, true);
         fields.filled("title");

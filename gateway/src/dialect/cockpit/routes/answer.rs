@@ -2,6 +2,8 @@
 
 use axum::{
     Json,
+    body::Bytes,
+    extract,
     response::{IntoResponse, Response},
 };
 use domain::{entry::Fields, event::submission::field, source::Stream};
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 
 use super::super::{is_open_to, zod};
 use crate::{
+    http::bodies,
     ingest::publisher::{EventPublisher, PublishOutcome},
     protocol::Request,
 };
@@ -63,6 +66,12 @@ pub(super) fn query<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Cockp
         let issue = json!({ "code": "custom", "message": error.to_string(), "path": ["query"] });
         CockpitRefusal::invalid(issue.into())
     })
+}
+
+/// The body of a request of whom is known to have a key.
+pub(super) async fn receive(request: extract::Request) -> Result<Bytes, CockpitRefusal> {
+    let read = bodies::receive(request).await;
+    read.map_err(|error| CockpitRefusal::because(error.status(), &error.to_string()))
 }
 
 /// The object in a body, with what `check` finds wrong in it.

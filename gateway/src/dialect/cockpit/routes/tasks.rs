@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{RawQuery, State},
+    extract::{RawQuery, Request, State},
     response::{IntoResponse as _, Response},
 };
 use domain::{
@@ -21,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{EntityFilter, Store};
 
-use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, record};
+use super::answer::{CockpitRefusal, LIMIT_MAX, authorize, new_id, object, query, receive, record};
 use crate::ingest::publisher::EventPublisher;
 
 /// Who may be asked to carry a task out.
@@ -92,9 +91,10 @@ pub(super) async fn create(
     State(store): State<Arc<dyn Store>>,
     State(publisher): State<Arc<EventPublisher>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Request,
 ) -> Result<Response, CockpitRefusal> {
     authorize(&config, &headers)?;
+    let body = receive(body).await?;
     let asked = object(&body, |fields| {
         fields.filled("title");
         if fields.has("id") {
