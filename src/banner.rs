@@ -30,12 +30,16 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
         .redis_url
         .as_deref()
         .map_or_else(|| "in memory (REDIS_URL makes it many nodes)".to_owned(), masked_url);
+    let (http, ws) = if config.tls.is_some() { ("https", "wss") } else { ("http", "ws") };
     let row = |name: &str, value: &str| eprintln!("  {name:<10} {value}");
     eprintln!("\n  Fanfare {version} is ready\n");
-    row("WebSocket", &format!("ws://{address}/v1/connect"));
-    row("HTTP", &format!("http://{address}"));
-    row("Console", &format!("http://{address}/console"));
-    row("Metrics", &format!("http://{}/metrics", addresses.admin.map_or(address, reachable)));
+    row("WebSocket", &format!("{ws}://{address}/v1/connect"));
+    row("HTTP", &format!("{http}://{address}"));
+    row("Console", &format!("{http}://{address}/console"));
+    let metrics = addresses
+        .admin
+        .map_or(format!("{http}://{address}"), |admin| format!("http://{}", reachable(admin)));
+    row("Metrics", &format!("{metrics}/metrics"));
     row("Broker", &broker);
     match &addresses.redis {
         Some(EmbeddedRedisAddress::Serving(at)) => {
@@ -48,16 +52,16 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
     }
     row("Store", &masked_url(&config.database_url));
     for more in &addresses.public[1..] {
-        row("Also at", &format!("http://{}", reachable(*more)));
+        row("Also at", &format!("{http}://{}", reachable(*more)));
     }
     if let Some(token) = token(auth) {
         row("Token", &token);
     }
     eprintln!("\n  Try it, in another terminal:\n");
-    eprintln!("    npx -y wscat@6 -c 'ws://{address}/?deploymentId=demo'");
+    eprintln!("    npx -y wscat@6 -c '{ws}://{address}/?deploymentId=demo'");
     // What a command finds by itself needs no words; brackets mean something to some shells.
-    let is_usual = address == SocketAddr::from(([127, 0, 0, 1], 8080));
-    let url = if is_usual { String::new() } else { format!(" --url 'http://{address}'") };
+    let is_usual = address == SocketAddr::from(([127, 0, 0, 1], 8080)) && config.tls.is_none();
+    let url = if is_usual { String::new() } else { format!(" --url '{http}://{address}'") };
     eprintln!(
         "    fanfare watch deployment:demo{url}      # or: cargo run -- watch deployment:demo{url}"
     );
@@ -65,7 +69,7 @@ pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authentic
         eprintln!("    {}", embedded_redis::example(*at, &config.key_prefix));
     }
     eprintln!(
-        "    curl -X POST 'http://{address}/test/deploy' -H 'Content-Type: application/json' \
+        "    curl -X POST '{http}://{address}/test/deploy' -H 'Content-Type: application/json' \
          -d '{{\"deploymentId\":\"demo\",\"projectName\":\"my-app\"}}'"
     );
     eprintln!("\n  Development mode: everybody on this machine may do everything.\n");

@@ -93,10 +93,10 @@ async fn execute(command: CliCommand, config: &Config, layers: &Layers) -> Resul
         // Servers run in `process.rs`, completions before any setting is read.
         CliCommand::Gateway | CliCommand::Worker | CliCommand::Completions(_) => Ok(()),
         CliCommand::Migrate(wanted) => migrate::run(&wanted, config).await,
-        CliCommand::Config => config::show(layers),
+        CliCommand::Config => config::show(config, layers),
         CliCommand::Token(token) => token.run(config),
         CliCommand::Publish(publish) => publish.run(config).await,
-        CliCommand::Watch(watch) => watch.run(config).await,
+        CliCommand::Watch(watch) => Box::pin(watch.run(config)).await,
         CliCommand::Dead(dead) => dead.run(config).await,
         CliCommand::Explain(explain) => explain.run(config).await,
         CliCommand::Demo(demo) => demo.run(config).await,

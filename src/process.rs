@@ -15,6 +15,7 @@ use gateway::{
     http::{
         accept::{self, HttpLimits},
         address,
+        tls::Tls,
     },
     node::{drain::drain, services::Services},
     start::{self, Foundation},
@@ -50,13 +51,18 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
         Ok(auth) => auth,
         Err(problem) => return exit::configuration(&[problem]),
     };
+    let tls = match config.tls.as_ref().filter(|_| role != Role::Worker).map(Tls::load).transpose()
+    {
+        Ok(tls) => tls,
+        Err(problem) => return exit::configuration(&[problem]),
+    };
     for warning in config.warnings() {
         tracing::warn!("settings: {warning}");
     }
     allow_open_files();
     let life = Lifecycle::new();
     let started = tokio::select! {
-        started = start(role, &config, auth, &life) => started,
+        started = start(role, &config, (auth, tls), &life) => started,
         signal = lifecycle::signal() => {
             tracing::info!(signal = signal.unwrap_or("signal"), "process: stopped before it was ready");
             life.finish(FINISH_MAX).await;
@@ -95,7 +101,7 @@ fn allow_open_files() {
 async fn start(
     role: Role,
     config: &Config,
-    auth: Authenticator,
+    (auth, tls): (Authenticator, Option<Tls>),
     life: &Lifecycle,
 ) -> Result<Option<Services>, LaunchError> {
     let mut listeners = Listeners::bind(role, config).await?;
@@ -120,7 +126,7 @@ async fn start(
     if role == Role::Worker {
         let admin = listeners.admin.map(|(listener, _)| listener);
         let router = admin::router(store, broker, prometheus, life.clone());
-        serve(admin.into_iter().collect(), router, config, life);
+        serve(admin.into_iter().collect(), None, router, config, life);
         tracing::info!(addresses = ?listeners.addresses, "process: worker ready");
         return Ok(None);
     }
@@ -135,12 +141,15 @@ async fn start(
     };
     let gateway = start::start(foundation).await.context("the gateway does not start")?;
     if let Some((listener, _)) = listeners.admin {
-        serve(vec![listener], api::admin_router(gateway.clone()), config, life);
+        serve(vec![listener], None, api::admin_router(gateway.clone()), config, life);
     }
     listeners.addresses.redis = embedded_redis::serve(role, &gateway, life).await;
     // Bound already: who connects waits, and whoever sees it ready finds what it said.
     banner::show(config, &listeners.addresses, &gateway.context.auth);
-    serve(listeners.public, api::router(gateway.clone()), config, life);
+    if let Some(tls) = tls.clone() {
+        life.spawn_until_stop(async move { tls.keep_current().await });
+    }
+    serve(listeners.public, tls, api::router(gateway.clone()), config, life);
     Ok(Some(gateway))
 }
 
@@ -149,14 +158,21 @@ fn node_id(config: &Config) -> NodeId {
     NodeId(format!("{}-{:08x}", config.node_name, rand::random::<u32>()).into())
 }
 
-fn serve(listeners: Vec<TcpListener>, router: axum::Router, config: &Config, life: &Lifecycle) {
+fn serve(
+    listeners: Vec<TcpListener>,
+    tls: Option<Tls>,
+    router: axum::Router,
+    config: &Config,
+    life: &Lifecycle,
+) {
     let limits = HttpLimits {
         connections_max: config.limits.http_connections,
         connections_per_address_max: config.limits.address_http_connections,
         spared: address::spared(&config.limits.trusted_proxies),
+        body_ms: u32::try_from(config.limits.http_body_timeout.as_millis()).unwrap_or(u32::MAX),
         ..HttpLimits::default()
     };
-    life.spawn(accept::serve(listeners, router, limits, life.clone()));
+    life.spawn(accept::serve(listeners, tls, router, limits, life.clone()));
 }
 
 /// Takes an SQLite file for this process, until it ends.

@@ -30,11 +30,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
-    handler::Handler,
+    extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, any, on},
 };
 use http::{HeaderMap, Method, StatusCode, header};
 use runtime::config::Config;
@@ -42,44 +40,13 @@ use runtime::config::Config;
 use self::{problem::Problem, upgrade::upgrade};
 use crate::{
     console, dialect,
+    http::routes::{Door, Routes},
     node::services::{Dialects, Services},
     protocol::Request as SocketRequest,
 };
 
-/// The largest body of a request, in bytes (contract, "Where the pages meet").
-const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Routes together with what they are, so that the description can be held to them.
-#[derive(Default)]
-struct Routes {
-    router: Router<Services>,
-    /// What the description is held to.
-    methods: Vec<(Method, &'static str)>,
-}
-
-impl Routes {
-    fn on<H, T>(mut self, method: Method, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Services>,
-        T: 'static,
-    {
-        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-        self.router = self.router.route(path, on(filter, handler));
-        self.methods.push((method, path));
-        self
-    }
-
-    fn get<H, T>(self, path: &'static str, handler: H) -> Self
-    where
-        H: Handler<T, Services>,
-        T: 'static,
-    {
-        self.on(Method::GET, path, handler)
-    }
-}
-
 /// What an operator asks, on an address of its own once there is one.
-fn admin_routes() -> Routes {
+fn admin_routes() -> Routes<Services> {
     Routes::default()
         .get("/livez", health::livez)
         .get("/readyz", health::readyz)
@@ -87,12 +54,12 @@ fn admin_routes() -> Routes {
 }
 
 /// What belongs to the dialect of our own.
-fn native_routes() -> Routes {
+fn native_routes() -> Routes<Services> {
     Routes::default().get("/v1/events", events::events)
 }
 
 /// Our own paths (contract §6).
-fn own_routes() -> Routes {
+fn own_routes() -> Routes<Services> {
     Routes::default()
         .get("/openapi.json", descriptions::openapi)
         .get("/asyncapi.yaml", descriptions::asyncapi)
@@ -124,22 +91,31 @@ fn own_routes() -> Routes {
         .get("/v1/explain/{event}", explain::explain)
 }
 
+/// The paths of this port, but those of dialects.
+fn served_routes(config: &Config) -> Routes<Services> {
+    let mut own = own_routes().any("/health", crate::http::health::health).merge(console::routes());
+    if config.admin_listen.is_none() {
+        own = own.merge(admin_routes());
+    }
+    if config.serves("native") {
+        own = own.merge(native_routes());
+    }
+    own
+}
+
+/// Returns every way in over HTTP that these settings open, sockets aside.
+pub fn doors(config: &Config) -> Vec<Door> {
+    served_routes(config).merge(dialect::routes(config)).doors().to_vec()
+}
+
 /// Returns everything that a gateway serves.
 pub fn router(services: Services) -> Router {
     let config = &services.context.config;
-    let mut own = own_routes().router;
-    if config.admin_listen.is_none() {
-        own = own.merge(admin_routes().router);
-    }
-    if config.serves("native") {
-        own = own.merge(native_routes().router);
-    }
-    own.route("/health", any(crate::http::health::health))
-        .merge(console::routes())
+    served_routes(config)
+        .into_router()
         .method_not_allowed_fallback(not_allowed)
         .fallback(unknown)
-        .merge(dialect::routes(config))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(dialect::routes(config).into_router())
         .layer(middleware::from_fn_with_state(services.clone(), admission::admit))
         .layer(middleware::from_fn_with_state(services.clone(), cors::cors))
         .layer(middleware::from_fn(headers::protect))
@@ -150,7 +126,7 @@ pub fn router(services: Services) -> Router {
 
 /// Returns what an operator's address serves.
 pub fn admin_router(services: Services) -> Router {
-    admin_routes().router.with_state(services)
+    admin_routes().into_router().with_state(services)
 }
 
 async fn sockets_first(State(services): State<Services>, request: Request, next: Next) -> Response {

@@ -3,5 +3,8 @@
 pub mod accept;
 pub mod address;
 pub mod address_limits;
+pub mod bodies;
 pub mod health;
 pub mod read_limits;
+pub mod routes;
+pub mod tls;

@@ -1,6 +1,7 @@
 //! `fanfare config`: every setting, its value with secrets masked, and where it came from.
 
-use runtime::config::Layers;
+use gateway::http::tls::Tls;
+use runtime::config::{Config, Layers};
 
 use super::{failure::Failure, output};
 
@@ -15,7 +16,11 @@ Exit codes:
   78  one is wrong: its name and the reason are said";
 
 /// Prints a line a setting, in the order of the reference.
-pub(crate) fn show(layers: &Layers) -> Result<(), Failure> {
+///
+/// # Errors
+/// When a file that a setting names cannot be used.
+pub(crate) fn show(config: &Config, layers: &Layers) -> Result<(), Failure> {
+    config.tls.as_ref().map(Tls::load).transpose()?;
     for (name, value, origin) in layers.shown() {
         output::data(&format!("{name}={value}  # {origin}"))?;
     }

@@ -23,7 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// Frames that may wait here before the client stops reading its socket.
 const FRAMES_MAX: usize = 100_000;
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A socket's bytes, with TLS or without.
+pub(crate) type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What came out of the socket.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +108,8 @@ impl Socket {
         answer.ok().map(|(stream, _)| Self::open(url, stream))
     }
 
-    fn open(url: &str, stream: Stream) -> Self {
+    /// Takes over a stream that is open.
+    pub(crate) fn open(url: &str, stream: Stream) -> Self {
         let (writer, reader) = stream.split();
         let (sender, frames) = mpsc::channel(FRAMES_MAX);
         let mut tasks = JoinSet::new();

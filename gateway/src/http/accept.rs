@@ -1,8 +1,8 @@
-//! The accept loop: TCP connections in, HTTP requests to the router.
+//! The accept loop: TCP connections in, with TLS or without, HTTP requests to the router.
 //!
 //! A loop of our own instead of the framework's, because it has to set the socket's options, to
 //! bound how long a header may take, to bound connections that are no sessions yet, and to hand
-//! out the plain TCP stream at an upgrade.
+//! out the stream itself at an upgrade.
 
 mod address_slots;
 mod deadline_body;
@@ -18,7 +18,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::future::join_all;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,14 +27,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use runtime::lifecycle::Lifecycle;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
+pub use self::deadline_body::BodyLate;
 use self::{
     address_slots::{AddressSlots, Slot},
     deadline_body::DeadlineBody,
 };
+use super::tls::Tls;
 
 /// What bounds connections that speak HTTP. An upgraded one is bounded elsewhere.
 #[derive(Clone, Debug)]
@@ -90,12 +93,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Handlers find the client's address as [`ConnectInfo<SocketAddr>`].
 pub async fn serve(
     listeners: Vec<TcpListener>,
+    tls: Option<Tls>,
     router: Router,
     limits: HttpLimits,
     lifecycle: Lifecycle,
 ) {
     let server = HttpServer {
         router,
+        tls,
         room: Arc::new(Semaphore::new(limits.connections_max)),
         addresses: AddressSlots::new(limits.connections_per_address_max, limits.spared.clone()),
         limits,
@@ -108,6 +113,7 @@ pub async fn serve(
 /// What all accept loops share.
 struct HttpServer {
     router: Router,
+    tls: Option<Tls>,
     limits: HttpLimits,
     room: Arc<Semaphore>,
     addresses: Arc<AddressSlots>,
@@ -122,7 +128,8 @@ impl HttpServer {
                 Ok((stream, peer)) => match self.addresses.enter(peer.ip()) {
                     Some(slot) => self.start(stream, peer, (permit, slot)),
                     // The kernel has room for so little; who does not read it learns nothing.
-                    None => drop(stream.try_write(TOO_MANY)),
+                    None if self.tls.is_none() => drop(stream.try_write(TOO_MANY)),
+                    None => {}
                 },
                 Err(error) if is_peers_fault(&error) => {
                     tracing::trace!(%error, "accept: a connection was gone before it was accepted");
@@ -139,40 +146,29 @@ impl HttpServer {
         if let Err(error) = set_options(&stream) {
             tracing::debug!(%error, %peer, "accept: an option of the socket was not set, it is served without");
         }
-        let has_asked = Arc::new(AtomicBool::new(false));
         let connection = HttpConnection {
             router: self.router.clone(),
             peer,
+            header_max: Duration::from_millis(u64::from(self.limits.header_ms)),
+            header_bytes: self.limits.header_bytes,
             body_max: Duration::from_millis(u64::from(self.limits.body_ms)),
-            has_asked: Arc::clone(&has_asked),
+            has_asked: Arc::default(),
             lifecycle: self.lifecycle.clone(),
         };
-        let service = service_fn(move |request| connection.clone().answer(request));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(u64::from(self.limits.header_ms)))
-            .max_buf_size(self.limits.header_bytes)
-            // Who has said all that it had to say still waits for the answer.
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let lifecycle = self.lifecycle.clone();
+        let Some(tls) = &self.tls else {
+            self.lifecycle.spawn_until_stop(connection.serve(stream, slots));
+            return;
+        };
+        let handshake = tls.acceptor().accept(stream);
         self.lifecycle.spawn_until_stop(async move {
-            // Freed at an upgrade too: hyper's future ends there.
-            let _slots = slots;
-            let mut connection = std::pin::pin!(connection);
-            let outcome = tokio::select! {
-                outcome = connection.as_mut() => outcome,
-                () = lifecycle.draining() => {
-                    // It would end one that has not asked yet without an answer.
-                    if has_asked.load(Ordering::Relaxed) {
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    connection.await
+            match tokio::time::timeout(connection.header_max, handshake).await {
+                Ok(Ok(stream)) => connection.serve(stream, slots).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, %peer, "accept: no handshake of TLS, connection closed");
                 }
-            };
-            if let Err(error) = outcome {
-                tracing::debug!(%error, %peer, "accept: HTTP connection lost");
+                Err(_) => {
+                    tracing::debug!(%peer, "accept: the handshake of TLS took too long, connection closed");
+                }
             }
         });
     }
@@ -183,17 +179,55 @@ impl HttpServer {
 struct HttpConnection {
     router: Router,
     peer: SocketAddr,
+    header_max: Duration,
+    header_bytes: usize,
     body_max: Duration,
     has_asked: Arc<AtomicBool>,
     lifecycle: Lifecycle,
 }
 
 impl HttpConnection {
+    /// Answers requests until the connection ends, or becomes a socket: hyper's future ends there too,
+    /// and the slots are free.
+    async fn serve<S>(self, stream: S, _slots: (OwnedSemaphorePermit, Slot))
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (peer, lifecycle) = (self.peer, self.lifecycle.clone());
+        let has_asked = Arc::clone(&self.has_asked);
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.header_max)
+            .max_buf_size(self.header_bytes)
+            // Who has said all that it had to say still waits for the answer.
+            .half_close(true);
+        let service = service_fn(move |request| self.clone().answer(request));
+        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = lifecycle.draining() => {
+                // It would end one that has not asked yet without an answer.
+                if has_asked.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, %peer, "accept: HTTP connection lost");
+        }
+    }
+
     /// Passes a request to the router; in the drain it is the connection's last one.
     async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         self.has_asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let request = request.map(|body| Body::new(DeadlineBody::new(body, self.body_max)));
+        let waits_for_word = request.headers().contains_key(EXPECT);
+        let request = request.map(|body| {
+            let lifecycle = self.lifecycle.clone();
+            Body::new(DeadlineBody::new(body, self.body_max, waits_for_word, lifecycle))
+        });
         let mut response = self.router.oneshot(request).await?;
         if self.lifecycle.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

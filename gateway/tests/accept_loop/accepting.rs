@@ -138,7 +138,7 @@ async fn a_body_that_trickles_is_given_up() -> anyhow::Result<()> {
     let router =
         Router::new().route("/", post(|body: Bytes| async move { body.len().to_string() }));
     let limits = HttpLimits { body_ms: 300, ..HttpLimits::default() };
-    lifecycle.spawn(accept::serve(vec![listener], router, limits, lifecycle.clone()));
+    lifecycle.spawn(accept::serve(vec![listener], None, router, limits, lifecycle.clone()));
     let post =
         b"POST / HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n";
 

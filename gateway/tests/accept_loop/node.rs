@@ -50,7 +50,7 @@ impl Node {
         let router = Router::new().route("/", get(upgrade)).with_state(connections);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        lifecycle.spawn(accept::serve(vec![listener], router, http, lifecycle.clone()));
+        lifecycle.spawn(accept::serve(vec![listener], None, router, http, lifecycle.clone()));
         Ok(Self { address, lifecycle })
     }
 }

@@ -13,6 +13,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::connections::Connections;
 use crate::socket::UpgradedSocket;
@@ -123,8 +124,8 @@ impl Handshake {
     /// header value would keep all of hyper's read buffer alive for as long as the connection
     /// (13 KB instead of 0.8).
     ///
-    /// The request has to come from hyper's `http1` server over a `TokioIo<TcpStream>`, served
-    /// `with_upgrades`. Otherwise the failure is logged and `start` is never called.
+    /// The request has to come from hyper's `http1` server over a `TokioIo<TcpStream>`, or one of a
+    /// `tokio_rustls::server::TlsStream<TcpStream>`, served `with_upgrades`. Otherwise the failure is logged and `start` is never called.
     pub fn upgrade<B, R: Default>(
         self,
         request: &mut Request<B>,
@@ -160,18 +161,27 @@ impl Handshake {
 enum UpgradeFailed {
     #[error(transparent)]
     Http(#[from] hyper::Error),
-    #[error("not served by hyper's http1 server on a plain TCP stream")]
+    #[error("not served by hyper's http1 server on a TCP stream, plain or of TLS")]
     NotTcp,
+    #[error("TLS: {0}")]
+    Tls(#[from] std::io::Error),
 }
 
-/// Takes the plain TCP stream out of hyper and lets go of everything else.
+/// Takes the stream out of hyper and lets go of everything else.
 async fn socket(on_upgrade: OnUpgrade) -> Result<UpgradedSocket, UpgradeFailed> {
     let upgraded: Upgraded = on_upgrade.await?;
-    let parts =
-        upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_upgraded| UpgradeFailed::NotTcp)?;
     // A copy, because even an empty slice of hyper's read buffer keeps all of it.
-    let unread = BytesMut::from(&parts.read_buf[..]);
-    Ok(UpgradedSocket::new(parts.io.into_inner(), unread))
+    let unread = |read: &[u8]| BytesMut::from(read);
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => {
+            return Ok(UpgradedSocket::plain(parts.io.into_inner(), unread(&parts.read_buf)));
+        }
+        Err(upgraded) => upgraded,
+    };
+    let parts = upgraded
+        .downcast::<TokioIo<TlsStream<TcpStream>>>()
+        .map_err(|_upgraded| UpgradeFailed::NotTcp)?;
+    Ok(UpgradedSocket::encrypted(parts.io.into_inner(), unread(&parts.read_buf))?)
 }
 
 /// Tells whether a header that is a list of tokens has this one, in any case of letters.

@@ -110,7 +110,7 @@ impl Outbox {
         let before = self.queue.bytes();
         self.queue.unblock();
         self.write(socket);
-        !self.broken && self.queue.bytes() < before
+        !self.broken && (self.queue.bytes() < before || !self.queue.is_blocked())
     }
 
     pub(crate) fn has_room(&self, frame: &Frame, bytes_max: usize) -> bool {
@@ -131,7 +131,7 @@ impl Outbox {
 
     /// Tells whether all that was queued has been written, or never will be.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && !self.queue.is_blocked()
     }
 
     pub(crate) fn attach(&mut self, handler: Arc<dyn Handler>) {

@@ -20,7 +20,8 @@ pub(crate) struct SendQueue {
     frames: VecDeque<Bytes>,
     /// In 32 bits, for there are many queues; all that wait are far fewer.
     bytes: u32,
-    /// The kernel took nothing more: the connection's task waits for room and then writes.
+    /// The kernel took nothing more: the connection's task waits for room and then writes, also when
+    /// no frame is left and only the socket still holds something.
     blocked: bool,
 }
 
@@ -61,7 +62,7 @@ impl SendQueue {
             return self.write(socket);
         }
         let written = match socket.write(frame.bytes()) {
-            Ok(written) if written == frame.len() => return Ok(()),
+            Ok(written) if written == frame.len() => return self.flush(socket),
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
@@ -81,6 +82,12 @@ impl SendQueue {
                 Err(error) => return Err(error),
             }
         }
+        if self.blocked { Ok(()) } else { self.flush(socket) }
+    }
+
+    /// Waits for the kernel where the socket still holds what it took.
+    fn flush(&mut self, socket: &RawSocket) -> io::Result<()> {
+        self.blocked = !socket.flush()?;
         Ok(())
     }
 

@@ -1,8 +1,7 @@
 //! The socket below a connection: the one file that knows what its bytes travel on.
 //!
-//! Today that is a plain TCP stream, on which whoever delivers a frame writes it directly. A
-//! second kind (TLS ended in this process) becomes a variant here: the rest of the transport only
-//! asks for readiness, reads, writes and shuts down.
+//! That is a plain TCP stream, on which whoever delivers a frame writes it directly, or the same with
+//! TLS above it; the rest of the transport only asks for readiness, reads, writes and shuts down.
 
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
@@ -12,13 +11,17 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::rules::SenderTerms;
+use crate::tls_socket::TlsSocket;
 
 /// A socket whose handshake is over. Never blocks; readiness comes from the runtime.
 #[derive(Debug)]
-pub(crate) struct RawSocket {
-    tcp: TcpStream,
+pub(crate) enum RawSocket {
+    Tcp(TcpStream),
+    /// In a box, so that a plain socket pays nothing for it.
+    Tls(Box<TlsSocket>),
 }
 
 impl RawSocket {
@@ -27,11 +30,14 @@ impl RawSocket {
     /// Polling, instead of awaiting `ready()`, replaces the waker that the finished HTTP task left
     /// in the socket; that waker would keep all of that task's memory.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_read_ready(cx)
+        match self {
+            Self::Tls(tls) if tls.has_input() => Poll::Ready(Ok(())),
+            _ => self.tcp().poll_read_ready(cx),
+        }
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp.poll_write_ready(cx)
+        self.tcp().poll_write_ready(cx)
     }
 
     /// Reads what is there; returns 0 at the end of the stream.
@@ -39,9 +45,13 @@ impl RawSocket {
     /// A read that does not fill the buffer has emptied the socket. Saying so to the runtime, as
     /// "would block", saves the read that would only find that out.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let tcp = match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => return tls.read(buffer),
+        };
         let mut short = None;
-        let read = self.tcp.try_io(Interest::READABLE, || {
-            let count = (&*SockRef::from(&self.tcp)).read(buffer)?;
+        let read = tcp.try_io(Interest::READABLE, || {
+            let count = (&*SockRef::from(tcp)).read(buffer)?;
             if count == 0 || count == buffer.len() {
                 return Ok(count);
             }
@@ -51,14 +61,28 @@ impl RawSocket {
         short.map_or(read, Ok)
     }
 
-    /// Writes as much as the kernel takes. "Would block" may also mean that the runtime has not
+    /// Writes as much as is taken. "Would block" may also mean that the runtime has not
     /// seen the socket writable yet, so it proves nothing about the client's speed.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.try_write(bytes)
+        match self {
+            Self::Tcp(tcp) => tcp.try_write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
     }
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.tcp.try_write_vectored(slices)
+        match self {
+            Self::Tcp(tcp) => tcp.try_write_vectored(slices),
+            Self::Tls(tls) => tls.write_vectored(slices),
+        }
+    }
+
+    /// Returns true when the kernel has all that was taken: TLS may hold the end of it, encrypted.
+    pub(crate) fn flush(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(_) => Ok(true),
+            Self::Tls(tls) => tls.flush(),
+        }
     }
 
     /// Ends our direction; the client sees the end of the stream after what was written.
@@ -72,8 +96,18 @@ impl RawSocket {
     }
 
     fn shutdown(&self, how: Shutdown) {
-        if let Err(error) = SockRef::from(&self.tcp).shutdown(how) {
+        if let Self::Tls(tls) = self {
+            tls.say_end();
+        }
+        if let Err(error) = SockRef::from(self.tcp()).shutdown(how) {
             tracing::trace!(%error, "socket: gone before its shutdown, which is then not needed");
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.tcp(),
         }
     }
 }
@@ -88,8 +122,14 @@ pub struct UpgradedSocket {
 
 impl UpgradedSocket {
     /// `unread` is what was read behind the request and belongs to the first frames.
-    pub(crate) fn new(tcp: TcpStream, unread: BytesMut) -> Self {
-        Self { socket: RawSocket { tcp }, unread, terms: None }
+    pub(crate) fn plain(tcp: TcpStream, unread: BytesMut) -> Self {
+        Self { socket: RawSocket::Tcp(tcp), unread, terms: None }
+    }
+
+    /// The same of a stream of TLS, whose handshake is over too.
+    pub(crate) fn encrypted(stream: TlsStream<TcpStream>, unread: BytesMut) -> io::Result<Self> {
+        let socket = RawSocket::Tls(Box::new(TlsSocket::new(stream)?));
+        Ok(Self { socket, unread, terms: None })
     }
 
     /// Sets what its client may send; without terms only the limits of all connections hold.
@@ -101,5 +141,15 @@ impl UpgradedSocket {
 
     pub(crate) fn into_parts(self) -> (RawSocket, BytesMut, Option<SenderTerms>) {
         (self.socket, self.unread, self.terms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_socket_pays_nothing_for_tls() {
+        assert_eq!(size_of::<RawSocket>(), size_of::<TcpStream>());
     }
 }

@@ -9,6 +9,7 @@ mod layers;
 mod role;
 mod sections;
 mod shown_url;
+mod tls;
 mod web_origin;
 
 use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
@@ -19,6 +20,7 @@ pub use self::{
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
     sections::{HeartbeatSettings, LimitSettings, Record, Traces},
+    tls::TlsFiles,
     web_origin::{AllowedOrigins, WebOrigin, is_local_host},
 };
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub listen: Vec<String>,
     /// `ADMIN_LISTEN`; none: like `listen` on a gateway.
     pub admin_listen: Option<String>,
+    /// TLS on `listen`; none: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// `ALLOW_INSECURE`
     pub allow_insecure: bool,
     /// `NODE_NAME`, or the host name.
@@ -147,6 +151,8 @@ impl Config {
         let own =
             if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let listen = Some(layers.list("listen")).filter(|list| !list.is_empty());
+        let tls = TlsFiles::build(layers);
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let log_format = layers.optional("log_format");
         if let Some(other) = log_format.as_deref().filter(|f| !matches!(*f, "text" | "json")) {
             let reason = format!("{other:?} is neither text nor json");
@@ -156,11 +162,13 @@ impl Config {
             environment,
             listen: listen.unwrap_or_else(|| vec![own.clone()]),
             admin_listen: layers.optional("admin_listen"),
+            tls,
             allow_insecure: layers.flag("allow_insecure"),
             node_name: node_name(layers.optional("node_name")),
             startup_timeout: layers.duration("startup_timeout_ms"),
             url: layers.optional("fanfare_url").unwrap_or_else(|| {
-                format!("http://{}", own.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]"))
+                let own = own.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+                format!("{scheme}://{own}")
             }),
             token: layers.optional("fanfare_token"),
             redis_url: layers.optional("redis_url"),
@@ -390,6 +398,14 @@ mod tests {
         assert_eq!(name("pod.1:a b"), "pod-1-a-b");
         assert_eq!(name("ü"), "node");
         assert!(!name("").is_empty(), "the host's");
+    }
+
+    #[test]
+    fn tls_needs_both_files_and_names_the_missing_one() {
+        assert_eq!(refused(Role::Whole, &[("TLS_CERT", "cert.pem")]), ["TLS_KEY"]);
+        assert_eq!(refused(Role::Whole, &[("TLS_KEY", "key.pem")]), ["TLS_CERT"]);
+        let both = [("TLS_CERT", "cert.pem"), ("TLS_KEY", "key.pem")];
+        assert_eq!(load(Role::Whole, &both).unwrap().url, "https://127.0.0.1:8080");
     }
 
     #[test]

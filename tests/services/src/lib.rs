@@ -11,6 +11,7 @@
 //! Whatever runs here was made known to a watchdog first (see [`Process`]), so nothing is
 //! left over when the tests panic, are interrupted or are killed.
 
+mod certificate;
 mod haproxy;
 mod nginx;
 mod patience;
@@ -26,6 +27,7 @@ mod scratch;
 mod sentinels;
 mod watchdog;
 
+pub use certificate::Certificate;
 pub use haproxy::HaProxy;
 pub use nginx::Nginx;
 pub use patience::{eventually, pause};

@@ -1,6 +1,6 @@
 //! Redis behind TLS, trusted through `SSL_CERT_FILE`.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use broker::{BrokerError, Topic};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use domain::{
     entry::EntryId,
     source::{Source, Stream},
 };
-use services::{Redis, Scratch, free_port};
+use services::{Certificate, Redis, Scratch, free_port};
 
 use crate::{
     bench::{Bench, refusal},
@@ -19,18 +19,6 @@ use crate::{
 /// How the outer test tells the inner one where the server is.
 const URL: &str = "FANFARE_TEST_TLS_URL";
 
-const CERTIFICATE: &str = "
-[req]
-prompt = no
-distinguished_name = name
-x509_extensions = server
-[name]
-CN = localhost
-[server]
-basicConstraints = critical, CA:FALSE
-subjectAltName = IP:127.0.0.1, DNS:localhost
-";
-
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
@@ -39,30 +27,22 @@ fn run(command: &mut Command) -> String {
     said
 }
 
-fn make_certificate(folder: &Path) {
-    std::fs::write(folder.join("config"), CERTIFICATE).unwrap();
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]);
-    openssl.args(["-config", "config", "-keyout", "key.pem", "-out", "cert.pem"]);
-    run(openssl.current_dir(folder));
-}
-
 /// The environment of a process must not change while it runs, so the test runs in another one.
 #[test]
 fn a_server_behind_tls_is_trusted_by_its_certificate_and_no_other() {
     let scratch = Scratch::new("tls");
-    make_certificate(scratch.path());
+    let files = Certificate::make(scratch.path());
     let port = free_port();
-    let path = |name: &str| scratch.path().join(name).display().to_string();
+    let (certificate, key) = (files.certificate.to_str().unwrap(), files.key.to_str().unwrap());
     let _redis = Redis::options()
         .set("tls-port", &port.to_string())
-        .set("tls-cert-file", &path("cert.pem"))
-        .set("tls-key-file", &path("key.pem"))
+        .set("tls-cert-file", certificate)
+        .set("tls-key-file", key)
         .set("tls-auth-clients", "no")
         .start();
     let mut inner = Command::new(std::env::current_exe().unwrap());
     inner.args(["--exact", "tls::everything_goes_through_tls", "--ignored"]);
-    inner.env(URL, format!("rediss://127.0.0.1:{port}")).env("SSL_CERT_FILE", path("cert.pem"));
+    inner.env(URL, format!("rediss://127.0.0.1:{port}")).env("SSL_CERT_FILE", certificate);
     let said = run(&mut inner);
     assert!(said.contains("1 passed"), "{said}");
     let mut stranger = Command::new(std::env::current_exe().unwrap());

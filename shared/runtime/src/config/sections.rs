@@ -80,6 +80,14 @@ pub struct LimitSettings {
     pub http_connections: usize,
     /// `ADDRESS_HTTP_CONNECTIONS`; 0: without limit.
     pub address_http_connections: usize,
+    /// `HTTP_BODY_BYTES`
+    pub http_body_bytes: usize,
+    /// `HTTP_BODY_TIMEOUT_MS`
+    pub http_body_timeout: Duration,
+    /// `HTTP_BODIES_BYTES`
+    pub http_bodies_bytes: usize,
+    /// `ADDRESS_HTTP_BODIES_BYTES`
+    pub address_http_bodies_bytes: usize,
     /// `ADDRESS_FAILURES_PER_MINUTE`; 0: without limit.
     pub address_failures_per_minute: u32,
     /// `TRUSTED_PROXIES`
@@ -203,6 +211,10 @@ impl LimitSettings {
                 .number("address_connections_per_second", 0..=1_000_000),
             http_connections: layers.number("max_http_connections", 16..=10_000_000),
             address_http_connections: layers.number("address_http_connections", 0..=1_000_000),
+            http_body_bytes: layers.number("http_body_bytes", 1024..=1 << 30),
+            http_body_timeout: layers.duration("http_body_timeout_ms"),
+            http_bodies_bytes: layers.number("http_bodies_bytes", 1024..=1 << 40),
+            address_http_bodies_bytes: layers.number("address_http_bodies_bytes", 1024..=1 << 40),
             address_failures_per_minute: layers
                 .number("address_failures_per_minute", 0..=1_000_000),
             trusted_proxies: trusted_proxies(layers),
