@@ -119,6 +119,7 @@ async fn start(
             broker: Arc::clone(&broker),
             store: Arc::clone(&store),
             limits: config.record.clone(),
+            escalation: config.escalation.clone(),
             life: life.clone(),
             metrics: Arc::new(WorkerMetrics::new(&prometheus).context("metrics")?),
         });
@@ -245,6 +246,8 @@ async fn connect_broker(
         history_length: config.record.history_length,
         history_ttl: config.record.history_ttl,
         history_bytes: config.record.history_bytes,
+        health_samples_max: config.health.samples_max,
+        memory_health_agents: config.health.agents_max,
         ..BrokerOptions::default()
     };
     let mut logged = false;

@@ -3,7 +3,9 @@
 
 pub mod access;
 pub mod admission;
+pub mod agent_health;
 pub mod alerts;
+pub mod analytics;
 pub mod body;
 pub mod channels;
 pub mod connections;
@@ -72,8 +74,10 @@ fn own_routes() -> Routes<Services> {
         .get("/v1/deployments", listing::deployments)
         .get("/v1/tasks", listing::tasks)
         .get("/v1/agents", listing::agents)
+        .get("/v1/agents/{id}/health", agent_health::samples)
         .get("/v1/repos", listing::repos)
         .get("/v1/alerts", listing::alerts)
+        .get("/v1/analytics/tasks", analytics::tasks)
         .on(Method::POST, "/v1/alerts/{id}/ack", alerts::acknowledge)
         .get("/v1/containers", listing::containers)
         .get("/v1/overview", overview::overview)

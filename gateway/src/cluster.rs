@@ -1,5 +1,6 @@
 //! What the nodes know of each other: who is connected where, who has gone, how far each node is.
 
+pub mod agent_health;
 pub mod cluster_query;
 pub mod disconnects;
 pub mod installation_figures;

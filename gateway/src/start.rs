@@ -13,7 +13,7 @@ use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
 use crate::{
     channel::{history::History, hub::Hub},
     cluster::{
-        cluster_query::ClusterQuery, disconnects::Disconnects,
+        agent_health::AgentHealth, cluster_query::ClusterQuery, disconnects::Disconnects,
         installation_figures::InstallationFigures, node_directory::NodeDirectory,
         presence::Presence, registry::ClusterRegistry,
     },
@@ -118,6 +118,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
+        agent_health: agent_health(&config, &broker, &store, &publisher),
         heartbeats: Heartbeats::new(&*dialects.all, &config.rhythm),
         node,
         config: Arc::new(config),
@@ -151,6 +152,17 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         body_limits: Arc::new(body_limits),
         prometheus,
     }))
+}
+
+fn agent_health(
+    config: &Config,
+    broker: &Arc<dyn Broker>,
+    store: &Arc<dyn Store>,
+    publisher: &Arc<EventPublisher>,
+) -> Arc<AgentHealth> {
+    let (broker, store) = (Arc::clone(broker), Arc::clone(store));
+    let settings = config.health.clone();
+    Arc::new(AgentHealth::new(settings, broker, store, Arc::clone(publisher)))
 }
 
 fn hub(
@@ -226,8 +238,12 @@ fn spawn_background(services: &Services, denylist: Denylist) {
             life.spawn_until_stop(remind(dialect, sessions, reminder));
         }
     }
+    let agent_health = Arc::clone(&context.agent_health);
+    life.spawn_until_stop(async move { agent_health.run().await });
     let disconnects = Arc::clone(&context.disconnects);
     life.spawn_until_stop(async move { disconnects.run().await });
     let disconnects = Arc::clone(&context.disconnects);
     life.spawn_until_stop(async move { disconnects.expire_nodes().await });
+    let disconnects = Arc::clone(&context.disconnects);
+    life.spawn_until_stop(async move { disconnects.announce_again().await });
 }

@@ -133,3 +133,39 @@ async fn the_command_lists_shows_and_redrives_dead_letters() {
     fanfare(&["dead", "drop", &id], &settings).await.expect(0);
     dead(&cluster, 0).await;
 }
+
+#[tokio::test]
+async fn many_dead_letters_are_redriven_or_forgotten_at_once() {
+    let cluster = Cluster::of(1, 1).start().await;
+    for n in 1..=3 {
+        cluster.xadd("tasks", &["type", "task_created", "id", &format!("t{n}")]);
+    }
+    cluster.xadd("deployments", &["type", "deployment_update", "data", "{}"]);
+    let letters = dead(&cluster, 4).await;
+    for wrong in [json!({}), json!({"streams": "tasks"}), json!({"stream": "nonsense"})] {
+        cluster.post("/v1/dead/redrive", &wrong).await.expect(400);
+        cluster.post("/v1/dead/drop", &wrong).await.expect(400);
+    }
+    let before = letters.iter().map(|letter| letter["at"].as_i64().unwrap()).min().unwrap();
+    let none = cluster.post("/v1/dead/drop", &json!({ "before": before })).await.expect(200);
+    assert_eq!(none.json(), json!({"dropped": 0}), "all are as young as that");
+    // As they are they would be refused again: two of them are good by now.
+    let database = cluster.setting("DATABASE_URL");
+    let mend = "UPDATE dead_letter SET fields = replace(fields, 'task_created', 'task_update') \
+                WHERE fields LIKE '%\"t1\"%' OR fields LIKE '%\"t2\"%'";
+    cluster.postgres().sql(&database, mend);
+    let redriven = cluster.post("/v1/dead/redrive", &json!({"stream": "tasks"})).await.expect(200);
+    assert_eq!(redriven.json(), json!({"redriven": 2}));
+    for task in ["t1", "t2"] {
+        let page = cluster.archive(&format!("task:{task}"), "limit=10").await;
+        assert_eq!(page["events"].as_array().unwrap().len(), 1, "{page}");
+    }
+    let left = dead(&cluster, 2).await;
+    let reason = left.iter().find(|letter| letter["stream"] == "tasks").unwrap()["reason"].clone();
+    let dropped = cluster.post("/v1/dead/drop", &json!({ "reason": reason })).await.expect(200);
+    assert_eq!(dropped.json(), json!({"dropped": 1}));
+    let dropped =
+        cluster.post("/v1/dead/drop", &json!({"stream": "deployments"})).await.expect(200);
+    assert_eq!(dropped.json(), json!({"dropped": 1}));
+    dead(&cluster, 0).await;
+}

@@ -120,6 +120,41 @@ async fn rule_6_a_database_restored_beside_a_redis_that_remembers_goes_on_within
 }
 
 #[tokio::test]
+async fn rule_6_a_database_restored_after_more_restarts_of_redis_goes_on_within_seconds() {
+    for restarts in [1, 5] {
+        restored_after(restarts).await;
+    }
+}
+
+#[tokio::test]
+async fn rule_6_an_operator_who_put_an_old_copy_back_says_so_and_no_position_means_anything_else() {
+    let cluster = Cluster::of(1, 1).start().await;
+    let mut watcher = watch(&cluster, None).await;
+    append(&cluster, 1..=3);
+    let since = expect(&mut watcher, 1..=3).await;
+    let database = cluster.setting("DATABASE_URL");
+    let settings = [("DATABASE_URL", database.as_str())];
+    let said = fanfare(&["migrate", "--new-epoch"], &settings).await.expect(0);
+    assert!(said.stderr.contains("new epoch"), "{said:?}");
+    assert_eq!(next(&mut watcher, "gap").await["cause"], "epoch");
+    append(&cluster, 4..=4);
+    let last = expect_after_reread(&mut watcher, 4).await;
+    assert_ne!(since.split_once('-').unwrap().0, last.split_once('-').unwrap().0);
+    let mut back = watch(&cluster, Some(&since)).await;
+    assert_eq!(next(&mut back, "gap").await["cause"], "epoch");
+}
+
+/// Waits for this event; what Redis still had of the last minute may be recorded again before it.
+async fn expect_after_reread(socket: &mut Socket, n: u32) -> String {
+    loop {
+        let frame = next(socket, "event").await;
+        if frame["data"]["n"] == n {
+            return frame["position"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+#[tokio::test]
 async fn rule_6_a_new_database_beside_a_used_redis_goes_on_within_seconds() {
     let url = Postgres::shared().url("it");
     let cluster = Cluster::of(1, 1).redis(Redis::start()).set("DATABASE_URL", &url);

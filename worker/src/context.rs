@@ -24,6 +24,8 @@ pub struct Worker {
     pub store: Arc<dyn Store>,
     /// Limits of the record.
     pub limits: config::Record,
+    /// Where alerts go.
+    pub escalation: config::EscalationSettings,
     /// Lifecycle of the process.
     pub life: Lifecycle,
     /// Metrics of this worker.

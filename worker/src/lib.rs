@@ -5,10 +5,12 @@
 //! [`publisher`] publishes it and answers whoever waits. [`lease`] decides which sources this
 //! worker owns; [`lease_expiry`] ends entities that went silent; [`generation`] notices when the
 //! broker lost its memory; [`retention`] removes what is too old;
-//! [`status_reporter`] says what the worker does.
+//! [`status_reporter`] says what the worker does; [`escalation`] sends alerts to where they are to be
+//! seen.
 
 pub mod consumer;
 mod context;
+pub mod escalation;
 pub mod generation;
 pub mod lag;
 pub mod lease;
@@ -29,5 +31,7 @@ pub fn start(worker: Worker) {
     let retention = worker.clone();
     life.spawn_until_stop(async move { retention::run(&retention).await });
     life.spawn(status_reporter::run(worker.clone()));
+    let escalation = worker.clone();
+    life.spawn_until_stop(async move { escalation::run(escalation).await });
     life.spawn(async move { lease::run(worker).await });
 }

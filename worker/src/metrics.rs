@@ -38,6 +38,8 @@ pub struct WorkerMetrics {
     pub trimmed: IntCounterVec,
     /// Fields that only decorate an event and were dropped, by field.
     pub ignored_fields: IntCounterVec,
+    /// Tries at webhooks, by route and outcome.
+    pub webhooks: IntCounterVec,
     /// 1 where this worker is the owner.
     pub lease: IntGaugeVec,
     /// 1 while the store answers.
@@ -99,6 +101,11 @@ impl WorkerMetrics {
                 "fanfare_worker_ignored_fields_total",
                 "Fields that only decorate an event and were dropped, because they say nothing usable.",
                 &["field"],
+            )?,
+            webhooks: counters(
+                "fanfare_webhook_deliveries_total",
+                "Tries at webhooks: delivered, retried, failed for good, stopped by an acknowledgement.",
+                &["route", "outcome"],
             )?,
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,

@@ -7,7 +7,7 @@ use domain::entry::EntryId;
 use store::StoreError;
 use tokio::time::Instant;
 
-use crate::Worker;
+use crate::{Worker, escalation};
 
 /// How often the owner of a source trims its stream.
 pub const TRIM_INTERVAL: Duration = Duration::from_secs(60);
@@ -57,7 +57,8 @@ pub async fn run(worker: &Worker) {
             let audit = worker.store.retain_audit(limits.audit_retention).await?;
             let rest =
                 worker.store.retain(limits.archive_retention, limits.state_retention).await?;
-            Ok::<bool, StoreError>(dead || audit || rest)
+            let unserved = escalation::give_up_unserved(worker).await?;
+            Ok::<bool, StoreError>(dead || audit || rest || unserved)
         };
         let removed = removed.await;
         let pause = match removed {

@@ -18,7 +18,7 @@ pub fn validate(source: Source, entry: Entry, now: i64) -> Judged {
         Ok(submission) => EntryVerdict::Accepted(Box::new(submission)),
         Err(rejection) => EntryVerdict::Dead(reason(&rejection)),
     };
-    Judged { entry: entry.id, digest, verdict, fields: entry.fields }
+    Judged { entry: entry.id, digest, verdict, fields: entry.fields, deliveries: Vec::new() }
 }
 
 fn submission(source: Source, entry: &Entry, now: i64) -> Result<Submission, Rejection> {

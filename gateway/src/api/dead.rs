@@ -5,17 +5,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{Path, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use domain::{
     entry::Fields,
     event::submission::field,
-    source::{Source, Stream},
+    source::{Stream, UnknownStream},
 };
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use store::{DeadLetter, Store};
+use store::{DeadLetter, DeadLetterOrigin, Store};
 use tokio::time::Instant;
 
 use super::{
@@ -44,19 +44,14 @@ pub struct DeadQuery {
 /// `GET /v1/dead`
 pub async fn list(
     State(store): State<Arc<dyn Store>>,
-    State(publisher): State<Arc<EventPublisher>>,
     _operator: Operator,
     Params(wanted): Params<DeadQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let sources = sources(publisher.partitions(), wanted.stream.as_deref())?;
+    let origin = origin(wanted.stream.as_deref())?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-    let mut letters = Vec::new();
-    for source in sources {
-        // One more tells whether there is a next page.
-        let read = store.dead_letters(source, wanted.cursor, limit + 1).await;
-        letters.extend(read.map_err(|error| Problem::store(&error))?);
-    }
-    letters.sort_unstable_by_key(|letter| std::cmp::Reverse(letter.id));
+    // One more tells whether there is a next page.
+    let read = store.dead_letters(origin, wanted.cursor, limit + 1).await;
+    let mut letters = read.map_err(|error| Problem::store(&error))?;
     let more = letters.len() > limit;
     letters.truncate(limit);
     let next = letters.last().filter(|_| more).map(|letter| letter.id.to_string());
@@ -64,16 +59,12 @@ pub async fn list(
     Ok(Json(json!({ "dead": dead, "next": next })))
 }
 
-/// The sources to look through: a stream's partitions, or one partition `NAME:K`, or everything.
-fn sources(partitions: u16, stream: Option<&str>) -> Result<Vec<Option<Source>>, Problem> {
-    let Some(name) = stream.filter(|name| !name.is_empty()) else { return Ok(vec![None]) };
-    if let Ok(stream) = name.parse::<Stream>() {
-        return Ok((0..partitions).map(|partition| Some(Source { stream, partition })).collect());
-    }
-    let source = name.parse::<Source>().map_err(|error| {
+/// What to look through: a stream, one partition `NAME:K`, `webhooks`, or everything.
+pub(super) fn origin(stream: Option<&str>) -> Result<Option<DeadLetterOrigin>, Problem> {
+    let named = stream.filter(|name| !name.is_empty()).map(str::parse).transpose();
+    named.map_err(|error: UnknownStream| {
         Problem::new(StatusCode::BAD_REQUEST, error.to_string()).with("parameter", "stream".into())
-    })?;
-    Ok(vec![Some(source)])
+    })
 }
 
 /// `GET /v1/dead/{id}`
@@ -110,9 +101,14 @@ pub async fn redrive(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let letter = find(&*store, &id).await?;
-    let (number, stream) = (letter.id, letter.source.stream);
-    let fields = corrected(letter, &corrections(&body)?)?;
+    let mut letter = find(&*store, &id).await?;
+    let changes = corrections(&body)?;
+    let Some(stream) = stream(&letter) else {
+        correct(&mut letter.fields, &changes)?;
+        return send_again(&*store, &letter).await;
+    };
+    let number = letter.id;
+    let fields = corrected(letter, &changes)?;
     EventPublisher::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
     let deadline = Instant::now() + DEADLINE;
     let outcomes = publisher.publish(vec![(stream, fields)], deadline).await;
@@ -122,6 +118,25 @@ pub async fn redrive(
         tracing::warn!(%error, letter = number, "dead letters: redriven but not forgotten, the next redrive does that");
     }
     publish::answer(&outcomes)
+}
+
+/// The stream that a letter came by; none where it is a webhook.
+pub(super) fn stream(letter: &DeadLetter) -> Option<Stream> {
+    match letter.origin {
+        DeadLetterOrigin::Stream(stream) => Some(stream),
+        DeadLetterOrigin::Source(source) => Some(source.stream),
+        DeadLetterOrigin::Webhooks => None,
+    }
+}
+
+/// Puts a webhook back into the outbox; what is sent is the alert as it is then.
+async fn send_again(store: &dyn Store, letter: &DeadLetter) -> Result<Response, Problem> {
+    let redriven = store.redrive_delivery(letter).await;
+    if redriven.map_err(|error| Problem::store(&error))? {
+        Ok(Json(json!({ "redriven": 1 })).into_response())
+    } else {
+        Err(unknown(&letter.id.to_string()))
+    }
 }
 
 /// The `fields` of a request: new values by name, null removes.
@@ -157,6 +172,16 @@ pub(super) fn corrected(
     }
     // Whoever waited for the first outcome has been told.
     fields.remove(field::REPLY);
+    correct(&mut fields, changes)?;
+    let own = || format!("~redrive:{}:{}", letter.id, letter.entry);
+    fields.entry(field::EVENT_ID.to_owned()).or_insert_with(own);
+    Ok(Fields(fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()))
+}
+
+fn correct(
+    fields: &mut BTreeMap<String, String>,
+    changes: &Map<String, Value>,
+) -> Result<(), Problem> {
     for (name, value) in changes {
         match value {
             Value::Null => drop(fields.remove(name)),
@@ -170,9 +195,7 @@ pub(super) fn corrected(
             }
         }
     }
-    let own = || format!("~redrive:{}:{}", letter.id, letter.entry);
-    fields.entry(field::EVENT_ID.to_owned()).or_insert_with(own);
-    Ok(Fields(fields.into_iter().map(|(name, value)| (name, value.into_bytes())).collect()))
+    Ok(())
 }
 
 async fn find(store: &dyn Store, id: &str) -> Result<DeadLetter, Problem> {
@@ -188,7 +211,7 @@ fn unknown(id: &str) -> Problem {
 fn shown(letter: &DeadLetter) -> Value {
     json!({
         "id": letter.id.to_string(),
-        "stream": letter.source.to_string(),
+        "stream": letter.origin.to_string(),
         "entry": letter.entry,
         "reason": letter.reason,
         "at": letter.at,
@@ -198,13 +221,15 @@ fn shown(letter: &DeadLetter) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use domain::source::Source;
+
     use super::*;
 
     fn letter() -> DeadLetter {
         let fields = [("type", "task_created"), ("id", "t"), ("x", "y"), ("reply", "n:1")];
         DeadLetter {
             id: 7,
-            source: Source::first(Stream::Tasks),
+            origin: DeadLetterOrigin::Source(Source::first(Stream::Tasks)),
             entry: "5-0".into(),
             reason: "data.title is required".into(),
             at: 5,

@@ -9,7 +9,12 @@ use serde_json::{Map, Value, json};
 use store::{DeadLetterFilter, Store};
 use tokio::time::Instant;
 
-use super::{access::Operator, body::Body, dead::corrected, problem::Problem};
+use super::{
+    access::Operator,
+    body::Body,
+    dead::{corrected, origin, stream},
+    problem::Problem,
+};
 use crate::ingest::publisher::{EventPublisher, PublishOutcome};
 
 /// How many are read and appended at once.
@@ -34,10 +39,9 @@ fn filter(body: &[u8]) -> Result<DeadLetterFilter, Problem> {
     let asked: DeadLetterQuery = serde_json::from_slice(body).map_err(|error| {
         wrong(format!("expected {{\"stream\", \"reason\", \"before\"}}, at least one: {error}"))
     })?;
-    let stream = asked.stream.as_deref().map(str::parse).transpose();
-    let stream = stream.map_err(|error| wrong(format!("stream: {error}")))?;
-    let filter = DeadLetterFilter { stream, reason: asked.reason, before: asked.before };
-    if filter.stream.is_none() && filter.reason.is_none() && filter.before.is_none() {
+    let origin = origin(asked.stream.as_deref())?;
+    let filter = DeadLetterFilter { origin, reason: asked.reason, before: asked.before };
+    if filter.origin.is_none() && filter.reason.is_none() && filter.before.is_none() {
         return Err(wrong("name at least one of stream, reason and before".to_owned()));
     }
     Ok(filter)
@@ -71,16 +75,25 @@ pub async fn redrive(
 ) -> Result<Json<Value>, Problem> {
     let filter = filter(&body)?;
     let deadline = Instant::now() + TIME_MAX;
+    // What fails again is another letter, and not for this call.
+    let newest = store.dead_letters(filter.origin, None, 1).await;
+    let newest = newest.map_err(|error| Problem::store(&error))?.first().map_or(0, |one| one.id);
     let (mut redriven, mut after) = (0_u64, 0);
     while Instant::now() < deadline {
         let letters = store.dead_letters_like(&filter, after, SLICE).await;
-        let letters = letters.map_err(|error| Problem::store(&error))?;
+        let mut letters = letters.map_err(|error| Problem::store(&error))?;
+        letters.retain(|letter| letter.id <= newest);
         let Some(last) = letters.last() else { break };
         after = last.id;
         let mut ids = Vec::with_capacity(letters.len());
         let mut entries = Vec::with_capacity(letters.len());
         for letter in letters {
-            let (id, stream) = (letter.id, letter.source.stream);
+            let Some(stream) = stream(&letter) else {
+                let again = store.redrive_delivery(&letter).await;
+                redriven += u64::from(again.map_err(|error| Problem::store(&error))?);
+                continue;
+            };
+            let id = letter.id;
             let Ok(fields) = corrected(letter, &Map::new()) else { continue };
             if EventPublisher::check(stream, &fields).is_ok() {
                 ids.push(id);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use broker::Broker;
+use broker::{Broker, Member};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -28,6 +28,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a node whose lease ran out may take to come back: it says everything again within a
 /// second after the broker answers.
 const GRACE: Duration = Duration::from_millis(1500);
+
+/// The status of a user who has a connection and has said no other.
+const ONLINE: &str = "online";
 
 /// How long the event of a disconnect may wait to be recorded.
 const RECORD_MAX: Duration = Duration::from_secs(5);
@@ -97,6 +100,39 @@ impl Disconnects {
             for node in gone {
                 tracing::warn!(node = %node.node, "disconnects: a node is gone, its names are checked");
                 node.said.iter().for_each(|(topic, key)| self.note(topic, key));
+            }
+        }
+    }
+
+    /// Says again how everybody is who is here, whenever the broker has forgotten this node: another
+    /// may have said that they are gone. Until the process stops.
+    pub async fn announce_again(&self) {
+        loop {
+            self.registry.forgotten().await;
+            self.registry.settled().await;
+            // Whoever still takes this node for gone has said so by then.
+            tokio::time::sleep(2 * GRACE).await;
+            for member in self.registry.own(USERS) {
+                // Who has said nothing of themselves is there.
+                let said = serde_json::from_str::<Option<String>>(&member.value).ok().flatten();
+                let user = Some(registry::name(&member.key).to_owned());
+                self.presence.announce([user], said.as_deref().unwrap_or(ONLINE));
+            }
+            let mut entries = Vec::new();
+            for watched in &self.topics {
+                let own = self.registry.own(watched.topic);
+                let said = |member: &Member| {
+                    (watched.returned)(registry::name(&member.key), &member.value)
+                };
+                entries.extend(own.iter().filter_map(said));
+            }
+            if !entries.is_empty() {
+                let count = entries.len();
+                tracing::warn!(
+                    count,
+                    "disconnects: the broker had forgotten this node, its names are announced again"
+                );
+                self.publisher.publish_until_recorded(entries).await;
             }
         }
     }

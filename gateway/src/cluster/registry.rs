@@ -45,6 +45,8 @@ pub struct ClusterRegistry {
     broker: Arc<dyn Broker>,
     announced: Mutex<Announced>,
     changed: Notify,
+    /// Notified when the broker did not know this node any more.
+    forgotten: Notify,
     /// How many changes were written.
     written: watch::Sender<u64>,
 }
@@ -83,7 +85,8 @@ impl ClusterRegistry {
     /// Returns a registry that has announced nothing yet.
     pub fn new(node: NodeId, broker: Arc<dyn Broker>) -> Self {
         let written = watch::Sender::new(0);
-        Self { node, broker, announced: Mutex::default(), changed: Notify::new(), written }
+        let (changed, forgotten) = (Notify::new(), Notify::new());
+        Self { node, broker, announced: Mutex::default(), changed, forgotten, written }
     }
 
     /// Says something, or takes it back; written soon.
@@ -148,6 +151,11 @@ impl ClusterRegistry {
         members
     }
 
+    /// Waits until the broker has forgotten this node: others may have taken it for gone.
+    pub async fn forgotten(&self) {
+        self.forgotten.notified().await;
+    }
+
     /// Waits until everything that was announced so far is written.
     pub async fn settled(&self) {
         let changes = self.lock().changes;
@@ -158,12 +166,18 @@ impl ClusterRegistry {
 
     /// Writes changes and renews the lease, until the node leaves.
     pub async fn run(&self) {
-        let mut everything = true;
+        let (mut everything, mut is_registered) = (true, false);
         loop {
             let Some((changes, upto)) = self.take(everything) else { return };
             match self.broker.register(&self.node, &changes).await {
                 // A registry that did not know the node has nothing of what it announced before.
-                Ok(known) => everything = !known && !everything,
+                Ok(known) => {
+                    if is_registered && !known {
+                        self.forgotten.notify_one();
+                    }
+                    is_registered = true;
+                    everything = !known && !everything;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "registry: changes not written, written again within a second");
                     self.put_back(changes);

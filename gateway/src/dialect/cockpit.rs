@@ -126,7 +126,7 @@ impl Dialect for Cockpit {
 
     /// An agent whose last connection is gone is offline.
     fn topics(&self) -> &'static [WatchedTopic] {
-        &[WatchedTopic { topic: incoming::AGENTS, gone: offline }]
+        &[WatchedTopic { topic: incoming::AGENTS, gone: offline, returned }]
     }
 }
 
@@ -141,10 +141,20 @@ fn is_open_to<'a>(config: &Config, given: impl IntoIterator<Item = Option<&'a st
 
 /// Returns the entry that says that an agent has gone.
 fn offline(agent: &str) -> (Stream, Fields) {
+    status(agent, "offline")
+}
+
+/// Returns the entry that says again how an agent is, as it is listed.
+fn returned(agent: &str, listed: &str) -> Option<(Stream, Fields)> {
+    let listed: Value = serde_json::from_str(listed).ok()?;
+    listed["status"].as_str().map(|word| status(agent, word))
+}
+
+fn status(agent: &str, word: &str) -> (Stream, Fields) {
     let mut fields = Fields::default();
     fields.push(field::TYPE, "agent_status");
     fields.push(field::ID, agent);
-    fields.push(field::DATA, r#"{"status":"offline"}"#);
+    fields.push(field::DATA, serde_json::json!({ "status": word }).to_string());
     (Stream::Agents, fields)
 }
 

@@ -18,8 +18,9 @@ use websocket::Connections;
 use crate::{
     channel::hub::Hub,
     cluster::{
-        cluster_query::ClusterQuery, installation_figures::InstallationFigures,
-        node_directory::NodeDirectory, registry::ClusterRegistry,
+        agent_health::AgentHealth, cluster_query::ClusterQuery,
+        installation_figures::InstallationFigures, node_directory::NodeDirectory,
+        registry::ClusterRegistry,
     },
     http::{address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits},
     ingest::{publish_limits::PublishLimits, publisher::EventPublisher},
@@ -104,6 +105,7 @@ part!(Arc<Authenticator>, services, services.context.auth);
 part!(Arc<Hub>, services, services.context.hub);
 part!(Arc<EventPublisher>, services, services.context.publisher);
 part!(Arc<ClusterRegistry>, services, services.context.registry);
+part!(Arc<AgentHealth>, services, services.context.agent_health);
 part!(Arc<GatewayMetrics>, services, services.context.metrics);
 part!(Lifecycle, services, services.context.life);
 part!(NodeId, services, services.context.node);

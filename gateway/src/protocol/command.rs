@@ -41,6 +41,13 @@ pub enum Command {
     Encode(Encoding),
     /// Enters or leaves the registry of who is where.
     Register(Registration),
+    /// Keeps what an agent says of its health, when the time for a sample has come.
+    Health {
+        /// The agent.
+        agent: Box<str>,
+        /// What it says.
+        said: State,
+    },
     /// Attends a name of the dialect ([`super::Attendance`]): goes on only if it is there, or there
     /// is room for one more.
     Attend(Box<str>),

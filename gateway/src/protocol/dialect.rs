@@ -92,6 +92,9 @@ pub struct WatchedTopic {
     pub topic: &'static str,
     /// Returns the entry that says that the name has gone.
     pub gone: fn(&str) -> (Stream, Fields),
+    /// Returns the entry that says again how a name is, by what is registered for it: others may have
+    /// taken it for gone.
+    pub returned: fn(&str, &str) -> Option<(Stream, Fields)>,
 }
 
 /// What a dialect may look at when it decides who comes in.

@@ -10,7 +10,10 @@ use tokio_util::task::TaskTracker;
 use super::{heartbeats::Heartbeats, token_expiry::TokenExpiry};
 use crate::{
     channel::hub::Hub,
-    cluster::{disconnects::Disconnects, presence::Presence, registry::ClusterRegistry},
+    cluster::{
+        agent_health::AgentHealth, disconnects::Disconnects, presence::Presence,
+        registry::ClusterRegistry,
+    },
     ingest::publisher::EventPublisher,
     metrics::GatewayMetrics,
     protocol::Encoding,
@@ -32,6 +35,8 @@ pub struct SessionContext {
     pub registry: Arc<ClusterRegistry>,
     /// How users are there.
     pub presence: Arc<Presence>,
+    /// How agents are.
+    pub agent_health: Arc<AgentHealth>,
     /// Who is gone for good.
     pub disconnects: Arc<Disconnects>,
     /// When tokens expire.

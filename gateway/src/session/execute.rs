@@ -30,6 +30,7 @@ impl Session {
                 Command::Append(append) => self.publish(append),
                 Command::Register(registration) => self.register(registration),
                 Command::Watch => self.watch(),
+                Command::Health { agent, said } => self.context.agent_health.report(agent, said),
                 Command::Close { code, reason } => self.close(code, reason),
                 other => return std::iter::once(other).chain(commands).collect(),
             }
@@ -59,6 +60,7 @@ impl Session {
                     }
                 }
                 Command::Watch => self.watch(),
+                Command::Health { agent, said } => self.context.agent_health.report(agent, said),
                 Command::Remember(memo) => self.lock().memo = Some(memo),
                 Command::Encode(encoding) => self.encode(encoding),
                 Command::Alive => self.transport.alive(),

@@ -123,6 +123,8 @@ broker! {
     reap(topics: &[&'static str]) -> Result<Vec<ExpiredNode>, BrokerError>;
     partitions() -> Result<Option<u16>, BrokerError>;
     set_partitions(partitions: u16) -> Result<(), BrokerError>;
+    health_samples(agent: &str, limit: usize) -> Result<Vec<String>, BrokerError>;
+    add_health_sample(agent: &str, last: Option<&str>, sample: &str) -> Result<bool, BrokerError>;
     check() -> Result<Vec<String>, BrokerError>;
 }
 

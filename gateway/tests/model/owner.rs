@@ -105,7 +105,7 @@ impl Owner {
         let submission =
             Submission::parse(Stream::Tasks, entry, &fields, Origin::Outside, 0).unwrap();
         let verdict = EntryVerdict::Accepted(Box::new(submission));
-        Judged { entry, digest: fields.digest(), verdict, fields }
+        Judged { entry, digest: fields.digest(), verdict, fields, deliveries: Vec::new() }
     }
 
     async fn record(&mut self, entries: Vec<Judged>) -> Committed {

@@ -23,9 +23,9 @@ use domain::{
     source::Source,
 };
 use store::{
-    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
-    EntryBatch, Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow, Store, StoreError,
-    Traced,
+    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
+    DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed,
+    Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced,
 };
 
 use crate::weather::Weather;
@@ -113,10 +113,17 @@ store! {
         lapsed(
             source: Source, read_to_end: Duration, reachable: Duration, limit: usize
         ) -> Vec<Lapsed>;
+        task_runs(since: i64, limit: usize) -> Vec<TaskRun>;
         trace(entry: &str) -> Option<Traced>;
-        dead_letters(source: Option<Source>, before: Option<i64>, limit: usize) -> Vec<DeadLetter>;
+        dead_letters(
+            origin: Option<DeadLetterOrigin>, before: Option<i64>, limit: usize
+        ) -> Vec<DeadLetter>;
         dead_letter(id: i64) -> Option<DeadLetter>;
         drop_dead_letter(id: i64) -> bool;
+        claim_deliveries(route: &str, limit: usize, time: Duration) -> Vec<Delivery>;
+        settle_delivery(delivery: &Delivery, end: &DeliveryEnd) -> ();
+        give_up_deliveries(age: Duration, limit: usize) -> usize;
+        redrive_delivery(letter: &DeadLetter) -> bool;
         deny(user: &str, time: Duration) -> i64;
         admit(user: &str) -> bool;
         denied() -> Vec<(String, i64)>;

@@ -7,6 +7,7 @@
 mod histories;
 mod mailbox;
 mod registry;
+mod samples;
 mod stream;
 
 use std::{
@@ -30,6 +31,7 @@ use self::{
     histories::Histories,
     mailbox::{Mailbox, MemorySubscriber},
     registry::MemoryRegistry,
+    samples::MemorySamples,
     stream::MemoryStream,
 };
 use super::{
@@ -50,6 +52,7 @@ pub(super) struct MemoryBroker {
     mailboxes: Mutex<Vec<Arc<Mailbox>>>,
     registry: Mutex<MemoryRegistry>,
     partitions: Mutex<Option<u16>>,
+    samples: Mutex<MemorySamples>,
 }
 
 impl MemoryBroker {
@@ -64,6 +67,11 @@ impl MemoryBroker {
             mailboxes: Mutex::default(),
             registry: Mutex::new(MemoryRegistry::new(options.node_lease)),
             partitions: Mutex::default(),
+            samples: Mutex::new(MemorySamples::new(
+                options.memory_health_agents,
+                options.health_samples_max,
+                options.health_sample_life,
+            )),
             options,
         }
     }
@@ -235,6 +243,19 @@ impl Broker for MemoryBroker {
     async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError> {
         *self.partitions.lock_unpoisoned() = Some(partitions);
         Ok(())
+    }
+
+    async fn health_samples(&self, agent: &str, limit: usize) -> Result<Vec<String>, BrokerError> {
+        Ok(self.samples.lock_unpoisoned().newest(agent, limit))
+    }
+
+    async fn add_health_sample(
+        &self,
+        agent: &str,
+        last: Option<&str>,
+        sample: &str,
+    ) -> Result<bool, BrokerError> {
+        Ok(self.samples.lock_unpoisoned().add(agent, last, sample))
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

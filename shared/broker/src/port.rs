@@ -214,6 +214,18 @@ pub trait Broker: Send + Sync + 'static {
     /// Says how many partitions each stream has from now on.
     async fn set_partitions(&self, partitions: u16) -> Result<(), BrokerError>;
 
+    /// The newest samples of an agent's health, at most `limit`, oldest first. They last an hour.
+    async fn health_samples(&self, agent: &str, limit: usize) -> Result<Vec<String>, BrokerError>;
+
+    /// Adds a sample of an agent's health behind `last`, the newest that the caller has seen. Answers
+    /// whether it was still the newest; otherwise nothing is added.
+    async fn add_health_sample(
+        &self,
+        agent: &str,
+        last: Option<&str>,
+        sample: &str,
+    ) -> Result<bool, BrokerError>;
+
     /// Whether the broker answers, and what an operator should know of how it is set up.
     async fn check(&self) -> Result<Vec<String>, BrokerError>;
 }

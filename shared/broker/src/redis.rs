@@ -13,6 +13,7 @@ mod publish;
 mod reader;
 mod registry;
 mod resp;
+mod samples;
 mod seeds;
 mod server;
 mod shards;
@@ -274,6 +275,20 @@ impl Broker for RedisBroker {
         let mut command = redis::cmd("SET");
         command.arg(&key).arg(partitions);
         self.shards.query(&key, command).await
+    }
+
+    async fn health_samples(&self, agent: &str, limit: usize) -> Result<Vec<String>, BrokerError> {
+        samples::newest(&self.shards, &self.keys, agent, limit).await
+    }
+
+    async fn add_health_sample(
+        &self,
+        agent: &str,
+        last: Option<&str>,
+        sample: &str,
+    ) -> Result<bool, BrokerError> {
+        let bounds = (self.options.health_samples_max, self.options.health_sample_life);
+        samples::add(&self.shards, &self.keys, agent, last, sample, bounds).await
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

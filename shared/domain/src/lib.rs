@@ -10,6 +10,7 @@ pub mod control;
 pub mod entry;
 pub mod event;
 pub mod excerpt;
+pub mod health;
 pub mod id;
 pub mod json;
 pub mod node;

@@ -4,7 +4,9 @@
 //! setting; a process with a problem ends with exit code 78 before it binds a port.
 
 mod access;
+mod alert_routes;
 mod embedded_redis;
+mod escalation;
 mod layers;
 mod role;
 mod sections;
@@ -16,7 +18,9 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
     access::AccessSettings,
+    alert_routes::{AlertRoute, Destination, SecretText},
     embedded_redis::EmbeddedRedis,
+    escalation::{AllowedHost, EscalationSettings, HealthSettings},
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
     sections::{HeartbeatSettings, LimitSettings, Record, Traces},
@@ -70,6 +74,10 @@ pub struct Config {
     pub limits: LimitSettings,
     /// `LimitSettings` of the record.
     pub record: Record,
+    /// Health of agents.
+    pub health: HealthSettings,
+    /// Where alerts go.
+    pub escalation: EscalationSettings,
     /// `LOG_LEVEL`
     pub log_level: String,
     /// Whether logs are JSON: `LOG_FORMAT`.
@@ -99,7 +107,7 @@ impl Config {
         environment: &HashMap<String, String>,
     ) -> Result<(Self, Layers), Vec<SettingProblem>> {
         let mut layers = Layers::read(environment);
-        let config = Self::build(&mut layers);
+        let config = Self::build(&mut layers, role, environment);
         layers.check_urls();
         config.check(role, &mut layers.problems);
         if layers.problems.is_empty() { Ok((config, layers)) } else { Err(layers.problems) }
@@ -133,7 +141,7 @@ impl Config {
         .collect()
     }
 
-    fn build(layers: &mut Layers) -> Self {
+    fn build(layers: &mut Layers, role: Role, variables: &HashMap<String, String>) -> Self {
         let environment = match layers.text("environment") {
             "development" => Environment::Development,
             "production" => Environment::Production,
@@ -180,6 +188,8 @@ impl Config {
             rhythm: HeartbeatSettings::build(layers),
             limits: LimitSettings::build(layers),
             record: Record::build(layers),
+            health: HealthSettings::build(layers),
+            escalation: EscalationSettings::build(layers, role, variables),
             log_level: layers.text("log_level").to_owned(),
             log_json: log_format.map_or(production, |format| format == "json"),
             traces: Traces::build(layers),

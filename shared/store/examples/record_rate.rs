@@ -76,7 +76,7 @@ fn batch(number: u64) -> EntryBatch {
         let submission = Submission::parse(Stream::Deployments, at(n), &fields, Origin::Outside, 0);
         let submission = submission.expect("an event");
         let (digest, verdict) = (fields.digest(), EntryVerdict::Accepted(Box::new(submission)));
-        Judged { entry: at(n), digest, verdict, fields }
+        Judged { entry: at(n), digest, verdict, fields, deliveries: Vec::new() }
     };
     let before =
         if number == 0 { EntryId::ZERO } else { EntryId { ms: at(0).ms - 1, number: BATCH } };

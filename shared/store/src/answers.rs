@@ -1,6 +1,6 @@
 //! What is read from the record: rows of sources, pages of channels, lists of entities, dead letters.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use domain::{
     activity::ActivityTotals,
@@ -13,8 +13,10 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::{Source, Stream},
+    source::{Source, Stream, UnknownStream},
 };
+
+use crate::batch::DeadReason;
 
 /// A source's row: who owns it and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,25 +146,64 @@ pub struct Lapsed {
     pub lease_until: i64,
 }
 
+/// Where dead letters come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLetterOrigin {
+    /// A stream, all of its partitions.
+    Stream(Stream),
+    /// One partition of a stream.
+    Source(Source),
+    /// The outbox of alerts: webhooks that could not be delivered.
+    Webhooks,
+}
+
+impl DeadLetterOrigin {
+    const WEBHOOKS: &str = "webhooks";
+}
+
+impl fmt::Display for DeadLetterOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(stream) => stream.fmt(f),
+            Self::Source(source) => source.fmt(f),
+            Self::Webhooks => f.write_str(Self::WEBHOOKS),
+        }
+    }
+}
+
+impl FromStr for DeadLetterOrigin {
+    type Err = UnknownStream;
+
+    fn from_str(name: &str) -> Result<Self, UnknownStream> {
+        if name == Self::WEBHOOKS {
+            return Ok(Self::Webhooks);
+        }
+        match name.parse() {
+            Ok(stream) => Ok(Self::Stream(stream)),
+            Err(_) => name.parse().map(Self::Source),
+        }
+    }
+}
+
 /// Which dead letters a call for many is about: those that fit everything that is given.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetterFilter {
-    /// Of this stream, all partitions.
-    pub stream: Option<Stream>,
+    /// Of this origin.
+    pub origin: Option<DeadLetterOrigin>,
     /// For this reason: the word of the metrics, or the whole sentence.
     pub reason: Option<String>,
     /// From before this time, ms since 1970.
     pub before: Option<i64>,
 }
 
-/// An entry that was not accepted.
+/// An entry that was not accepted, or a webhook that was not delivered.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The number of the row, newest highest.
     pub id: i64,
-    /// Where it came from.
-    pub source: Source,
-    /// The id of its entry.
+    /// Where it came from: a source, or the outbox.
+    pub origin: DeadLetterOrigin,
+    /// The id of its entry, or of the webhook.
     pub entry: String,
     /// The reason, as a sentence.
     pub reason: String,
@@ -170,6 +211,57 @@ pub struct DeadLetter {
     pub at: i64,
     /// Its fields; bytes that are no UTF-8 were replaced.
     pub fields: BTreeMap<String, String>,
+}
+
+/// A webhook that is due, taken by whoever sends it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The number of the row.
+    pub id: i64,
+    /// What the receiver knows it by, the same in every try.
+    pub webhook: String,
+    /// The name of its route.
+    pub route: String,
+    /// The id of the alert.
+    pub alert: String,
+    /// Whether an acknowledgement stops it.
+    pub escalates: bool,
+    /// When it counts as lost with its sender, ms since 1970.
+    pub due: i64,
+    /// How often it was tried, with this time.
+    pub tries: u32,
+}
+
+/// How a try at a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// It is delivered, or not wanted any more.
+    Done,
+    /// It is tried again after a pause.
+    Again(Duration),
+    /// It failed for good: a dead letter.
+    Failed(DeadReason),
+}
+
+/// What became of a task, as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub struct TaskRun {
+    /// Its executor.
+    pub executor: Option<String>,
+    /// Its status; empty where it never had one.
+    pub status: String,
+    /// When it was first heard of, ms since 1970.
+    pub created: i64,
+    /// The agent that had it last.
+    pub agent: Option<String>,
+    /// What an agent must be able to do for it.
+    pub capabilities: Vec<String>,
+    /// How often it was given to an agent again.
+    pub retries: u64,
+    /// How long it waited for its first agent, ms.
+    pub wait_ms: Option<i64>,
+    /// How long its last attempt ran, ms.
+    pub run_ms: Option<i64>,
 }
 
 /// Where one event stands in the record, for `fanfare explain`.

@@ -1,5 +1,7 @@
 //! What a transaction of the record is given, and what it answers.
 
+use std::time::Duration;
+
 use domain::{
     channel::Channel,
     entry::{EntryId, Fields},
@@ -19,6 +21,24 @@ pub struct Judged {
     pub verdict: EntryVerdict,
     /// Its fields, kept for the dead-letter store.
     pub fields: Fields,
+    /// What is to be delivered when it is recorded: where an alert goes.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A webhook that follows from an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDelivery {
+    /// The name of its route.
+    pub route: String,
+    /// How long the alert has to go without an acknowledgement; none: it goes at once, whatever
+    /// becomes of the alert.
+    pub after: Option<Duration>,
+}
+
+impl NewDelivery {
+    pub(super) fn wait(&self) -> Duration {
+        self.after.unwrap_or_default()
+    }
 }
 
 /// What becomes of an entry.

@@ -22,9 +22,10 @@ use domain::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter, EntityFilter,
-    EntryBatch, Holdings, Lapsed, Listed, Options, Page, Partitions, Snapshot, SourceRow, Store,
-    StoreError, Traced, activity, audit, channel, dead_letter, denial,
+    ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
+    DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed,
+    Options, Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, activity,
+    analytics, audit, channel, dead_letter, delivery, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
@@ -408,6 +409,14 @@ impl Store for Database {
         self.within(asked).await
     }
 
+    async fn task_runs(&self, since: i64, limit: usize) -> Result<Vec<TaskRun>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            analytics::task_runs(&mut session, since, limit).await
+        };
+        self.within(asked).await
+    }
+
     async fn lapsed(
         &self,
         source: Source,
@@ -430,13 +439,13 @@ impl Store for Database {
 
     async fn dead_letters(
         &self,
-        source: Option<Source>,
+        origin: Option<DeadLetterOrigin>,
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Read).await?;
-            dead_letter::list(&mut session, source, before, limit).await
+            dead_letter::list(&mut session, origin, before, limit).await
         };
         self.within(asked).await
     }
@@ -477,6 +486,50 @@ impl Store for Database {
         let asked =
             async { dead_letter::delete(&mut self.session(SessionKind::Write).await?, id).await };
         self.within(asked).await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        route: &str,
+        limit: usize,
+        time: Duration,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Write).await?;
+            delivery::claim(&mut session, route, limit, time).await
+        };
+        self.within(asked).await
+    }
+
+    async fn settle_delivery(
+        &self,
+        settled: &Delivery,
+        end: &DeliveryEnd,
+    ) -> Result<(), StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            delivery::settle(&mut session, settled, end).await?;
+            Ok((session, ()))
+        };
+        self.committed(asked).await
+    }
+
+    async fn give_up_deliveries(&self, age: Duration, limit: usize) -> Result<usize, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let given_up = delivery::give_up(&mut session, age, limit).await?;
+            Ok((session, given_up))
+        };
+        self.committed(asked).await
+    }
+
+    async fn redrive_delivery(&self, letter: &DeadLetter) -> Result<bool, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let redriven = delivery::redrive(&mut session, letter).await?;
+            Ok((session, redriven))
+        };
+        self.committed(asked).await
     }
 
     async fn deny(&self, user: &str, time: Duration) -> Result<i64, StoreError> {

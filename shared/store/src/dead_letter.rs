@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use domain::source::Source;
 
 use super::{
-    DeadLetter, DeadLetterFilter, DeadReason, Judged, StoreError,
+    DeadLetter, DeadLetterFilter, DeadLetterOrigin, DeadReason, Judged, StoreError,
     engine::{Row, SqlSession},
     source,
     sql::{Column, Param, Statement, both, each},
@@ -16,6 +16,11 @@ const INSERT: Statement = each(
      SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[])",
     "INSERT INTO dead_letter (source, recorded, entry, label, reason, fields)
      SELECT $1, $2, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($3)",
+);
+
+const INSERT_WEBHOOK: Statement = both(
+    "INSERT INTO dead_letter (source, recorded, entry, label, reason, fields)
+     VALUES ($1, $2, $3, $4, $5, $6)",
 );
 
 const LIST: Statement = both(
@@ -79,6 +84,30 @@ pub(super) async fn insert(
     session.run(&INSERT, &params).await.map(drop)
 }
 
+/// What stands for the outbox in the place of a source: beyond the streams that there can be.
+const WEBHOOKS: i64 = (u16::MAX as i64) << 16;
+
+/// Keeps a webhook that was not delivered.
+pub(super) async fn insert_webhook(
+    session: &mut SqlSession,
+    recorded: i64,
+    webhook: &str,
+    reason: &DeadReason,
+    fields: &BTreeMap<&str, String>,
+) -> Result<(), StoreError> {
+    let text = reason.text.replace('\0', "\u{fffd}");
+    let fields = serde_json::to_string(fields).unwrap_or_default();
+    let params = [
+        Param::Int(WEBHOOKS),
+        Param::Int(recorded),
+        Param::Text(webhook),
+        Param::Text(reason.label),
+        Param::Text(&text),
+        Param::Text(&fields),
+    ];
+    session.run(&INSERT_WEBHOOK, &params).await.map(drop)
+}
+
 /// The most bytes of an entry that are kept whole: more than any that could be accepted.
 const WHOLE_BYTES_MAX: usize = 4 << 20;
 
@@ -115,14 +144,11 @@ const CUT_BYTES: &str = "cut_bytes";
 /// Dead letters, newest first.
 pub(super) async fn list(
     session: &mut SqlSession,
-    source: Option<Source>,
+    origin: Option<DeadLetterOrigin>,
     before: Option<i64>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, StoreError> {
-    let (from, to) = source.map_or((0, i64::MAX), |source| {
-        let number = source::number(source);
-        (number, number)
-    });
+    let (from, to) = numbers(origin);
     let params = [
         Param::Int(before.unwrap_or(i64::MAX)),
         Param::Int(from),
@@ -148,11 +174,27 @@ pub(super) async fn of(
     session.row(&OF, &[Param::Text(entry)]).await?.as_ref().map(dead_letter).transpose()
 }
 
+/// The first and the last number of an origin.
+fn numbers(origin: Option<DeadLetterOrigin>) -> (i64, i64) {
+    match origin {
+        None => (0, i64::MAX),
+        Some(DeadLetterOrigin::Webhooks) => (WEBHOOKS, WEBHOOKS),
+        Some(DeadLetterOrigin::Source(source)) => {
+            let number = source::number(source);
+            (number, number)
+        }
+        Some(DeadLetterOrigin::Stream(stream)) => {
+            let first = source::number(Source::first(stream));
+            (first, first + i64::from(u16::MAX))
+        }
+    }
+}
+
 fn conditions(filter: &DeadLetterFilter) -> [Param<'_>; 4] {
-    let first = filter.stream.map(|stream| source::number(Source::first(stream)));
+    let (from, to) = numbers(filter.origin);
     [
-        Param::Int(first.unwrap_or(0)),
-        Param::Int(first.map_or(i64::MAX, |first| first + i64::from(u16::MAX))),
+        Param::Int(from),
+        Param::Int(to),
         Param::Int(filter.before.unwrap_or(i64::MAX)),
         Param::MaybeText(filter.reason.as_deref()),
     ]
@@ -191,7 +233,10 @@ pub(super) async fn delete(session: &mut SqlSession, id: i64) -> Result<bool, St
 fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
     Ok(DeadLetter {
         id: row.int(0)?,
-        source: source::of(row.int(1)?)?,
+        origin: match row.int(1)? {
+            WEBHOOKS => DeadLetterOrigin::Webhooks,
+            number => DeadLetterOrigin::Source(source::of(number)?),
+        },
         entry: row.text(2)?.to_owned(),
         reason: row.text(3)?.to_owned(),
         at: row.int(4)?,

@@ -5,6 +5,7 @@
 
 mod activity;
 mod activity_log;
+mod analytics;
 mod answers;
 mod audit;
 mod batch;
@@ -12,6 +13,7 @@ mod channel;
 mod connect;
 mod database;
 mod dead_letter;
+mod delivery;
 mod denial;
 mod engine;
 mod entity;
@@ -39,10 +41,10 @@ pub use self::{
     activity_log::ActivityLog,
     answers::{
         ActivityRow, ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter,
-        EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page, Partitions, Snapshot, SourceRow,
-        Traced,
+        DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, Holdings, Lapsed, ListCursor,
+        Listed, Page, Partitions, Snapshot, SourceRow, TaskRun, Traced,
     },
-    batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, Outcome},
+    batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, NewDelivery, Outcome},
     connect::connect,
     error::StoreError,
     file_owner::FileOwner,

@@ -289,7 +289,7 @@ mod tests {
                 EntryVerdict::Dead(DeadReason { label, text })
             }
         };
-        Judged { entry, digest: fields.digest(), verdict, fields }
+        Judged { entry, digest: fields.digest(), verdict, fields, deliveries: Vec::new() }
     }
 
     /// Plans entries for a source that is at number 10 and channels whose counters stood at 100.

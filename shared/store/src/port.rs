@@ -19,8 +19,9 @@ use domain::{
 
 use crate::{
     answers::{
-        ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, EntityFilter,
-        Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow, Traced,
+        ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, DeadLetterOrigin,
+        Delivery, DeliveryEnd, EntityFilter, Holdings, Lapsed, Listed, Page, Partitions, Snapshot,
+        SourceRow, TaskRun, Traced,
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
@@ -194,6 +195,9 @@ pub trait Store: Send + Sync + 'static {
         text: Option<&str>,
     ) -> Result<Vec<(String, u64)>, StoreError>;
 
+    /// What became of the tasks that were first heard of since then, ms since 1970; the newest ones.
+    async fn task_runs(&self, since: i64, limit: usize) -> Result<Vec<TaskRun>, StoreError>;
+
     /// Entities last heard of by this source whose lease ran out more than `read_to_end` ago, by the
     /// database's clock: so long ago its owner read the stream to its end, so nothing that was said
     /// in time is still unread. A lease longer than `reachable` does not count yet: so long the
@@ -217,7 +221,7 @@ pub trait Store: Send + Sync + 'static {
     /// Dead letters, newest first, before `before`.
     async fn dead_letters(
         &self,
-        source: Option<Source>,
+        origin: Option<DeadLetterOrigin>,
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError>;
@@ -241,6 +245,30 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets a dead letter; whether it was there.
     async fn drop_dead_letter(&self, id: i64) -> Result<bool, StoreError>;
+
+    // === Deliveries ===
+
+    /// Takes webhooks that are due on a route, at most `limit`; who has not settled one after `time`
+    /// has lost it to the next who asks.
+    async fn claim_deliveries(
+        &self,
+        route: &str,
+        limit: usize,
+        time: Duration,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Notes how a try ended. Nothing happens when it was taken by another meanwhile.
+    async fn settle_delivery(
+        &self,
+        delivery: &Delivery,
+        end: &DeliveryEnd,
+    ) -> Result<(), StoreError>;
+
+    /// Turns those that nobody has taken for so long into dead letters, at most `limit`; how many.
+    async fn give_up_deliveries(&self, age: Duration, limit: usize) -> Result<usize, StoreError>;
+
+    /// Puts a dead letter of the outbox back there, as it is given; whether it was there.
+    async fn redrive_delivery(&self, letter: &DeadLetter) -> Result<bool, StoreError>;
 
     // === Denials ===
 

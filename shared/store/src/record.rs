@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use domain::source::Source;
 
 use super::{
-    Committed, EntryBatch, Outcome, StoreError, channel, dead_letter,
+    Committed, EntryBatch, Outcome, StoreError, channel, dead_letter, delivery,
     engine::SqlSession,
     entity, event,
     known::{self, Key, Placed},
@@ -61,6 +61,7 @@ pub(super) async fn record(
     known::remember(session, source, &numbered.entries).await?;
     known::apply(session, source.stream, recorded, &applied_now(&numbered)).await?;
     dead_letter::insert(session, source, recorded, &numbered.dead).await?;
+    delivery::insert(session, recorded, batch, &numbered.committed.outcomes).await?;
     let top = batch.entries.iter().map(|judged| judged.entry).max();
     let top = top.map_or(begun.top, |top| top.max(begun.top));
     source::reach(session, source, numbered.committed.seq, top).await?;

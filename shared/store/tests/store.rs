@@ -11,6 +11,8 @@ mod bench;
 mod dead_letters;
 #[path = "store/deadlines.rs"]
 mod deadlines;
+#[path = "store/deliveries.rs"]
+mod deliveries;
 #[path = "store/denials.rs"]
 mod denials;
 #[path = "store/entities.rs"]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Consumer, error::Error};
 use crate::{
+    escalation,
     publisher::{self, PublishError},
     traces::{self, BatchTrace},
     validation,
@@ -120,6 +121,9 @@ impl Consumer {
         let killed = entries_max == 1 && self.row.attempts > self.worker.limits.deliveries_max;
         if let Some(first) = entries.first_mut().filter(|_| killed) {
             validation::reject(first, "workers died while they worked on this entry");
+        }
+        for judged in &mut entries {
+            escalation::routing::route(&self.worker.escalation.routes, judged);
         }
         EntryBatch { before: self.row.cursor, cursor, entries, published: self.row.published }
     }

@@ -21,12 +21,17 @@ const repo: Fold = (id, before, _, { repos }, recorded) => {
 };
 
 const alert: Fold = (id, before, event, data, recorded) => {
-  if (event.event === "alert_acknowledged") return before && { ...before, acknowledged: 1 };
+  if (event.event === "alert_acknowledged") {
+    const ended = data.by === "health" ? { ended_at: seconds(recorded) } : {};
+    return before && { ...before, acknowledged: 1, ...ended };
+  }
+  // One whose cause was gone in between begins anew.
+  const open = before && "ended_at" in before ? undefined : before;
   const take = (key: string): unknown => data[key] ?? null;
   return {
     created_at: seconds(recorded),
     acknowledged: 0,
-    ...before,
+    ...open,
     id,
     severity: take("severity"),
     title: take("title"),

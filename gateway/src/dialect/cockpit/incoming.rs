@@ -105,6 +105,9 @@ fn check_repos(frame: &Map<String, Value>, issues: &mut Issues) {
     }
 }
 
+/// What is noted beside the agent: the fingerprint of its last status, without its health.
+const RECORDED: &str = "recorded";
+
 /// What is noted about an agent's socket: the agent as the list of agents shows it.
 fn noted(view: &View<'_>) -> Option<Map<String, Value>> {
     serde_json::from_str(view.memo?).ok()
@@ -115,14 +118,30 @@ fn takes_tasks(status: Option<&Value>) -> bool {
     status.and_then(Value::as_str).is_some_and(|status| matches!(status, "online" | "idle"))
 }
 
-fn note(agent: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
+fn note(mut agent: Map<String, Value>, view: &View<'_>) -> Vec<Command> {
+    let memo = serde_json::to_string(&agent).unwrap_or_default();
+    agent.remove(RECORDED);
     let id = agent.get("agentId").and_then(Value::as_str).unwrap_or_default();
-    let text = serde_json::to_string(agent).unwrap_or_default();
     let key = registry::key(id, view.connection);
+    let text = serde_json::to_string(&agent).unwrap_or_default();
     vec![
-        Command::Remember(text.as_str().into()),
+        Command::Remember(memo.into()),
         Command::Register(Registration { topic: AGENTS, key, value: Some(text) }),
     ]
+}
+
+/// Returns what a status says of the agent's health.
+fn health(status: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    status.get("metadata")?.get("health")?.as_object()
+}
+
+/// Returns the fingerprint of an agent's status, its health left out.
+fn fingerprint(agent: Option<&Value>, mut status: Map<String, Value>) -> Value {
+    if let Some(Value::Object(metadata)) = status.get_mut("metadata") {
+        metadata.remove("health");
+    }
+    let agent = agent.and_then(Value::as_str).unwrap_or_default().to_owned();
+    Fields(vec![(agent, Value::Object(status).to_string().into_bytes())]).digest().into()
 }
 
 /// Registers the agent; while it is online or idle it listens to new tasks. The acknowledgement
@@ -144,12 +163,21 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
         }
     }
     agent.entry("connectedAt").or_insert_with(|| iso(view.now).into());
-    commands.extend(note(&agent, view));
     let mut data = frame.clone();
     for key in ["type", "agentId", "timestamp"] {
         data.remove(key);
     }
-    commands.push(append(Stream::Agents, "agent_status", agent.get("agentId"), data));
+    let recorded = fingerprint(frame.get("agentId"), data.clone());
+    let last = agent.insert(RECORDED.to_owned(), recorded.clone());
+    commands.extend(note(agent.clone(), view));
+    let health = health(&data).cloned();
+    // What changes only the health of an agent is sampled and not recorded.
+    if health.is_none() || last != Some(recorded) {
+        commands.push(append(Stream::Agents, "agent_status", agent.get("agentId"), data));
+    }
+    if let (Some(said), Some(id)) = (health, agent.get("agentId").and_then(Value::as_str)) {
+        commands.push(Command::Health { agent: id.into(), said });
+    }
     if is_new {
         commands.push(Command::Watch);
     }
@@ -210,7 +238,7 @@ fn pong(view: &View<'_>) -> Vec<Command> {
     let mut commands = vec![Command::Alive];
     if let Some(mut agent) = noted(view) {
         agent.insert("lastPingAt".to_owned(), iso(view.now).into());
-        commands.extend(note(&agent, view));
+        commands.extend(note(agent, view));
     }
     commands
 }

@@ -100,6 +100,38 @@ fn a_second_status_keeps_what_the_first_one_said() {
 }
 
 #[test]
+fn a_status_that_changes_only_health_is_sampled_and_not_recorded() {
+    let status = |cpu: f64, version: u32| {
+        json!({
+            "type": "agent-status", "agentId": "a", "status": "idle", "timestamp": cpu,
+            "metadata": { "version": version, "health": { "cpu": cpu } },
+        })
+    };
+    let sampled = |commands: &[Command]| {
+        commands.iter().any(|command| {
+            matches!(command, Command::Health { agent, said } if **agent == *"a" && said["cpu"].is_number())
+        })
+    };
+    let is_recorded =
+        |commands: &[Command]| commands.iter().any(|c| matches!(c, Command::Append(_)));
+    let first = say(None, &status(0.1, 1));
+    assert!(is_recorded(&first) && sampled(&first));
+    let second = say(Some(&memo(&first)), &status(0.2, 1));
+    assert!(!is_recorded(&second) && sampled(&second));
+    let third = say(Some(&memo(&second)), &status(0.3, 2));
+    assert!(is_recorded(&third) && sampled(&third));
+    let without = json!({ "type": "agent-status", "agentId": "a", "status": "idle" });
+    let fourth = say(Some(&memo(&third)), &without);
+    let fifth = say(Some(&memo(&fourth)), &without);
+    assert!(is_recorded(&fifth) && !sampled(&fifth), "as it always was");
+    let listed = first.iter().find_map(|command| match command {
+        Command::Register(registration) => registration.value.clone(),
+        _ => None,
+    });
+    assert!(!listed.unwrap().contains("recorded"), "what is noted is not shown");
+}
+
+#[test]
 fn older_agents_are_understood() {
     let status = say(
         None,

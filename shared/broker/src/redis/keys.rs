@@ -13,12 +13,13 @@
 //! | `P:{T}:node:NODE`, `P:{T}:nodes`, `P:{T}:workers`, `P:{T}:probe:NODE` | pub/sub | control, probe |
 //! | `P:{R}:lease` | sorted set | registry: node → end of its lease, ms |
 //! | `P:{R}:topics:NODE` | set | registry: the topics that a node speaks of |
+//! | `P:{T}:health:AGENT` | list | samples of an agent's health, oldest first |
 //! | `P:{R}:on:TOPIC:NODE` | hash | registry: key → JSON |
 //!
 //! `P` is `KEY_PREFIX`, `T` a tag by what the name is about, `R` one tag for the whole registry,
 //! because its scripts touch several of its keys. Names of channels are ASCII: `domain::id::encode`.
 
-use domain::{channel::Channel, node::NodeId, source::Source};
+use domain::{channel::Channel, id, node::NodeId, source::Source};
 
 use crate::{Topic, tags};
 
@@ -78,6 +79,11 @@ impl Keys {
     pub(super) fn probe(&self, node: &NodeId, tag: Option<&str>) -> String {
         let tag = tag.unwrap_or_else(|| tags::of(&node.0));
         format!("{}:{{{tag}}}:probe:{node}", self.prefix)
+    }
+
+    /// The samples of an agent's health.
+    pub(super) fn samples(&self, agent: &str) -> String {
+        self.about("health", &id::encode(agent))
     }
 
     pub(super) fn leases(&self) -> String {

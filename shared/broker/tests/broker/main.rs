@@ -12,6 +12,7 @@ mod network;
 mod publishing;
 mod recorder;
 mod registry;
+mod samples;
 mod server;
 mod streams;
 mod tls;

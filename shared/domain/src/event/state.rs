@@ -65,6 +65,6 @@ pub(super) fn copy(state: &mut State, body: &State, keys: &[&str]) {
 }
 
 /// Returns the number as every language has it: of double precision, infinite where it is larger.
-pub(super) fn double(number: &Number) -> f64 {
+pub(crate) fn double(number: &Number) -> f64 {
     number.as_str().parse().unwrap_or(f64::NAN)
 }

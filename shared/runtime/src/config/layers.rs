@@ -124,6 +124,7 @@ impl Layers {
             let value = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Float(number) => number.to_string(),
                 toml::Value::Boolean(flag) => flag.to_string(),
                 _ => {
                     self.problems
@@ -172,6 +173,17 @@ impl Layers {
             self.problems.push(SettingProblem::new(name, reason));
             *range.start()
         })
+    }
+
+    /// A share from 0 to 1; none when unset.
+    pub fn share(&mut self, name: &str) -> Option<f64> {
+        let text = self.optional(name)?;
+        let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+        if share.is_none() {
+            let reason = format!("{text:?} is not a number from 0 to 1");
+            self.problems.push(SettingProblem::new(name, reason));
+        }
+        share
     }
 
     /// A duration in milliseconds, from 1 ms to 10 years.

@@ -168,7 +168,7 @@ pub(crate) fn entry(source: Source, ms: u64, fields: &[(&str, &str)]) -> Judged 
             EntryVerdict::Dead(DeadReason { label: rejection.label(), text })
         }
     };
-    Judged { entry: id(ms), digest: fields.digest(), verdict, fields }
+    Judged { entry: id(ms), digest: fields.digest(), verdict, fields, deliveries: Vec::new() }
 }
 
 /// An update of a deployment.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::source::Stream;
-use store::DeadLetterFilter;
+use store::{DeadLetterFilter, DeadLetterOrigin};
 
 use crate::bench::{Bench, DEPLOYMENTS, TASKS, entry, on_both_engines};
 
@@ -25,7 +25,7 @@ async fn three(bench: &Bench) {
 async fn a_dead_letter_is_found_by_its_entry(bench: Bench) {
     three(&bench).await;
     let found = bench.store.dead_letter_of("3-0").await.unwrap().unwrap();
-    assert_eq!((found.source, found.entry.as_str()), (TASKS, "3-0"));
+    assert_eq!((found.origin, found.entry.as_str()), (DeadLetterOrigin::Source(TASKS), "3-0"));
     assert!(bench.store.dead_letter_of("4-0").await.unwrap().is_none());
 }
 
@@ -37,7 +37,7 @@ async fn dead_letters_are_forgotten_by_stream_reason_and_age(bench: Bench) {
     let early = DeadLetterFilter { before: Some(all[2].at), ..DeadLetterFilter::default() };
     assert_eq!(store.drop_dead_letters(&early).await.unwrap(), 0);
     let of = DeadLetterFilter {
-        stream: Some(Stream::Deployments),
+        origin: Some(DeadLetterOrigin::Stream(Stream::Deployments)),
         reason: Some(all[2].reason.clone()),
         ..DeadLetterFilter::default()
     };
@@ -45,7 +45,10 @@ async fn dead_letters_are_forgotten_by_stream_reason_and_age(bench: Bench) {
     assert_eq!(like.iter().map(|letter| letter.id).collect::<Vec<_>>(), [all[2].id]);
     assert!(store.dead_letters_like(&of, all[2].id, 9).await.unwrap().is_empty());
     assert_eq!(store.drop_dead_letters(&of).await.unwrap(), 1);
-    let stream = DeadLetterFilter { stream: Some(Stream::Tasks), ..DeadLetterFilter::default() };
+    let stream = DeadLetterFilter {
+        origin: Some(DeadLetterOrigin::Stream(Stream::Tasks)),
+        ..DeadLetterFilter::default()
+    };
     assert_eq!(store.drop_dead_letters(&stream).await.unwrap(), 1);
     assert_eq!(store.dead_letters(None, None, 9).await.unwrap().len(), 1);
 }

@@ -4,7 +4,7 @@ use domain::{
     position::Epoch,
     source::{Source, Stream},
 };
-use store::{EntryBatch, Outcome, StoreError};
+use store::{DeadLetterOrigin, EntryBatch, Outcome, StoreError};
 
 use crate::bench::{
     Bench, DEPLOYMENTS, LEASE, STATE_BYTES, TASKS, entry, id, node, offsets, on_both_engines,
@@ -222,18 +222,28 @@ async fn a_dead_letter_is_kept_with_reason_and_fields(bench: Bench) {
     let store = &bench.store;
     let dead = store.dead_letters(None, None, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].source, dead[0].entry.as_str()), (DEPLOYMENTS, "1-0"));
+    assert_eq!(
+        (dead[0].origin, dead[0].entry.as_str()),
+        (DeadLetterOrigin::Source(DEPLOYMENTS), "1-0")
+    );
     assert_eq!(dead[0].reason, reason.text);
     assert_eq!((dead[0].fields["id"].as_str(), &*dead[0].fields["raw"]), ("d\0", "\u{fffd}x"));
     assert!(dead[0].at > 1_600_000_000_000);
     for ms in 3..=5 {
         owner.record(vec![entry(DEPLOYMENTS, ms, &[("type", "x")])]).await;
     }
-    let newest = store.dead_letters(Some(DEPLOYMENTS), None, 2).await.unwrap();
-    let older = store.dead_letters(Some(DEPLOYMENTS), Some(newest[1].id), 9).await.unwrap();
+    let newest =
+        store.dead_letters(Some(DeadLetterOrigin::Source(DEPLOYMENTS)), None, 2).await.unwrap();
+    let older = store
+        .dead_letters(Some(DeadLetterOrigin::Source(DEPLOYMENTS)), Some(newest[1].id), 9)
+        .await
+        .unwrap();
     let entries: Vec<&str> = newest.iter().chain(&older).map(|dead| &*dead.entry).collect();
     assert_eq!(entries, ["5-0", "4-0", "3-0", "1-0"]);
-    assert_eq!(store.dead_letters(Some(TASKS), None, 9).await.unwrap().len(), 0);
+    assert_eq!(
+        store.dead_letters(Some(DeadLetterOrigin::Source(TASKS)), None, 9).await.unwrap().len(),
+        0
+    );
     let number = dead[0].id;
     assert_eq!(store.dead_letter(number).await.unwrap().unwrap().entry, "1-0");
     assert!(store.drop_dead_letter(number).await.unwrap());
