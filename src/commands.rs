@@ -8,6 +8,7 @@ mod duration;
 mod explain;
 mod failure;
 mod healthcheck;
+mod http_client;
 mod migrate;
 mod output;
 mod publish;

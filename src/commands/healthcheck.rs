@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use reqwest::{Client, ClientBuilder};
 use runtime::config::{Config, Layers};
 
-use super::{failure::Failure, output, server_client::ServerArguments};
+use super::{failure::Failure, http_client, output, server_client::ServerArguments};
 use crate::listeners::WORKER_ADMIN;
 
 /// How long the process may take to answer.
@@ -35,21 +34,21 @@ impl Healthcheck {
     pub(crate) async fn run(self, config: &Config, layers: &Layers) -> Result<(), Failure> {
         let named = layers.text("fanfare_url");
         let named = self.server.url.or_else(|| (!named.is_empty()).then(|| named.to_owned()));
-        let http = Client::builder().timeout(DEADLINE);
         match named {
-            Some(url) => check(http, vec![url]).await,
-            // Its own process by its own address, which no certificate names; nothing secret is sent.
-            None => check(http.tls_danger_accept_invalid_certs(true), local(config)).await,
+            Some(url) => check(vec![url], false).await,
+            None => check(local(config), true).await,
         }
     }
 }
 
-/// Asks addresses, one after the other, until one answers.
-async fn check(http: ClientBuilder, addresses: Vec<String>) -> Result<(), Failure> {
-    let http = http.build().map_err(|error| Failure::Refused(error.to_string()))?;
+/// Asks addresses, one after the other, until one answers. Our own process is asked by its own address,
+/// which no certificate names; nothing secret is sent.
+async fn check(addresses: Vec<String>, is_own: bool) -> Result<(), Failure> {
     let mut said = Vec::new();
     for address in addresses {
         let url = format!("{}/readyz", address.trim_end_matches('/'));
+        let http = http_client::builder(&url, DEADLINE).tls_danger_accept_invalid_certs(is_own);
+        let http = http_client::build(http)?;
         match http.get(&url).send().await {
             Ok(response) if response.status().is_success() => return Ok(()),
             Ok(response) => {

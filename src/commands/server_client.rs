@@ -7,7 +7,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 use runtime::config::{Config, SettingProblem, masked_url};
 use serde_json::Value;
 
-use super::failure::Failure;
+use super::{failure::Failure, http_client};
 
 /// How long a request may take; publishing waits up to 5 s for its outcome.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -38,8 +38,6 @@ impl ServerClient {
         config: &Config,
         arguments: &ServerArguments,
     ) -> Result<Self, Failure> {
-        let http = Client::builder().timeout(DEADLINE).build();
-        let http = http.map_err(|error| Failure::Refused(error.to_string()))?;
         let url = match &arguments.url {
             Some(url) => parse(url)
                 .ok_or_else(|| Failure::Usage("--url is no http:// or https:// URL".to_owned()))?,
@@ -47,6 +45,7 @@ impl ServerClient {
                 SettingProblem::new("fanfare_url", "is no http:// or https:// URL")
             })?,
         };
+        let http = http_client::build(http_client::builder(url.as_str(), DEADLINE))?;
         let given = arguments.token.clone().or_else(|| config.token.clone());
         let mut server = Self { http, url, token: given.clone(), given };
         server.refresh().await?;

@@ -106,6 +106,19 @@ async fn a_server_is_named_on_the_command_line_and_so_is_who_we_are() {
 }
 
 #[tokio::test]
+async fn plain_http_needs_no_certificates_of_authorities() {
+    let cluster = Cluster::embedded().start().await;
+    let url = cluster.gateways[0].http("");
+    let bare = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nowhere")];
+    for command in [&["healthcheck"][..], &["publish", "topics", "x", "y"], &["dead", "list"]] {
+        fanfare(&[command, &["--url", &url]].concat(), &bare).await.expect(0);
+    }
+    let outcome =
+        fanfare(&["dead", "list", "--url", "https://127.0.0.1:1"], &bare).await.expect(69);
+    assert!(outcome.stderr.contains("ca-certificates"), "{outcome:#?}");
+}
+
+#[tokio::test]
 async fn a_finished_run_is_played_again_at_the_pace_that_is_asked_for() {
     let cluster = Cluster::embedded().start().await;
     let url = cluster.gateways[0].http("");
