@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
 /// Crates from the top: a crate depends on lower tiers only. Roles do not know each other, nor do ports.
 const TIERS: &[&[&str]] = &[
     &["fanfare"],
-    &["gateway", "worker"],
+    &["gateway", "worker", "fanfare-client"],
     &["broker", "store", "auth"],
     &["runtime"],
     &["domain", "crypto", "websocket"],
@@ -40,7 +40,8 @@ pub(crate) fn plan() -> anyhow::Result<Plan> {
                 ("deadpool-redis", &["broker"]),
                 ("sqlx", &["store"]),
             ],
-            spawners: &["runtime", "websocket"],
+            // A client has no process of its own: its tasks end with it.
+            spawners: &["runtime", "websocket", "fanfare-client"],
         },
         words: Words::parse(include_str!("words.toml"))?,
     })

@@ -3,9 +3,14 @@
 
 use std::{collections::BTreeMap, env, io, time::Duration};
 
-use fanfare_client::{Backoff, Client, Error, Item, Json, Options, Subscription, Token, Wish};
+use fanfare_client::{
+    Backoff, Client, Error, Item, Json, Options, SubscribeOptions, Subscription, Token,
+};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
 /// Who waits for the state of a channel.
 type Asked = oneshot::Sender<Option<Json>>;
@@ -23,8 +28,8 @@ fn described(channel: &str, item: Item) -> Option<Value> {
         Item::Gap(gap) => json!({
             "kind": "gap", "channel": channel, "from": gap.from, "to": gap.to, "cause": gap.cause,
         }),
-        Item::Trouble(trouble) => {
-            json!({ "kind": "error", "channel": channel, "code": trouble.code })
+        Item::Interrupted(interrupted) => {
+            json!({ "kind": "error", "channel": channel, "code": interrupted.code })
         }
         Item::State(_) | Item::Presence(_) => return None,
     })
@@ -74,13 +79,18 @@ async fn main() -> Result<(), Error> {
     let client = Client::new(&url, Options { token, backoff, ..Options::default() });
     let since = env::var("SINCE").ok();
     let mut readers = Vec::new();
+    let mut tasks = JoinSet::new();
     for channel in env::args().skip(1) {
-        let sub = client.subscribe(&channel, Wish { since: since.clone(), ..Wish::default() })?;
+        let sub = client.subscribe(
+            &channel,
+            SubscribeOptions { since: since.clone(), ..SubscribeOptions::default() },
+        )?;
         let (ask, asked) = mpsc::channel(1);
-        readers.push((channel, ask, tokio::spawn(follow(sub, asked))));
+        tasks.spawn(follow(sub, asked));
+        readers.push((channel, ask));
     }
     let mut changes = client.changes();
-    let told = tokio::spawn(async move {
+    tasks.spawn(async move {
         while changes.changed().await.is_ok() {
             let is_degraded = changes.borrow().degraded.is_some();
             say(&json!({ "kind": "degraded", "degraded": is_degraded }));
@@ -92,7 +102,7 @@ async fn main() -> Result<(), Error> {
     };
     while tokio::task::spawn_blocking(read).await.unwrap_or_default() {
         let mut states = BTreeMap::new();
-        for (channel, ask, _) in &readers {
+        for (channel, ask) in &readers {
             let (answer, state) = oneshot::channel();
             let _over = ask.send(answer).await;
             states.insert(channel.clone(), state.await.ok().flatten());
@@ -100,9 +110,5 @@ async fn main() -> Result<(), Error> {
         say(&json!({ "kind": "states", "states": states }));
     }
     client.close().await;
-    for (_, _, reader) in readers {
-        reader.abort();
-    }
-    told.abort();
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::env;
 
-use fanfare_client::{Client, Error, Item, Options, Publication, Wish};
+use fanfare_client::{Client, Error, Item, Options, Publication, SubscribeOptions};
 use serde_json::json;
 
 const STAGES: [(&str, u8); 4] =
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
     let url = env::var("FANFARE_URL").unwrap_or_else(|_| "http://127.0.0.1:8080".to_owned());
     let token = env::var("FANFARE_TOKEN").ok().filter(|token| !token.is_empty());
     let client = Client::new(&url, Options { token: token.into(), ..Options::default() });
-    let mut deployment = client.subscribe("deployment:example-1", Wish::default())?;
+    let mut deployment = client.subscribe("deployment:example-1", SubscribeOptions::default())?;
     let mut is_begun = false;
     while let Some(item) = deployment.next().await? {
         match item {

@@ -1,32 +1,22 @@
 //! An agent: takes tasks, works on them, and answers for each result until it is recorded.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{
     Json,
+    agent_command::AgentCommand,
+    change::{Change, Transport},
     client::{Options, connect},
-    desk::{Desk, Profile, Word},
+    desk::{Desk, Profile},
     error::Error,
+    handler::Commands,
     job::Job,
-    link::{Change, Commands, Link, LinkOptions, Transport},
+    link::{Link, LinkOptions},
+    work::{Handler, Work},
 };
-
-type Outcome = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
-
-/// Works on a job: what it returns is the result, its error the failure.
-pub type Handler = Arc<dyn Fn(Job) -> Outcome + Send + Sync>;
-
-type Refuse = Arc<dyn Fn(&Job) -> Option<String> + Send + Sync>;
-
-/// What an agent does with a job.
-#[derive(Clone)]
-pub(crate) struct Work {
-    pub handle: Handler,
-    pub refuse: Refuse,
-}
 
 /// Takes tasks over one connection, by a token of `role: "agent"`.
 ///
@@ -95,14 +85,14 @@ impl Agent {
         let (words, wanted) = Commands::channel();
         let (changes, _) = watch::channel(Change::default());
         let desk = Desk::new(self.profile, self.work, words.clone());
-        words.send(Word::Start);
+        words.send(AgentCommand::Start);
         let link = Link::new(self.link, desk, changes).run(wanted);
         tokio::pin!(link);
         tokio::select! {
             ended = &mut link => return ended,
             () = stop => {}
         }
-        words.send(Word::Stop);
+        words.send(AgentCommand::Stop);
         link.await
     }
 

@@ -14,9 +14,9 @@ use crate::{
     error::{Closed, Error, SILENT},
     feed::Feed,
     frame::Frame,
-    link::{Handler, Need},
+    handler::{Handler, Need},
+    reader::Shared,
     session::{Ask, Outgoing, Session, Sessions},
-    subscription::Shared,
     wire::{Id, Kind},
 };
 

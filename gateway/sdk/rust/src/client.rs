@@ -15,13 +15,16 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
+    change::{Change, Transport},
     channels::{Channels, Command},
     error::Error,
     feed::Feed,
+    handler::Commands,
     http::{Http, Page, Query},
-    link::{Change, Commands, Link, LinkOptions, Transport},
+    link::{Link, LinkOptions},
     publication::{Publication, Published},
-    subscription::{Shared, Subscription, Wish},
+    reader::{Shared, SubscribeOptions},
+    subscription::Subscription,
     task::NewTask,
     token::{Token, Tokens},
 };
@@ -113,7 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// The channel has a subscription, the client is closed, or may not come back.
-    pub fn subscribe(&self, channel: &str, wish: Wish) -> Result<Subscription, Error> {
+    pub fn subscribe(&self, channel: &str, wish: SubscribeOptions) -> Result<Subscription, Error> {
         let Some(commands) = lock(&self.commands).clone() else { return Err(Error::Gone) };
         let shared = Arc::new(Shared::default());
         let mut readers = lock(&self.readers);

@@ -11,27 +11,20 @@ use tokio::sync::watch;
 
 use crate::{
     Json,
-    agent::Work,
+    agent_command::AgentCommand,
     error::Error,
     frame::Frame,
+    handler::{Commands, Handler, Need},
     job::{Cancelled, Job, TaskFrame},
-    link::{Commands, Handler, Need},
     session::{Session, Sessions},
     wire::Id,
+    work::Work,
 };
 
 /// Lines and progress that wait for a connection; the oldest go first.
 const UNSAID_MAX: usize = 1000;
 /// What a frame holds beside its result.
 const ENVELOPE_BYTES: usize = 1024;
-
-/// What jobs, and whoever runs the agent, tell the desk.
-pub(crate) enum Word {
-    Start,
-    Say(Value),
-    Done { id: String, attempt: Option<u64>, outcome: Result<Value, String> },
-    Stop,
-}
 
 /// Who an agent is, to the server.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +43,7 @@ struct Held {
 pub(crate) struct Desk {
     profile: Profile,
     work: Work,
-    words: Commands<Word>,
+    words: Commands<AgentCommand>,
     jobs: HashMap<String, Held>,
     owed: HashMap<String, Value>,
     unsaid: VecDeque<Value>,
@@ -59,7 +52,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(profile: Profile, work: Work, words: Commands<Word>) -> Self {
+    pub(crate) fn new(profile: Profile, work: Work, words: Commands<AgentCommand>) -> Self {
         Self {
             profile,
             work,
@@ -73,7 +66,7 @@ impl Desk {
     }
 
     /// Sends a frame; what cannot be sent now waits. A result of an attempt is owed anyway.
-    fn say(&mut self, sessions: &mut Sessions, frame: Value) {
+    fn announce(&mut self, sessions: &mut Sessions, frame: Value) {
         if let Some(session) = sessions.current() {
             return session.send(frame);
         }
@@ -95,14 +88,14 @@ impl Desk {
             self.drop_job(&job.id.clone(), Cancelled::Stale);
         }
         match self.owed.get(&job.id) {
-            Some(owed) if is_of(owed, &job.name()) => return self.say(sessions, owed.clone()),
+            Some(owed) if is_of(owed, &job.name()) => return self.announce(sessions, owed.clone()),
             _ => self.owed.remove(&job.id),
         };
         if let Some(reason) = (self.work.refuse)(&job) {
-            return self.say(sessions, job.named("task-reject", json!({ "reason": reason })));
+            return self.announce(sessions, job.named("task-reject", json!({ "reason": reason })));
         }
         if job.attempt.is_some() {
-            self.say(sessions, job.named("task-accept", json!({})));
+            self.announce(sessions, job.named("task-accept", json!({})));
         }
         self.begin(job.clone());
         self.jobs.insert(job.id.clone(), Held { job, cancel });
@@ -120,7 +113,7 @@ impl Desk {
                 outcome = work => outcome,
                 _ = stopped => return,
             };
-            words.deliver(Word::Done { id, attempt, outcome }).await;
+            words.deliver(AgentCommand::Done { id, attempt, outcome }).await;
         });
     }
 
@@ -147,7 +140,7 @@ impl Desk {
         if attempt.is_some() {
             self.owed.insert(id.to_owned(), frame.clone());
         }
-        self.say(sessions, frame);
+        self.announce(sessions, frame);
     }
 
     fn drop_job(&mut self, id: &str, why: Cancelled) {
@@ -179,7 +172,7 @@ impl Desk {
 }
 
 impl Handler for Desk {
-    type Command = Word;
+    type Command = AgentCommand;
 
     /// Agents need both directions.
     fn query(&mut self, _: &mut Session) -> Vec<(String, String)> {
@@ -209,15 +202,17 @@ impl Handler for Desk {
         }
     }
 
-    fn command(&mut self, sessions: &mut Sessions, word: Word) -> ControlFlow<()> {
+    fn command(&mut self, sessions: &mut Sessions, word: AgentCommand) -> ControlFlow<()> {
         match word {
-            Word::Start => {}
-            Word::Say(frame) => self.say(sessions, frame),
-            Word::Done { id, attempt, outcome } => self.done(sessions, &id, attempt, outcome),
-            Word::Stop => {
+            AgentCommand::Start => {}
+            AgentCommand::Say(frame) => self.announce(sessions, frame),
+            AgentCommand::Done { id, attempt, outcome } => {
+                self.done(sessions, &id, attempt, outcome);
+            }
+            AgentCommand::Stop => {
                 self.stop_all(Cancelled::Lost);
                 // So that its tasks go to others at once.
-                self.say(sessions, json!({ "type": "agent-status", "status": "offline" }));
+                self.announce(sessions, json!({ "type": "agent-status", "status": "offline" }));
                 return ControlFlow::Break(());
             }
         }

@@ -13,8 +13,8 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 use crate::{
     error::Error,
     frame::Frame,
-    item::{Item, Position, Subscribed, Trouble},
-    subscription::{Shared, Wish},
+    item::{Interrupted, Item, Position, Subscribed},
+    reader::{Shared, SubscribeOptions},
     wire::Id,
 };
 
@@ -24,7 +24,7 @@ const ENTITIES: [&str; 4] = ["deployment:", "task:", "agent:", "container:"];
 /// Takes the frames of one channel and hands the reader what counts.
 pub(crate) struct Feed {
     pub channel: String,
-    pub wish: Wish,
+    pub wish: SubscribeOptions,
     pub position: Option<Position>,
     pub home: Option<Id>,
     pub asked: Option<Id>,
@@ -43,7 +43,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(
         channel: String,
-        wish: Wish,
+        wish: SubscribeOptions,
         reader: Sender<Item>,
         shared: Arc<Shared>,
     ) -> Self {
@@ -128,7 +128,7 @@ impl Feed {
 
     /// Tells the reader that the channel waits, and why.
     pub(crate) fn fail(&mut self, code: &str, message: &str) {
-        self.put(Item::Trouble(Trouble {
+        self.put(Item::Interrupted(Interrupted {
             channel: self.channel.clone(),
             code: code.to_owned(),
             message: message.to_owned(),

@@ -97,7 +97,7 @@ pub struct PresenceChange {
 
 /// Something that keeps the channel from going on for now; it is tried again by itself.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct Interrupted {
     /// The channel.
     pub channel: String,
     /// The server's word.
@@ -120,7 +120,7 @@ pub enum Item {
     /// How a user is there.
     Presence(PresenceChange),
     /// The channel waits.
-    Trouble(Trouble),
+    Interrupted(Interrupted),
 }
 
 impl Item {

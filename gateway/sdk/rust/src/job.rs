@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{Json, desk::Word, link::Commands};
+use crate::{Json, agent_command::AgentCommand, handler::Commands};
 
 /// Why the work on a job was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -74,13 +74,13 @@ pub struct Job {
     /// The tasks that had to complete first.
     pub dependencies: Vec<Dependency>,
     pub(crate) cancelled: watch::Receiver<Option<Cancelled>>,
-    words: Commands<Word>,
+    words: Commands<AgentCommand>,
 }
 
 impl Job {
     pub(crate) fn new(
         frame: TaskFrame,
-        words: Commands<Word>,
+        words: Commands<AgentCommand>,
         cancelled: watch::Receiver<Option<Cancelled>>,
     ) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Job {
     /// Says something of this attempt; a task for all has no words but its result.
     fn tell(&self, kind: &str, what: Value) {
         if self.attempt.is_some() && self.cancelled().is_none() {
-            self.words.send(Word::Say(self.named(kind, what)));
+            self.words.send(AgentCommand::Say(self.named(kind, what)));
         }
     }
 

@@ -3,8 +3,6 @@
 //! It knows nothing of channels or tasks; a [`Handler`] does. One task owns all of it.
 
 use std::{
-    fmt,
-    ops::ControlFlow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,9 +19,11 @@ use tokio::{
 
 use crate::{
     backoff::Backoff,
+    change::{Change, LinkState, Transport},
     error::{Closed, Error, Verdict, verdict},
     frame::Frame,
-    session::{Outgoing, Session, Sessions, Welcome},
+    handler::{Handler, Need},
+    session::{Outgoing, Session, Sessions},
     token::Tokens,
     wire::{self, Address, Id, Kind, News, Writer},
 };
@@ -34,109 +34,8 @@ const SETTLED: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(100);
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(3);
-/// What one program may want at once.
-const COMMANDS_MAX: usize = 10_000;
 /// Frames of all connections that wait to be taken; a server that is faster is read more slowly.
 const NEWS_MAX: usize = 1024;
-
-/// How to connect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Transport {
-    /// WebSocket, and server-sent events where no WebSocket ever opens.
-    #[default]
-    Auto,
-    /// WebSocket alone.
-    WebSocket,
-    /// Server-sent events alone.
-    EventStream,
-}
-
-/// How a connection stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LinkState {
-    /// Nobody asked for one, or it ended for good.
-    #[default]
-    Disconnected,
-    /// An attempt is made, or waits.
-    Connecting,
-    /// Welcomed.
-    Connected,
-}
-
-/// What is known of the connection.
-#[derive(Clone, Debug, Default)]
-pub struct Change {
-    /// How it stands.
-    pub state: LinkState,
-    /// Why the last connection or attempt ended.
-    pub reason: String,
-    /// How long until the next attempt.
-    pub wait: Duration,
-    /// `broker`, `store` or `both`: what the server has lost for now. Connections stay.
-    pub degraded: Option<String>,
-    /// What the server said when the connection in use began.
-    pub welcome: Option<Welcome>,
-}
-
-/// What a handler cannot mend on the connection that it has.
-pub(crate) enum Need {
-    AnotherConnection,
-}
-
-/// What a connection is for.
-pub(crate) trait Handler: Send + 'static {
-    type Command: Send;
-
-    /// Asks as an event stream does, in its address; empty where there is nothing to ask.
-    fn query(&mut self, session: &mut Session) -> Vec<(String, String)>;
-    /// A connection was welcomed, and is the one to use.
-    fn ready(&mut self, session: &mut Session);
-    /// Does what is wanted; breaks where that is the end.
-    fn command(&mut self, sessions: &mut Sessions, command: Self::Command) -> ControlFlow<()>;
-    /// Makes a question at the moment of writing.
-    fn question(&mut self, session: &mut Session, channel: &str) -> Option<Value>;
-    fn hear(&mut self, sessions: &mut Sessions, id: Id, frame: Frame);
-    /// A connection has ended; it is none of the sessions any more.
-    fn lost(&mut self, sessions: &mut Sessions, id: Id);
-    /// Whether the connections before this one are not needed any more.
-    fn settled(&self, id: Id) -> bool;
-    /// A moment has passed.
-    fn tick(&mut self, session: Option<&mut Session>) -> Option<Need>;
-    /// There will be no connection any more.
-    fn end(&mut self, error: &Error);
-}
-
-/// Tells a link what is wanted; it ends when the last of these is dropped.
-pub(crate) struct Commands<C>(Sender<C>);
-
-impl<C> fmt::Debug for Commands<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Commands")
-    }
-}
-
-impl<C> Clone for Commands<C> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<C> Commands<C> {
-    pub(crate) fn channel() -> (Self, Receiver<C>) {
-        let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
-        (Self(sender), receiver)
-    }
-
-    /// Hands a command over; false where the link has ended, or too much waits.
-    pub(crate) fn send(&self, command: C) -> bool {
-        self.0.try_send(command).is_ok()
-    }
-
-    /// Hands a command over, waiting for room.
-    pub(crate) async fn deliver(&self, command: C) {
-        let _ended = self.0.send(command).await;
-    }
-}
 
 /// What a link is given.
 pub(crate) struct LinkOptions {
@@ -227,7 +126,7 @@ impl<H: Handler> Link<H> {
                 }
                 _ = ticks.tick() => self.tick(),
             };
-            if let Err(error) = done.and_then(|()| self.bury()) {
+            if let Err(error) = done.and_then(|()| self.close_ended()) {
                 break Err(error);
             }
             self.flush();
@@ -444,7 +343,7 @@ impl<H: Handler> Link<H> {
     }
 
     /// Forgets connections that have ended; an older one that lives is used again meanwhile.
-    fn bury(&mut self) -> Result<(), Error> {
+    fn close_ended(&mut self) -> Result<(), Error> {
         let over: Vec<Id> = self
             .sessions
             .iter_mut()

@@ -1,9 +1,6 @@
 //! The reader of one channel: its items, the position and the folded state.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -12,52 +9,10 @@ use crate::{
     channels::Command,
     error::Error,
     fold::fold,
+    handler::Commands,
     item::{Item, Position},
-    link::Commands,
+    reader::{Shared, SubscribeOptions},
 };
-
-/// What a subscription asks for.
-#[derive(Clone, Debug)]
-pub struct Wish {
-    /// Everything after this position, as far as the archive reaches back.
-    pub since: Option<Position>,
-    /// The last so many events first, marked `tail`; without effect beside `since`.
-    pub tail: u32,
-    /// A slow reader is skipped to the newest state.
-    pub latest: bool,
-    /// Items that wait for a slow reader. One that falls behind loses nothing: the channel is left,
-    /// and asked for again from there when the reader has caught up.
-    pub buffer: usize,
-}
-
-impl Default for Wish {
-    fn default() -> Self {
-        Self { since: None, tail: 0, latest: false, buffer: 1000 }
-    }
-}
-
-/// What a feed and its reader know of each other, beside the items.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    /// The reader is too slow: the channel was left, and waits for it.
-    behind: AtomicBool,
-    /// Why no items follow.
-    over: Mutex<Option<Error>>,
-}
-
-impl Shared {
-    pub(crate) fn set_behind(&self, is_behind: bool) {
-        self.behind.store(is_behind, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self, error: Error) {
-        self.over.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-
-    fn error(&self) -> Option<Error> {
-        self.over.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Reads what happens on a channel; made by `Client::subscribe`. Dropped, it leaves the channel.
 ///
@@ -82,7 +37,7 @@ impl std::fmt::Debug for Subscription {
 impl Subscription {
     pub(crate) fn new(
         channel: String,
-        wish: &Wish,
+        wish: &SubscribeOptions,
         items: Receiver<Item>,
         shared: Arc<Shared>,
         commands: Commands<Command>,
@@ -114,7 +69,7 @@ impl Subscription {
     /// # Errors
     /// The channel was refused for good, or the connection may not come back.
     pub async fn next(&mut self) -> Result<Option<Item>, Error> {
-        if self.items.is_empty() && self.shared.behind.swap(false, Ordering::AcqRel) {
+        if self.items.is_empty() && self.shared.take_behind() {
             self.commands.deliver(Command::CaughtUp(Arc::clone(&self.shared))).await;
         }
         match (self.items.recv().await, self.shared.error()) {

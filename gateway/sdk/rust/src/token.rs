@@ -1,4 +1,4 @@
-//! The credential: a text, or a function that is asked for one, and asked again before it ends.
+//! The credential: a string, or a function that is asked for one, and asked again before it ends.
 
 use std::{
     fmt,
