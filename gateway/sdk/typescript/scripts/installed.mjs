@@ -53,7 +53,7 @@ try {
   }
   for (const resolution of ["bundler", "nodenext"]) {
     const module = resolution === "bundler" ? "esnext" : resolution;
-    run(bin("tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", module, "--moduleResolution", resolution, "--types", "", "uses.ts");
+    run(bin("tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", module, "--moduleResolution", resolution, "uses.ts");
   }
   console.log(`installed: ${filename} in Node (modules, CommonJS), Bun and Deno; its types`);
 } finally {
