@@ -75,6 +75,22 @@ class Client:
         page = self._client.history(channel, since=since, limit=limit, reverse=reverse, q=q)
         return self._do(page)
 
+    def create_task(self, title: str, **task: Any) -> Json:
+        """Record a task for one agent; its result counts once."""
+        return self._do(self._client.create_task(title, **task))
+
+    def task(self, task_id: str) -> Json:
+        """Return what is known of a task, its attempts, and what it waits for."""
+        return self._do(self._client.task(task_id))
+
+    def cancel_task(self, task_id: str, reason: str | None = None) -> Json:
+        """End a task wherever it is."""
+        return self._do(self._client.cancel_task(task_id, reason))
+
+    def retry_task(self, task_id: str) -> Json:
+        """Begin an ended task anew."""
+        return self._do(self._client.retry_task(task_id))
+
     def presence(self, status: Literal["online", "away", "busy", "offline"]) -> None:
         """Tell others of this user's presence."""
 

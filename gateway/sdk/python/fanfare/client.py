@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import quote
 
 from .backoff import Backoff
 from .channels import Channels
 from .feed import Feed
 from .http import Http, Page
-from .items import Position
+from .items import Json, Position
 from .link import Change, Link, LinkOptions, LinkState, Transport
 from .publication import Publication, Published
 from .session import Welcome
@@ -125,6 +126,28 @@ class Client:
     ) -> Page:
         """Read a page of the archive; `reverse`: downwards; `q`: only what contains it."""
         return await self._http.history(channel, since, limit, reverse, q)
+
+    async def create_task(self, title: str, **task: Any) -> Json:
+        """Record a task for one agent; its result counts once.
+
+        `task` has the keys of the contract: `id`, `payload`, `requires`, `priority`, `retry`,
+        `timeout_ms`, `depends_on`, `group` … Raises `FanfareError`: 409 where the `id` is taken.
+        """
+        said = {key: value for key, value in task.items() if value is not None}
+        return await self._http.task("POST", "", {"title": title, **said})
+
+    async def task(self, task_id: str) -> Json:
+        """Return what is known of a task, its attempts, and what it waits for."""
+        return await self._http.task("GET", f"/{quote(task_id, safe='')}")
+
+    async def cancel_task(self, task_id: str, reason: str | None = None) -> Json:
+        """End a task wherever it is; raises `FanfareError` 409 where it has ended otherwise."""
+        body = {} if reason is None else {"reason": reason}
+        return await self._http.task("POST", f"/{quote(task_id, safe='')}/cancel", body)
+
+    async def retry_task(self, task_id: str) -> Json:
+        """Begin an ended task anew."""
+        return await self._http.task("POST", f"/{quote(task_id, safe='')}/retry", {})
 
     def presence(self, status: Literal["online", "away", "busy", "offline"]) -> None:
         """Tell others of this user's presence; said anew after each reconnection."""

@@ -91,6 +91,14 @@ class Http:
             gap=gap if isinstance(gap, Gap) else None,
         )
 
+    async def task(self, method: str, path: str, body: Json | None = None) -> Json:
+        """Ask for something about work; raises `FanfareError` with the server's status."""
+        what = {} if body is None else {"json": body}
+        status, answer = await self._request(method, f"/v1/tasks{path}", **what)
+        if not httpx.codes.is_success(status):
+            raise FanfareError(status, _detail(answer), answer)
+        return answer
+
     async def _send(self, batch: list[Json]) -> Json:
         for attempt in range(1, TRIES + 1):
             wait = self._backoff.wait(attempt)

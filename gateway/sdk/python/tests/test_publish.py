@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fanfare import Backoff, Client, Event, Publication, PublishError
+from fanfare import Backoff, Client, Event, FanfareError, Publication, PublishError
 from fanfare.testing import Server
 from fanfare.xadd import RedisPublisher
 
@@ -24,9 +24,17 @@ def answering(*answers: tuple[int, dict]):
     left, heard = list(answers), []
 
     class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.reply((self.path, None))
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            heard.append((self.headers.get("authorization"), json.loads(body)))
+            if self.path.startswith("/v1/tasks"):
+                return self.reply((self.path, json.loads(body)))
+            self.reply((self.headers.get("authorization"), json.loads(body)))
+
+        def reply(self, said: tuple) -> None:
+            heard.append(said)
             status, said = left.pop(0)
             self.send_response(status)
             self.end_headers()
@@ -132,3 +140,21 @@ async def test_all_events_of_an_id_go_to_one_partition(redis):
         await publisher._redis.set("q:partitions", "4")
         await publisher.publish(one)
         assert await publisher._redis.xlen("q:deployments:2") == 1
+
+
+async def test_work_is_recorded_looked_at_cancelled_and_begun_anew():
+    answers = [(201, {"task": "t/1"}), (200, {"task": {}}), (409, {"title": "ended"}), (200, {})]
+    with answering(*answers) as (url, heard):
+        async with Client(url) as client:
+            assert await client.create_task("Build", id="t/1", requires=["gpu"]) == {"task": "t/1"}
+            await client.task("t/1")
+            with pytest.raises(FanfareError) as told:
+                await client.cancel_task("t/1", "too late")
+            assert told.value.code == 409
+            await client.retry_task("t/1")
+    assert heard == [
+        ("/v1/tasks", {"title": "Build", "id": "t/1", "requires": ["gpu"]}),
+        ("/v1/tasks/t%2F1", None),
+        ("/v1/tasks/t%2F1/cancel", {"reason": "too late"}),
+        ("/v1/tasks/t%2F1/retry", {}),
+    ]
