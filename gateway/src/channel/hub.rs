@@ -103,6 +103,9 @@ impl Hub {
 
     /// Says whether what arrives can be relied on to be complete.
     pub fn set_redis_trusted(&self, trusted: bool) {
+        if trusted {
+            self.unhealthy.store(false, Ordering::Relaxed);
+        }
         if self.redis_trusted.swap(trusted, Ordering::AcqRel) != trusted {
             self.trust_changed.store(Arc::new(Instant::now()));
         }

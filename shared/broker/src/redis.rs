@@ -40,7 +40,7 @@ use self::{
     keys::Keys,
     publish::Publisher,
     reader::RedisReader,
-    shards::{CommandFailure, KeyedCommand, Shards},
+    shards::{CommandFailure, KeyedCommand, RedisShards},
     subscriber::RedisSubscriber,
 };
 use super::{
@@ -58,7 +58,7 @@ const HEADS_WINDOW_MAX: usize = 20 * HEADS_MAX;
 
 /// The broker on Redis.
 pub(super) struct RedisBroker {
-    shards: Arc<Shards>,
+    shards: Arc<RedisShards>,
     keys: Keys,
     options: BrokerOptions,
     lifecycle: Lifecycle,
@@ -76,7 +76,7 @@ impl RedisBroker {
         options: BrokerOptions,
         lifecycle: &Lifecycle,
     ) -> Result<Self, BrokerError> {
-        let shards = Arc::new(Shards::connect(url, options.command_timeout).await?);
+        let shards = Arc::new(RedisShards::connect(url, options.command_timeout).await?);
         let watching = Arc::clone(&shards);
         lifecycle.spawn_until_stop(async move { watching.watch().await });
         Ok(Self {

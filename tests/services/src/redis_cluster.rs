@@ -13,7 +13,7 @@ const MASTERS: usize = 3;
 const SLOTS: usize = 16_384;
 
 /// How long the nodes wait before they take another for dead. A promotion takes about twice as long.
-const NODE_TIMEOUT_MS: &str = "1500";
+const NODE_TIMEOUT_MS: &str = "2500";
 
 /// Three masters and a replica of each. All methods take `&self`, so that a test may break it while
 /// others use it. A shard that is away does not stop the others (`cluster-require-full-coverage no`).
@@ -119,12 +119,18 @@ impl RedisCluster {
         &self.nodes
     }
 
-    /// Runs `redis-cli` with these arguments wherever the key lives.
+    /// Runs `redis-cli` with these arguments wherever the key lives, as soon as somebody holds it there:
+    /// not every node knows at once that another has taken the place of a dead one.
     ///
     /// # Panics
     /// When no node answers, or Redis answers with an error.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        self.try_cli(arguments).unwrap_or_else(|error| panic!("redis-cli {arguments:?}: {error}"))
+        let answer = eventually(PATIENCE, || match self.try_cli(arguments) {
+            Err(error) if error.contains("Connection refused") => None,
+            answer => Some(answer),
+        });
+        let answer = answer.unwrap_or_else(|| Err("who holds it does not run".to_owned()));
+        answer.unwrap_or_else(|error| panic!("redis-cli {arguments:?}: {error}"))
     }
 
     /// Like [`RedisCluster::cli`], with Redis's own error.

@@ -8,7 +8,7 @@ use redis::{Cmd, Value};
 use super::{
     keys::Keys,
     link::field,
-    shards::{CommandFailure, KeyedCommand, Shards},
+    shards::{CommandFailure, KeyedCommand, RedisShards},
 };
 use crate::{BrokerError, PublishedUpTo, ServerIdentity};
 
@@ -18,7 +18,7 @@ use crate::{BrokerError, PublishedUpTo, ServerIdentity};
 /// In a cluster the ids of the other servers, which hold heads of the source's channels, follow as
 /// they were last told.
 pub(super) async fn identity(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     source: Source,
 ) -> Result<ServerIdentity, BrokerError> {
@@ -59,7 +59,7 @@ pub(super) async fn identity(
 ///
 /// # Errors
 /// When no server answers.
-pub(super) async fn warnings(shards: &Shards) -> Result<Vec<String>, BrokerError> {
+pub(super) async fn warnings(shards: &RedisShards) -> Result<Vec<String>, BrokerError> {
     let map = shards.map();
     let mut warnings = Vec::new();
     let mut failure = None;

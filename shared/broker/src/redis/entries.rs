@@ -3,7 +3,7 @@
 use domain::entry::{Entry, EntryId, Fields};
 use redis::{Cmd, Value};
 
-use super::shards::Shards;
+use super::shards::RedisShards;
 use crate::{BrokerError, StreamInfo};
 
 /// As many as one XTRIM removes at most, approximately: 100 nodes of 100 entries.
@@ -66,7 +66,11 @@ fn strange(value: &Value) -> BrokerError {
 }
 
 /// Removes entries before `before`, in steps that never hold the server up.
-pub(super) async fn trim(shards: &Shards, key: &str, before: EntryId) -> Result<(), BrokerError> {
+pub(super) async fn trim(
+    shards: &RedisShards,
+    key: &str,
+    before: EntryId,
+) -> Result<(), BrokerError> {
     for _ in 0..TRIM_STEPS_MAX {
         let mut command = redis::cmd("XTRIM");
         command.arg(key).arg("MINID").arg("~").arg(before.to_string());
@@ -79,7 +83,7 @@ pub(super) async fn trim(shards: &Shards, key: &str, before: EntryId) -> Result<
 }
 
 /// What the stream looks like; a stream that does not exist is empty.
-pub(super) async fn inspect(shards: &Shards, key: &str) -> Result<StreamInfo, BrokerError> {
+pub(super) async fn inspect(shards: &RedisShards, key: &str) -> Result<StreamInfo, BrokerError> {
     let mut command = Cmd::new();
     command.arg("XINFO").arg("STREAM").arg(key);
     let answer = match shards.query::<Value>(key, command).await {

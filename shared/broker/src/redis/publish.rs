@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     keys::Keys,
-    shards::{CommandFailure, KeyedCommand, Shards},
+    shards::{CommandFailure, KeyedCommand, RedisShards},
     slot_map::Shard,
 };
 use crate::{
@@ -74,7 +74,7 @@ impl Publisher {
     /// channels that were not served are left out from then on, and named at the end.
     pub(super) async fn publish(
         &self,
-        shards: &Shards,
+        shards: &RedisShards,
         keys: &Keys,
         generation: u64,
         publications: &[Publication],
@@ -117,7 +117,7 @@ impl Publisher {
     /// and get everything again: what they have done already is a repeat.
     async fn send(
         &self,
-        shards: &Shards,
+        shards: &RedisShards,
         keys: &Keys,
         generation: u64,
         step: &[PublishCall<'_>],
@@ -139,7 +139,7 @@ impl Publisher {
 
     fn request(
         &self,
-        shards: &Shards,
+        shards: &RedisShards,
         keys: &Keys,
         generation: u64,
         call: &PublishCall<'_>,
@@ -159,7 +159,7 @@ impl Publisher {
 
     fn request_run(
         &self,
-        shards: &Shards,
+        shards: &RedisShards,
         keys: &Keys,
         generation: u64,
         run: &Run<'_>,
@@ -220,7 +220,7 @@ impl PublishCall<'_> {
     /// that does not would hold up all others for as long as a command may take.
     fn is_served(
         &self,
-        shards: &Shards,
+        shards: &RedisShards,
         keys: &Keys,
         lagging: &mut Lagging,
         reason: &mut String,
@@ -269,7 +269,7 @@ fn steps<'a>(
 }
 
 /// Gives every server the scripts; one that does not answer says so when they are called.
-async fn teach(shards: &Shards) {
+async fn teach(shards: &RedisShards) {
     let map = shards.map();
     let teach = async |shard: &Shard| {
         for script in [include_str!("published.lua"), include_str!("publish.lua")] {

@@ -12,7 +12,7 @@ use redis::{
 use super::{
     entries,
     link::{self, Link},
-    shards::Shards,
+    shards::RedisShards,
 };
 use crate::{BrokerError, StreamReader};
 
@@ -37,7 +37,7 @@ const REDIRECTIONS_MAX: usize = 5;
 
 /// Reads one source.
 pub(super) struct RedisReader {
-    shards: Arc<Shards>,
+    shards: Arc<RedisShards>,
     key: String,
     /// How many entries the next read may ask for.
     entries_max: usize,
@@ -47,7 +47,7 @@ pub(super) struct RedisReader {
 }
 
 impl RedisReader {
-    pub(super) fn new(shards: Arc<Shards>, key: String) -> Self {
+    pub(super) fn new(shards: Arc<RedisShards>, key: String) -> Self {
         Self { shards, key, entries_max: FIRST_ENTRIES, grace: GRACE, connection: None }
     }
 

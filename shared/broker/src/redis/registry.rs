@@ -14,7 +14,7 @@ use redis::{Cmd, Value};
 
 use super::{
     keys::Keys,
-    shards::{CommandFailure, KeyedCommand, Shards},
+    shards::{CommandFailure, KeyedCommand, RedisShards},
 };
 use crate::{BrokerError, ExpiredNode, Member, Registration};
 
@@ -30,7 +30,7 @@ fn operation(keys: &[String], name: &str, node: &str, lease: Duration) -> Cmd {
 
 /// Renews the lease, then applies the changes: a node that is alive is reaped by nobody.
 pub(super) async fn register(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     node: &NodeId,
     lease: Duration,
@@ -84,7 +84,7 @@ fn changing(keys: &Keys, node: &NodeId, changes: &[Registration]) -> Vec<KeyedCo
 
 /// What all live nodes say on a topic.
 pub(super) async fn members(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     topic: &str,
 ) -> Result<Vec<Member>, BrokerError> {
@@ -107,7 +107,7 @@ pub(super) async fn members(
 
 /// Takes a node out.
 pub(super) async fn deregister(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     node: &NodeId,
 ) -> Result<(), BrokerError> {
@@ -116,7 +116,7 @@ pub(super) async fn deregister(
 
 /// Removes the nodes whose lease ran out.
 pub(super) async fn reap(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     topics: &[&'static str],
 ) -> Result<Vec<ExpiredNode>, BrokerError> {
@@ -131,7 +131,7 @@ pub(super) async fn reap(
 }
 
 /// Nodes that live, or whose lease ran out.
-async fn nodes(shards: &Shards, keys: &Keys, which: &str) -> Result<Vec<String>, BrokerError> {
+async fn nodes(shards: &RedisShards, keys: &Keys, which: &str) -> Result<Vec<String>, BrokerError> {
     let leases = keys.leases();
     let asking = operation(std::slice::from_ref(&leases), which, "", Duration::ZERO);
     shards.query(&leases, asking).await
@@ -142,7 +142,7 @@ async fn nodes(shards: &Shards, keys: &Keys, which: &str) -> Result<Vec<String>,
 /// Every key is named, as a cluster wants it: while the registry is moved to another server, a
 /// script that does not see all of them is refused instead of taking them for empty.
 async fn remove(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     node: &str,
     topics: &[&'static str],

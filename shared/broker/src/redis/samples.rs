@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{keys::Keys, shards::Shards};
+use super::{keys::Keys, shards::RedisShards};
 use crate::BrokerError;
 
 /// The newest samples, oldest first.
 pub(super) async fn newest(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     agent: &str,
     limit: usize,
@@ -21,7 +21,7 @@ pub(super) async fn newest(
 
 /// Adds a sample; whether the last one was still `last`.
 pub(super) async fn add(
-    shards: &Shards,
+    shards: &RedisShards,
     keys: &Keys,
     agent: &str,
     last: Option<&str>,

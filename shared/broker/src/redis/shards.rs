@@ -28,7 +28,7 @@ const REDIRECTIONS_MAX: usize = 16;
 const MOVING_PAUSE: Duration = Duration::from_millis(20);
 
 /// All servers of an installation.
-pub(super) enum Shards {
+pub(super) enum RedisShards {
     /// One holds everything.
     One(Arc<SlotMap>),
     /// Each holds its slots.
@@ -99,7 +99,7 @@ impl CommandFailure {
     }
 }
 
-impl Shards {
+impl RedisShards {
     /// Connects to what a URL names.
     ///
     /// # Errors

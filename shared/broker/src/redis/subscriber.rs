@@ -23,7 +23,7 @@ use self::{
     coverage::Coverage, routes::SubscriptionRoutes, subscription_set::SubscribeOutcome,
     supervisor::Shared,
 };
-use super::{keys::Keys, shards::Shards};
+use super::{keys::Keys, shards::RedisShards};
 use crate::{BrokerError, Sink, Subscriber, Topic};
 
 /// How long a subscribe waits for its confirmation.
@@ -38,7 +38,7 @@ pub(super) struct RedisSubscriber {
 impl RedisSubscriber {
     /// Starts the tasks, which run until the process stops.
     pub(super) fn start(
-        shards: Arc<Shards>,
+        shards: Arc<RedisShards>,
         keys: Keys,
         node: &NodeId,
         sink: Arc<dyn Sink>,

@@ -50,7 +50,7 @@ pub(super) struct Topology {
 }
 
 /// What one server says of the cluster.
-struct View {
+struct ClusterView {
     works: bool,
     epoch: u64,
     /// First and last slot, and the address of who holds them.
@@ -162,8 +162,8 @@ impl Topology {
     }
 
     /// The first view of a working cluster that is not older than what was seen; else the newest.
-    async fn view(&self) -> Result<View, BrokerError> {
-        let mut newest: Option<View> = None;
+    async fn view(&self) -> Result<ClusterView, BrokerError> {
+        let mut newest: Option<ClusterView> = None;
         let mut failure = BrokerError::Unavailable("no server of the cluster answers".to_owned());
         let map = self.map();
         let (silent, answering): (Vec<_>, Vec<_>) =
@@ -188,7 +188,11 @@ impl Topology {
         newest.ok_or(failure)
     }
 
-    async fn ask(&self, address: &str, link: Option<&Arc<Link>>) -> Result<View, BrokerError> {
+    async fn ask(
+        &self,
+        address: &str,
+        link: Option<&Arc<Link>>,
+    ) -> Result<ClusterView, BrokerError> {
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
         let answers = match link {
@@ -201,12 +205,12 @@ impl Topology {
             None => link::ask_any(&self.seeds.info(address)?, &pipeline).await?,
         };
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        let view = View::read(answers, host);
+        let view = ClusterView::read(answers, host);
         view.ok_or_else(|| BrokerError::Unavailable(format!("{address} tells no slots")))
     }
 }
 
-impl View {
+impl ClusterView {
     /// From the answers to CLUSTER INFO and CLUSTER SLOTS; `host` is the name of who does not tell
     /// its own.
     fn read(answers: Vec<Value>, host: &str) -> Option<Self> {

@@ -73,6 +73,11 @@ impl Bench {
         Self::connect(Some(url), BrokerOptions::default()).await
     }
 
+    /// The same with options of the test's own.
+    pub(crate) async fn with(url: &str, options: BrokerOptions) -> Self {
+        Self::connect(Some(url), options).await
+    }
+
     async fn connect(url: Option<&str>, options: BrokerOptions) -> Self {
         let prefix = unique("broker");
         let options = BrokerOptions { key_prefix: prefix.clone(), ..options };

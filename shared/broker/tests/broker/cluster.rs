@@ -156,7 +156,7 @@ async fn a_server_that_is_away_holds_up_only_what_lives_there() {
 
     cluster.until_promoted(replica);
     until_ok(async || bench.broker.publish(1, &both).await).await;
-    recorder.until("whole again", |heard| heard.connected == 2).await;
+    recorder.until("whole again", |heard| heard.connected > 1).await;
     bench.broker.publish(1, &publications(&here, 4..=4)).await.unwrap();
     recorder.until("heard again", |heard| heard.offsets(&topic_here).ends_with(&[4])).await;
     let after = until_ok(async || {

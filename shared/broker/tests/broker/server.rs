@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerError, PublishedUpTo, Registration, Topic};
+use broker::{BrokerError, BrokerOptions, PublishedUpTo, Registration, Topic};
 use bytes::Bytes;
 use domain::{
     entry::EntryId,
@@ -93,6 +93,33 @@ async fn a_flush_takes_the_mark_and_the_registry_and_cuts_nobody() {
     let change = Registration { topic: "t", key: "k".into(), value: Some("v".into()) };
     assert!(!bench.broker.register(&node, &[change]).await.unwrap());
     assert!(recorder.heard().disconnected.is_empty());
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_gone_because_redis_was_away_for_longer_than_a_lease() {
+    let redis = Redis::start();
+    let node_lease = Duration::from_secs(1);
+    let bench = Bench::with(&redis.url(), BrokerOptions { node_lease, ..Default::default() }).await;
+    let (quick, slow) = (NodeId("quick".into()), NodeId("slow".into()));
+    let says = [Registration { topic: "t", key: "k".into(), value: Some("v".into()) }];
+    for node in [&quick, &slow] {
+        bench.broker.register(node, &says).await.unwrap();
+    }
+    redis.freeze();
+    tokio::time::sleep(node_lease * 2).await;
+    redis.thaw();
+    until_ok(async || bench.broker.register(&quick, &[]).await).await;
+    assert!(bench.broker.reap(&["t"]).await.unwrap().is_empty());
+    assert_eq!(bench.broker.members("t").await.unwrap().len(), 2, "the other has a lease more");
+    // One that does not come back within that is gone after all.
+    let gone = until_ok(async || {
+        bench.broker.register(&quick, &[]).await?;
+        let gone = bench.broker.reap(&["t"]).await?;
+        gone.into_iter().next().ok_or(BrokerError::Unavailable("nobody is gone".to_owned()))
+    })
+    .await;
+    assert_eq!(gone.node, slow);
     bench.finish().await;
 }
 

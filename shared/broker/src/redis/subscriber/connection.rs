@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::{
     super::{
         resp::{self, RespFrame},
-        shards::Shards,
+        shards::RedisShards,
         slot,
     },
     coverage::Coverage,
@@ -31,7 +31,7 @@ const SILENT_TICKS_MAX: u32 = 5;
 /// What a connection knows of its server and of those who use it.
 pub(super) struct ServerContext<'a> {
     pub(super) address: &'a str,
-    pub(super) shards: &'a Shards,
+    pub(super) shards: &'a RedisShards,
     pub(super) coverage: &'a Coverage,
     pub(super) subscriptions: &'a SubscriptionSet,
     pub(super) sink: &'a dyn Sink,

@@ -14,7 +14,7 @@ use domain::node::NodeId;
 use tokio::sync::oneshot;
 
 use super::{
-    super::{keys::Keys, shards::Shards, slot},
+    super::{keys::Keys, shards::RedisShards, slot},
     connection::{ServerContext, SubscriberConnection},
     coverage::Coverage,
     probe::Probe,
@@ -31,7 +31,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What the connections to all servers share.
 pub(super) struct Shared {
-    pub(super) shards: Arc<Shards>,
+    pub(super) shards: Arc<RedisShards>,
     pub(super) keys: Keys,
     pub(super) node: NodeId,
     pub(super) sink: Arc<dyn Sink>,
