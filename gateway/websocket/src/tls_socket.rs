@@ -18,12 +18,12 @@ const ENCRYPTED_BYTES_MAX: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct TlsSocket {
     tcp: TcpStream,
-    session: Mutex<Session>,
+    session: Mutex<TlsSession>,
 }
 
 /// Both directions share keys and state, so one lock holds them. It is never held while waiting.
 #[derive(Debug)]
-struct Session {
+struct TlsSession {
     tls: ServerConnection,
     /// Decrypted and not read.
     decrypted: usize,
@@ -36,7 +36,7 @@ impl TlsSocket {
     pub(crate) fn new(stream: TlsStream<TcpStream>) -> io::Result<Self> {
         let (tcp, mut tls) = stream.into_inner();
         tls.set_buffer_limit(Some(ENCRYPTED_BYTES_MAX));
-        let mut session = Session { tls, decrypted: 0, has_ended: false };
+        let mut session = TlsSession { tls, decrypted: 0, has_ended: false };
         session.decrypt()?;
         Ok(Self { tcp, session: Mutex::new(session) })
     }
@@ -111,7 +111,7 @@ impl TlsSocket {
     }
 }
 
-impl Session {
+impl TlsSession {
     fn receive(&mut self, tcp: &TcpStream) -> io::Result<()> {
         let count = self.tls.read_tls(&mut Kernel(tcp))?;
         self.has_ended |= count == 0;
