@@ -105,6 +105,8 @@ const HTTP: &[(&str, Policy, &str)] = &[
     ("GET /v1/containers", READ, NONE),
     ("POST /v1/alerts/{id}/ack", PUBLISH, NONE),
     ("GET /v1/analytics/tasks", OPERATOR, NONE),
+    ("GET /v1/agents/{id}/health", READ, NONE),
+    ("GET /v1/analytics/tasks", OPERATOR, NONE),
     ("GET /v1/overview", OPERATOR, NONE),
     ("GET /v1/nodes", OPERATOR, NONE),
     ("GET /v1/connections", OPERATOR, NONE),
