@@ -235,5 +235,7 @@ test("what the executable itself shows is what the archive has", async (t) => {
   const frames = (await shown).split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
   const seen = frames.filter(({ type }) => type === "event").map(({ position }) => position);
   const expected = await archive(url, "deployment:a");
+  // It may have begun after the first events: these came in the state that it began with.
+  assert.ok(seen.length > 20, `${seen.length} events were shown`);
   assert.deepEqual(seen, expected.slice(expected.length - seen.length));
 });
