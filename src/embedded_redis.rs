@@ -50,6 +50,7 @@ pub(crate) async fn serve(
         open: !gateway.context.config.production(),
         limits: gateway.context.config.embedded_redis.clone(),
     };
+    gateway.redis_port.get_or_init(|| at.port());
     life.spawn(redis_listener::serve(socket, Arc::new(listener), life.clone()));
     Some(EmbeddedRedisAddress::Serving(at))
 }

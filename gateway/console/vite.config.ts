@@ -20,6 +20,6 @@ export default defineConfig({
     sourcemap: false,
   },
   // The gateway to develop against: `GATEWAY=http://127.0.0.1:8080 npm run dev`.
-  server: { proxy: { "^/(v1|api|metrics|readyz|console/session)": { target: process.env.GATEWAY ?? "http://127.0.0.1:8080", ws: true } } },
+  server: { proxy: { "^/(v1|console/session)": { target: process.env.GATEWAY ?? "http://127.0.0.1:8080", ws: true } } },
   test: { include: ["test/**/*.test.ts"] },
 });

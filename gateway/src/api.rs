@@ -25,6 +25,7 @@ pub mod overview;
 pub mod problem;
 pub mod publish;
 pub mod schemas;
+pub mod text_search;
 pub mod tokens;
 pub mod upgrade;
 

@@ -1,6 +1,6 @@
 //! The composition root: builds the parts of a node and starts its background work.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use auth::Authenticator;
 use broker::{Broker, BrokerError, Topic};
@@ -151,6 +151,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         read_limits: Arc::new(read_limits),
         body_limits: Arc::new(body_limits),
         prometheus,
+        redis_port: OnceLock::new(),
     }))
 }
 

@@ -8,6 +8,7 @@ mod pattern;
 mod transcript;
 
 mod agent_health;
+mod archive_search;
 mod bodies;
 mod catalog;
 mod chaos;

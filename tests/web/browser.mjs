@@ -43,7 +43,7 @@ export async function open(t, url, options = {}, prepare = async () => {}) {
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => {
-    const lost = /net::ERR_|WebSocket connection/.test(message.text()); // Servers are killed here on purpose.
+    const lost = /net::ERR_|WebSocket connection|Failed to load resource/.test(message.text()); // Servers are killed here on purpose, and say that they cannot answer.
     if (message.type() === "error" && !lost) page.complaints.push(message.text());
   });
   await page.goto(url);

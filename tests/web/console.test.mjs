@@ -4,7 +4,32 @@ import { test } from "node:test";
 import { open, violations } from "./browser.mjs";
 import { publish, start, startRedis } from "./fanfare.mjs";
 
-const PAGES = ["", "/deployments", "/deployments/d1", "/tasks", "/tasks/t1", "/agents", "/repos", "/alerts", "/connections", "/streams", "/inspector", "/api"];
+const PAGES = [
+  "",
+  "/deployments",
+  "/deployments/d1",
+  "/tasks",
+  "/tasks/t1",
+  "/agents",
+  "/agents/a1",
+  "/containers",
+  "/containers/c1",
+  "/repos",
+  "/alerts",
+  "/messages",
+  "/users/alice",
+  "/channel/deployments",
+  "/fleet",
+  "/connections",
+  "/dead",
+  "/explain",
+  "/denied",
+  "/audit",
+  "/queue",
+  "/analytics",
+  "/inspector",
+  "/api",
+];
 
 /** A bit of everything. */
 const EVENTS = [
@@ -19,6 +44,8 @@ const EVENTS = [
     id: "a1",
     data: { repos: [{ id: "r1", path: "/srv/r1", name: "r1", branch: "main", status: "dirty", uncommittedCount: 1, modifiedFiles: ["a.rs"] }] },
   },
+  { stream: "containers", type: "log", id: "c1", data: { level: "info", message: "hello" } },
+  { stream: "messages", type: "notification", id: "alice", data: { level: "info", message: "for alice" } },
   { stream: "agents", type: "alert", id: "w1", data: { severity: "warning", title: "Disk is 84 % full", source: "runner" } },
 ];
 
@@ -147,12 +174,12 @@ test("a dead letter is mended, sent back, and applied", async (t) => {
   if (!redis) return t.skip("there is no redis-server here");
   const { url } = await start(t, { env: { REDIS_URL: redis.url } });
   await redis.command("XADD", "fanfare:deployments", "*", "type", "deployment_update", "id", "mended", "data", '{"status":"building"');
-  const page = await open(t, `${url}/console/streams`);
+  const page = await open(t, `${url}/console/dead`);
   await page.locator(".letters summary", { hasText: "mended" }).click();
   const fields = page.locator(".letters textarea");
   const text = await fields.inputValue();
   await fields.fill(JSON.stringify({ ...JSON.parse(text), data: '{"status":"building","progress":30}' }));
-  await page.getByRole("button", { name: "Redrive" }).click();
+  await page.getByRole("button", { name: "Redrive", exact: true }).click();
   await page.locator(".empty", { hasText: "No dead letters" }).waitFor();
   await page.goto(`${url}/console/deployments/mended`);
   await page.getByRole("progressbar", { name: "Progress" }).and(page.locator('[aria-valuenow="30"]')).waitFor();

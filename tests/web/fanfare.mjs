@@ -178,9 +178,13 @@ export async function startPostgres(t, { port, user = "fanfare" } = {}) {
   const settings = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", `unix_socket_directories=${home}`];
   const child = spawn(as[0], [...as.slice(1), `${programs}/postgres`, "-D", data, "-p", String(port), ...settings], { stdio: "ignore", cwd: home });
   const over = new Promise((done) => child.on("exit", done));
-  t.after(async () => {
+  const stop = async () => {
+    if (child.exitCode !== null) return;
     execFileSync(as[0], [...as.slice(1), `${programs}/pg_ctl`, "-D", data, "-m", "immediate", "stop"], { stdio: "ignore", cwd: home });
     await over;
+  };
+  t.after(async () => {
+    await stop();
     rmSync(home, { recursive: true, force: true });
   });
   const ready = () =>
@@ -189,5 +193,5 @@ export async function startPostgres(t, { port, user = "fanfare" } = {}) {
       probe.on("exit", (code) => done(code === 0));
     });
   await until(ready, "postgres answers", 30_000);
-  return { url: `postgres://${user}@127.0.0.1:${port}/postgres` };
+  return { url: `postgres://${user}@127.0.0.1:${port}/postgres`, stop };
 }

@@ -2,52 +2,23 @@
 
 import { computed, signal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { now } from "./clock.ts";
-import { openAlerts, running, runningTasks } from "./collection.ts";
-import { duration } from "./format.ts";
-import { client, connection, connectionState, degraded, environment, lag, logout, moving, nextAttempt, session } from "./gateway.ts";
-import { Api } from "./pages/api.tsx";
-import { Connections } from "./pages/connections.tsx";
-import { DeploymentPage, Deployments } from "./pages/deployments.tsx";
-import { Agents, Alerts, Repos } from "./pages/fleet.tsx";
-import { Inspector } from "./pages/inspector.tsx";
+import { rights } from "./credential.ts";
+import { count, duration } from "./format.ts";
+import { client, connection, connectionState, environment, lag, logout, moving, nextAttempt, session } from "./gateway.ts";
+import { overview, troubles } from "./installation.ts";
 import { Login } from "./pages/login.tsx";
-import { Overview } from "./pages/overview.tsx";
-import { Streams } from "./pages/streams.tsx";
-import { TaskPage, Tasks } from "./pages/tasks.tsx";
+import { pageOf, pages } from "./pages.tsx";
+import { useResource } from "./resource.ts";
 import { go, path, segments, to } from "./router.ts";
 import { cycleTheme, theme } from "./theme.ts";
 import { Dot, Heading, Mark, type Tone } from "./ui/bits.tsx";
+import { isTyping } from "./ui/keys.ts";
+import { Palette } from "./ui/palette.tsx";
+import { paletteOpen, showPalette } from "./ui/palette-state.ts";
 
-interface Page {
-  slug: string;
-  name: string;
-  view: (id: string | undefined) => JSX.Element;
-  /** What is going on there, if anything. */
-  amount?: () => number;
-  urgent?: boolean;
-}
-
-const PAGES: Page[] = [
-  { slug: "", name: "Overview", view: () => <Overview /> },
-  {
-    slug: "deployments",
-    name: "Deployments",
-    view: (id) => (id ? <DeploymentPage key={id} id={id} /> : <Deployments />),
-    amount: () => running.value.length,
-  },
-  { slug: "tasks", name: "Tasks", view: (id) => (id ? <TaskPage key={id} id={id} /> : <Tasks />), amount: () => runningTasks.value.length },
-  { slug: "agents", name: "Agents", view: () => <Agents /> },
-  { slug: "repos", name: "Repositories", view: () => <Repos /> },
-  { slug: "alerts", name: "Alerts", view: () => <Alerts />, amount: () => openAlerts.value.length, urgent: true },
-  { slug: "connections", name: "Connections", view: () => <Connections /> },
-  { slug: "streams", name: "Streams", view: () => <Streams /> },
-  { slug: "inspector", name: "Inspector", view: () => <Inspector /> },
-  { slug: "api", name: "API", view: () => <Api /> },
-];
-
-const page = computed(() => PAGES.find(({ slug }) => slug === (segments.value[0] ?? "")));
+const page = computed(() => pageOf(segments.value[0]));
 const menu = signal(false);
 
 export function App(): JSX.Element {
@@ -59,6 +30,7 @@ export function App(): JSX.Element {
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
   }, []);
+  useResource(overview, session.value === "open" && rights.value.operator);
   if (session.value === "starting") return <main class="starting" aria-busy="true" />;
   if (session.value === "login") return <Login />;
   return (
@@ -76,16 +48,17 @@ export function App(): JSX.Element {
           </Heading>
         )}
       </main>
+      <Palette />
     </div>
   );
 }
 
 function Bar(): JSX.Element {
-  const list = useRef<HTMLElement>(null);
   useSignalEffect(() => {
     path.value;
     menu.value = false;
   });
+  const all = pages().filter(({ part }) => part);
   return (
     <header class={`side${menu.value ? " open" : ""}`}>
       <div class="brand">
@@ -97,24 +70,33 @@ function Bar(): JSX.Element {
           {menu.value ? "Close" : "Menu"}
         </button>
       </div>
-      <nav id="pages" ref={list} aria-label="Pages">
-        <ul>
-          {PAGES.map(({ slug, name, amount, urgent }, index) => {
-            const here = page.value?.slug === slug;
-            const value = amount?.() ?? 0;
-            return (
-              <li key={slug}>
-                <a href={slug ? to(slug) : to()} aria-current={here ? "page" : undefined} aria-keyshortcuts={index < 9 ? String(index + 1) : undefined}>
-                  {name}
-                  {value > 0 && <span class={`amount${urgent ? " urgent" : ""}`}>{value}</span>}
-                </a>
-              </li>
-            );
-          })}
-        </ul>
+      <button type="button" class="go" aria-keyshortcuts="Meta+K Control+K" onClick={showPalette}>
+        Search <kbd aria-hidden="true">{/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
+      </button>
+      <nav id="pages" aria-label="Pages">
+        {["See", "Operate", "Try"].map((part) => {
+          const here = all.filter((page) => page.part === part);
+          return here.length > 0 && <ul key={part}>{here.map((one) => entry(one, all.indexOf(one)))}</ul>;
+        })}
       </nav>
       <Foot />
     </header>
+  );
+}
+
+function entry({ slug, name, amount, urgent }: ReturnType<typeof pages>[number], index: number): JSX.Element {
+  const value = amount?.() ?? 0;
+  return (
+    <li key={slug}>
+      <a
+        href={slug ? to(slug) : to()}
+        aria-current={page.value?.slug === slug ? "page" : undefined}
+        aria-keyshortcuts={index < 9 ? String(index + 1) : undefined}
+      >
+        {name}
+        {value > 0 && <span class={`amount${urgent ? " urgent" : ""}`}>{count(value)}</span>}
+      </a>
+    </li>
   );
 }
 
@@ -155,7 +137,7 @@ function ownState(): [Tone, string, string] {
   const open = connection.value;
   if (connectionState.value === "connected" && open) {
     const way = open.transport === "sse" ? "server-sent events" : lag.value === null ? "measuring" : `${duration(lag.value)} round trip`;
-    return degraded.value ? ["warn", "Degraded", degraded.value] : ["good", "Connected", way];
+    return troubles.value.length > 0 ? ["warn", "Degraded", "see above"] : ["good", "Connected", way];
   }
   if (connectionState.value === "connecting") {
     if (moving.value) return ["live", "Changing nodes", "this one is restarting; or"];
@@ -165,10 +147,14 @@ function ownState(): [Tone, string, string] {
   return ["bad", "Disconnected", "what is shown may be old; try"];
 }
 
-/** 1 to 9 go to the pages. */
+/** 1 to 9 go to the pages, ⌘K and Ctrl K open the box. */
 function pressed(event: KeyboardEvent): void {
-  const target = event.target as HTMLElement;
-  if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || event.metaKey || event.ctrlKey || event.altKey) return;
-  const chosen = PAGES[Number(event.key) - 1];
+  if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    paletteOpen.value = !paletteOpen.value;
+    return;
+  }
+  if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || paletteOpen.peek()) return;
+  const chosen = pages().filter(({ part }) => part)[Number(event.key) - 1];
   if (chosen && /^[1-9]$/.test(event.key)) go(chosen.slug ? to(chosen.slug) : to());
 }

@@ -2,102 +2,147 @@
 
 import { signal } from "@preact/signals";
 import { type Connection, type ConnectionState, Fanfare } from "fanfare";
+import { claimsOf, credential, forget, isAging, keep, kept, open, rights, takeShared } from "./credential.ts";
 
 export type Session = "starting" | "login" | "open";
 
 export const session = signal<Session>("starting");
+/** `development` or `production`; empty while unknown. */
 export const environment = signal("");
+/** Where Redis clients may `XADD`; null where this server takes none. */
+export const xadd = signal<{ port: number; key_prefix: string } | null>(null);
 export const connectionState = signal<ConnectionState>("disconnected");
 export const connection = signal<Connection | null>(null);
+/** Since when there is no connection, ms since 1970; null while there is one. */
+export const lostSince = signal<number | null>(null);
 /** Round trip on the open socket, ms; null while unknown. */
 export const lag = signal<number | null>(null);
-/** Why the server is degraded; null when it is not. */
+/** What does not answer behind the server: `broker`, `store`, `both`; null when nothing is said to be missing. */
 export const degraded = signal<string | null>(null);
 /** The server asked to go elsewhere: a change, not a loss. */
 export const moving = signal(false);
 /** When the next attempt is due, ms since 1970; null when none waits. */
 export const nextAttempt = signal<number | null>(null);
 
-/** The server's reasons in words. */
-const REASONS: Record<string, string> = { broker: "the broker does not answer", store: "the database does not answer" };
-
-const KEY = "fanfare.token";
 const LAG_EVERY_MS = 5000;
-let token: string | null = null;
+/** A call that is not answered by then counts as unanswered. */
+const CALL_MS = 20_000;
+/** A log-in with a key becomes a token that is good for so long. */
+const LOGIN_MS = 24 * 3_600_000;
 
-export const client: Fanfare = new Fanfare(location.origin, { getToken });
+/** Another one takes its place before anything was subscribed where the credential is one that no socket takes. */
+export let client: Fanfare = new Fanfare(location.origin, { getToken });
 
-/** What HTTP answered other than success. */
+/** What HTTP answered other than success; status 0 where nothing was answered. */
 export class HttpError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly problems: readonly { path: string; message: string }[] = [],
+    readonly body: Record<string, unknown> = {},
   ) {
     super(message);
   }
+
+  get problems(): readonly { path: string; message: string }[] {
+    return (this.body.problems ?? []) as { path: string; message: string }[];
+  }
+}
+
+interface OwnSession {
+  token: string | null;
+  environment?: string;
+  xadd?: { port: number; key_prefix: string } | null;
 }
 
 async function getToken(): Promise<string | null> {
-  const answer = await fetch("/console/session", { cache: "no-store" }).catch(() => null);
-  const own = answer?.ok ? ((await answer.json()) as { token: string | null; environment?: string }) : null;
+  const answer = await fetch("/console/session", { cache: "no-store", signal: AbortSignal.timeout(CALL_MS) }).catch(() => null);
+  const own = answer?.ok ? ((await answer.json()) as OwnSession) : null;
   environment.value = own?.environment ?? environment.value;
-  return (token = own?.token ?? sessionStorage.getItem(KEY));
+  xadd.value = own?.xadd ?? xadd.value;
+  const before = kept(own?.token ?? null);
+  credential.value = before;
+  if (before && before !== own?.token && isAging(before, LOGIN_MS)) await exchange().then(keep, () => {});
+  return credential.value;
 }
 
+/** A fresh token for the credential in use, which may be a key: sockets of browsers take none. */
+async function exchange(): Promise<string> {
+  const body = { sub: "console", channels: ["*"], publish: ["*"], role: "admin", ttl_ms: LOGIN_MS };
+  const { token } = await api<{ token: string }>("/v1/tokens", "POST", body);
+  return (credential.value = token);
+}
+
+export type Method = "GET" | "POST" | "DELETE";
+
 /** One call of our own HTTP; JSON in, JSON out. */
-export async function api<T>(path: string, method: "GET" | "POST" | "DELETE" = "GET", body?: unknown): Promise<T> {
+export async function api<T>(path: string, method: Method = "GET", body?: unknown, timeoutMs: number = CALL_MS): Promise<T> {
   const headers = new Headers({ accept: "application/json" });
-  if (token) headers.set("authorization", `Bearer ${token}`);
+  if (credential.peek()) headers.set("authorization", `Bearer ${credential.peek()}`);
   if (body !== undefined) headers.set("content-type", "application/json");
-  const init = { method, headers, body: body === undefined ? null : JSON.stringify(body) };
-  const response = await fetch(path, init).catch(() => {
-    throw new HttpError(0, "The server cannot be reached.");
+  const init = { method, headers, body: body === undefined ? null : JSON.stringify(body), signal: AbortSignal.timeout(timeoutMs) };
+  const response = await fetch(path, init).catch((error: Error) => {
+    throw new HttpError(0, error.name === "TimeoutError" ? "The server does not answer." : "The server cannot be reached.");
   });
   const answer = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   if (response.ok) return answer as T;
   const message = String(answer.detail ?? answer.error ?? answer.title ?? `The server answered ${response.status}.`);
-  throw new HttpError(response.status, message, (answer.problems ?? []) as { path: string; message: string }[]);
+  throw new HttpError(response.status, message, answer);
 }
 
-/** Text of a path that is no JSON. */
-export async function text(path: string): Promise<string> {
-  const response = await fetch(path, token ? { headers: { authorization: `Bearer ${token}` } } : {});
-  if (!response.ok) throw new HttpError(response.status, `The server answered ${response.status}.`);
-  return response.text();
-}
-
-/** Is the token in use good for reading? Anything but a refusal counts as yes. */
-async function mayRead(): Promise<boolean> {
-  return api("/v1/deployments?limit=1").then(
+/** Whether the credential in use is good for anything. Anything but a refusal counts as yes. */
+async function isAdmitted(): Promise<boolean> {
+  const [named] = rights.peek().named;
+  const path = named && !rights.peek().reads("deployments") ? `/v1/channels/${encodeURIComponent(named)}` : "/v1/deployments?limit=1";
+  const limited = credential.peek() !== null && claimsOf(credential.peek() ?? "") !== null;
+  return api(path).then(
     () => true,
-    (error: HttpError) => error.status !== 401 && error.status !== 403,
+    ({ status }: HttpError) => status !== 401 && (status !== 403 || (limited && !named)),
   );
 }
 
-export async function start(): Promise<void> {
-  watch();
+/** Whether the page in the address may be read without a credential: then it is all that is shown. */
+async function isOpen(channel: string | null): Promise<boolean> {
+  if (channel === null || credential.peek() !== null) return false;
+  const found = await api(`/v1/channels/${encodeURIComponent(channel)}`).then(
+    () => true,
+    () => false,
+  );
+  if (found) open.value = [channel];
+  return found;
+}
+
+/** Begins; `channel` is what the address asks for, if it is about one. */
+export async function start(channel: string | null): Promise<void> {
+  takeShared();
   await getToken();
-  if (await mayRead()) open();
+  if ((await isAdmitted()) || (await isOpen(channel))) enter();
   else session.value = "login";
 }
 
-/** Tries a token that somebody typed; false when it is refused. */
+/** Tries a token or a key that was typed; false when it is refused. */
 export async function login(typed: string): Promise<boolean> {
-  token = typed;
-  if (!(await mayRead())) return false;
-  sessionStorage.setItem(KEY, typed);
-  client.setToken(typed);
-  open();
+  credential.value = typed;
+  if (!(await isAdmitted())) {
+    credential.value = null;
+    return false;
+  }
+  if (!claimsOf(typed)) await exchange().catch(() => {});
+  keep(credential.value ?? typed);
+  client.setToken(credential.value);
+  enter();
   return true;
 }
 
 export function logout(): void {
-  sessionStorage.removeItem(KEY);
-  location.reload();
+  forget();
+  location.assign("/console");
 }
 
-function open(): void {
+function enter(): void {
+  const token = credential.peek();
+  // Where no secret signs tokens a key is used as it is: HTTP and event streams take it, sockets do not.
+  if (token !== null && !claimsOf(token)) client = new Fanfare(location.origin, { getToken, transport: "sse" });
+  watch();
   client.connect();
   session.value = "open";
 }
@@ -106,9 +151,14 @@ function watch(): void {
   const measure = async (): Promise<void> => {
     if (document.visibilityState === "visible") lag.value = await client.ping();
   };
+  lostSince.value = Date.now();
   client.on("state", (state) => {
     connectionState.value = state;
-    if (state !== "connected") lag.value = connection.value = null;
+    if (state === "connected") lostSince.value = null;
+    else {
+      lag.value = connection.value = null;
+      lostSince.value ??= Date.now();
+    }
   });
   client.on("connected", (value) => {
     connection.value = value;
@@ -119,10 +169,7 @@ function watch(): void {
     moving.value = attempt === 0;
     nextAttempt.value = Date.now() + delay;
   });
-  client.on("status", (status) => {
-    const reason = status.reason ?? "";
-    degraded.value = status.degraded ? (REASONS[reason] ?? (reason || "a service does not answer")) : null;
-  });
+  client.on("status", (status) => (degraded.value = status.degraded ? (status.reason ?? "a service") : null));
   client.on("error", (error) => {
     if (error.terminal && error.code === 4001) session.value = "login";
   });

@@ -1,18 +1,22 @@
 /** The console of a Fanfare gateway. */
 
-import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { startCollections } from "./collection.ts";
+import { rights } from "./credential.ts";
 import { session, start } from "./gateway.ts";
-import { startRouter } from "./router.ts";
+import { channelOf, hrefOfChannel } from "./places.ts";
+import { go, path, segments, startRouter } from "./router.ts";
 
 const root = document.getElementById("app");
 if (!root) throw new Error("the page has no #app");
 
 startRouter();
-effect(() => {
-  if (session.value === "open") startCollections();
-});
 render(<App />, root);
-void start();
+void start(channelOf(segments.peek())).then(home);
+
+/** A reader of one channel finds it behind the front door. */
+function home(): void {
+  const { operator, reads, named } = rights.peek();
+  const [channel] = named.filter((name) => !name.startsWith("user:"));
+  if (session.peek() === "open" && path.peek() === "/" && channel && !operator && !reads("deployments")) go(hrefOfChannel(channel));
+}

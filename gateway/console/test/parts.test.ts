@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { plain, runs } from "../src/ansi.ts";
 import { ago, count, decimal, duration } from "../src/format.ts";
+import { plain, runs } from "../src/log/ansi.ts";
 
 describe("terminal colours", () => {
   it("become runs with class names, and end where they end", () => {
@@ -10,7 +10,11 @@ describe("terminal colours", () => {
     ]);
     expect(runs("\x1b[38;5;9mred\x1b[39m\x1b[48;2;1;2;3mx")).toEqual([
       { text: "red", style: "fg-9" },
-      { text: "x", style: "" },
+      { text: "x", style: "bg-any", bg: "rgb(1 2 3)" },
+    ]);
+    expect(runs("\x1b[38;5;208mo\x1b[38;5;244mg")).toEqual([
+      { text: "o", style: "fg-any", fg: "rgb(255 135 0)" },
+      { text: "g", style: "fg-any", fg: "rgb(128 128 128)" },
     ]);
     expect(runs("\x1b[91ma\x1b[22;2mb")).toEqual([
       { text: "a", style: "fg-9" },

@@ -14,13 +14,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use store::{Page, Store};
 
-use super::{access, body::Params, problem::Problem};
+use super::{access, body::Params, problem::Problem, text_search::TextSearch};
 use crate::dialect::native::event_json;
 
 /// Events of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1000;
 
+/// Events that one search looks through at most (contract, "HTTP").
+const SEARCHED_MAX: usize = 10_000;
 /// About the most bytes of a page.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
@@ -52,6 +54,7 @@ pub struct ArchiveQuery {
     since: Option<String>,
     limit: Option<usize>,
     reverse: Option<bool>,
+    q: Option<String>,
 }
 
 /// `GET /v1/channels/{channel}/events`
@@ -71,17 +74,23 @@ pub async fn events(
     })?;
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let reverse = wanted.reverse.unwrap_or(false);
+    let search = wanted.q.as_deref().filter(|text| !text.is_empty()).map(TextSearch::new);
+    let search = search.transpose()?;
+    let rows = if search.is_some() { SEARCHED_MAX } else { limit };
     let offsets = since.as_ref().map(|since| since.offsets.clone());
     let page = if reverse {
-        store.page_back(&channel, offsets.as_ref(), limit, PAGE_BYTES).await
+        store.page_back(&channel, offsets.as_ref(), rows, PAGE_BYTES).await
     } else {
-        store.page(&channel, &offsets.unwrap_or_default(), limit, PAGE_BYTES).await
+        store.page(&channel, &offsets.unwrap_or_default(), rows, PAGE_BYTES).await
     };
-    let page = page.map_err(|error| Problem::store(&error))?;
+    let mut page = page.map_err(|error| Problem::store(&error))?;
+    if let Some(search) = &search {
+        search.cut(&mut page.publications, limit, reverse);
+    }
     if let Some(since) = &since {
         follows(&channel, since, &page.head)?;
     }
-    Ok(Json(answer(&channel, since.as_ref(), &page, reverse)))
+    Ok(Json(answer(&channel, since.as_ref(), &page, reverse, search.as_ref())))
 }
 
 /// Whether a position belongs to this record: the numbers of another epoch mean other events, and
@@ -135,7 +144,13 @@ pub struct ArchivePage {
     gap: Option<ArchiveGap>,
 }
 
-fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: bool) -> ArchivePage {
+fn answer(
+    channel: &Channel,
+    since: Option<&Position>,
+    page: &Page,
+    reverse: bool,
+    search: Option<&TextSearch>,
+) -> ArchivePage {
     // Backwards from the head, a source without an event on this page is not read yet.
     let newest = reverse && since.is_none();
     let begun = if newest { &page.head.offsets } else { &page.floor };
@@ -152,11 +167,14 @@ fn answer(channel: &Channel, since: Option<&Position>, page: &Page, reverse: boo
     let mut events: Vec<Box<RawValue>> = Vec::with_capacity(page.publications.len());
     for publication in &page.publications {
         at.offsets.set(publication.source, publication.offset);
-        events.extend(RawValue::from_string(event_json(publication, &at, false)).ok());
+        if search.is_none_or(|search| search.finds(publication)) {
+            events.extend(RawValue::from_string(event_json(publication, &at, false)).ok());
+        }
     }
     let next = if reverse {
         events.reverse();
-        (begin.offsets != page.floor && !events.is_empty()).then(|| begin.show(channel))
+        let moved = !page.publications.is_empty();
+        (begin.offsets != page.floor && moved).then(|| begin.show(channel))
     } else {
         (!at.offsets.covers(&page.head.offsets)).then(|| at.show(channel))
     };
@@ -206,11 +224,11 @@ mod tests {
     fn a_position_below_what_is_kept_answers_with_the_gap() {
         let channel = Channel::parse("deployment:d").unwrap();
         let page = page(&[(ONE, 40)], &[(ONE, 60)]);
-        let gap = answer(&channel, Some(&at(1, &[(ONE, 10)])), &page, false).gap.unwrap();
+        let gap = answer(&channel, Some(&at(1, &[(ONE, 10)])), &page, false, None).gap.unwrap();
         assert_eq!(
             (gap.from, gap.to),
             (at(1, &[(ONE, 11)]).show(&channel), at(1, &[(ONE, 40)]).show(&channel),)
         );
-        assert!(answer(&channel, Some(&at(1, &[(ONE, 40)])), &page, false).gap.is_none());
+        assert!(answer(&channel, Some(&at(1, &[(ONE, 40)])), &page, false, None).gap.is_none());
     }
 }

@@ -1,4 +1,5 @@
-//! `GET /console/session`: in development the console is logged in by itself.
+//! `GET /console/session`: in development the console is logged in by itself, and knows where `XADD`
+//! is taken, so that the commands it shows work as they stand.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use runtime::config::Config;
 use serde_json::json;
 
 use super::origin::{is_called_here, same_origin};
+use crate::node::services::Services;
 
 /// How long the console's token is good; the page fetches a fresh one before.
 const TOKEN_LIFE_SECONDS: u64 = 3600;
@@ -23,6 +25,7 @@ const TOKEN_LIFE_SECONDS: u64 = 3600;
 pub async fn session(
     State(config): State<Arc<Config>>,
     State(auth): State<Arc<Authenticator>>,
+    State(services): State<Services>,
     headers: HeaderMap,
 ) -> Response {
     let production = config.production();
@@ -31,7 +34,10 @@ pub async fn session(
     let is_ours = same_origin(&headers) && is_called_here(&headers);
     let token = (!production && is_ours).then(|| token(&auth)).flatten();
     let environment = if production { "production" } else { "development" };
-    let mut response = Json(json!({ "token": token, "environment": environment })).into_response();
+    let port = services.redis_port.get().filter(|_| token.is_some());
+    let xadd = port.map(|port| json!({ "port": port, "key_prefix": config.key_prefix }));
+    let body = json!({ "token": token, "environment": environment, "xadd": xadd });
+    let mut response = Json(body).into_response();
     let never = HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, never);
     response

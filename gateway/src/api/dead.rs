@@ -214,6 +214,7 @@ fn shown(letter: &DeadLetter) -> Value {
         "stream": letter.origin.to_string(),
         "entry": letter.entry,
         "reason": letter.reason,
+        "label": letter.label,
         "at": letter.at,
         "fields": letter.fields,
     })
@@ -232,6 +233,7 @@ mod tests {
             origin: DeadLetterOrigin::Source(Source::first(Stream::Tasks)),
             entry: "5-0".into(),
             reason: "data.title is required".into(),
+            label: "data".into(),
             at: 5,
             fields: fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         }

@@ -4,7 +4,7 @@
 
 use std::{
     ops::Deref,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use auth::Authenticator;
@@ -66,6 +66,8 @@ pub struct Parts {
     pub body_limits: Arc<BodyLimits>,
     /// All metrics of the process.
     pub prometheus: prometheus::Registry,
+    /// The port where Redis clients are served by this process, once they are.
+    pub redis_port: OnceLock<u16>,
 }
 
 impl Services {

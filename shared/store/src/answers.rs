@@ -207,6 +207,8 @@ pub struct DeadLetter {
     pub entry: String,
     /// The reason, as a sentence.
     pub reason: String,
+    /// The reason in one word, by which letters are counted.
+    pub label: String,
     /// When, ms since 1970.
     pub at: i64,
     /// Its fields; bytes that are no UTF-8 were replaced.

@@ -24,15 +24,16 @@ const INSERT_WEBHOOK: Statement = both(
 );
 
 const LIST: Statement = both(
-    "SELECT id, source, entry, reason, recorded, fields FROM dead_letter
+    "SELECT id, source, entry, reason, recorded, fields, label FROM dead_letter
      WHERE id < $1 AND source BETWEEN $2 AND $3 ORDER BY id DESC LIMIT $4",
 );
 
-const ONE: Statement =
-    both("SELECT id, source, entry, reason, recorded, fields FROM dead_letter WHERE id = $1");
+const ONE: Statement = both(
+    "SELECT id, source, entry, reason, recorded, fields, label FROM dead_letter WHERE id = $1",
+);
 
 const OF: Statement = both(
-    "SELECT id, source, entry, reason, recorded, fields FROM dead_letter WHERE entry = $1
+    "SELECT id, source, entry, reason, recorded, fields, label FROM dead_letter WHERE entry = $1
      ORDER BY id DESC LIMIT 1",
 );
 
@@ -49,7 +50,7 @@ macro_rules! like {
 }
 
 const LIKE: Statement = like!(
-    "SELECT id, source, entry, reason, recorded, fields",
+    "SELECT id, source, entry, reason, recorded, fields, label",
     " AND id > $5 ORDER BY id LIMIT $6"
 );
 
@@ -241,5 +242,6 @@ fn dead_letter(row: &Row) -> Result<DeadLetter, StoreError> {
         reason: row.text(3)?.to_owned(),
         at: row.int(4)?,
         fields: serde_json::from_str(row.text(5)?).unwrap_or_default(),
+        label: row.text(6)?.to_owned(),
     })
 }

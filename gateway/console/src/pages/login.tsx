@@ -39,7 +39,7 @@ export function Login(): JSX.Element {
             "The server refused it: wrong, expired, or without the right to read."
           ) : (
             <>
-              Make one with <code>fanfare token --sub YOU --role admin</code>. It stays in this tab.
+              Make one with <code>fanfare token --sub YOU --role admin</code>. Other tabs of this browser are logged in as well.
             </>
           )}
         </p>

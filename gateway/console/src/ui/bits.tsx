@@ -1,14 +1,19 @@
 /** Small things that every page is made of. */
 
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { now } from "../clock.ts";
-import { ago, exact, sentence } from "../format.ts";
+import { ago, duration, exact, full, sentence, UNKNOWN } from "../format.ts";
+import { troubles } from "../installation.ts";
+import type { Resource } from "../resource.ts";
 
 export type Tone = "live" | "good" | "bad" | "warn" | "idle";
 
 const TONES: Record<string, Tone> = {
   pending: "idle",
   queued: "idle",
+  assigned: "idle",
+  starting: "live",
   building: "live",
   deploying: "live",
   running: "live",
@@ -22,6 +27,14 @@ const TONES: Record<string, Tone> = {
   failed: "bad",
   critical: "bad",
   abandoned: "warn",
+  expired: "warn",
+  cancelled: "idle",
+  dead: "bad",
+  waiting: "live",
+  recorded: "good",
+  trimmed: "warn",
+  silent: "warn",
+  draining: "live",
   warning: "warn",
   dirty: "warn",
   ahead: "idle",
@@ -78,8 +91,8 @@ export function Progress({ value, status, label, large }: { value: number; statu
 }
 
 /** "12 s ago"; the exact time on hover. Its own component, so that a page of them costs little. */
-export function Ago({ at }: { at: number }): JSX.Element {
-  if (at <= 0) return <span class="muted">—</span>;
+export function Ago({ at }: { at: number | null | undefined }): JSX.Element {
+  if (!at || at <= 0) return <span class="muted">{UNKNOWN}</span>;
   return (
     <time dateTime={exact(at)} title={exact(at)}>
       {ago(at, now.value)}
@@ -87,13 +100,106 @@ export function Ago({ at }: { at: number }): JSX.Element {
   );
 }
 
-export function Heading({ title, children, back }: { title: ComponentChildren; children?: ComponentChildren; back?: ComponentChildren }): JSX.Element {
+interface HeadingProps {
+  title: ComponentChildren;
+  children?: ComponentChildren;
+  back?: ComponentChildren;
+  /** What can be done here. */
+  aside?: ComponentChildren;
+}
+
+export function Heading({ title, children, back, aside }: HeadingProps): JSX.Element {
   return (
     <header class="heading">
       {back && <p class="back">{back}</p>}
-      <h1>{title}</h1>
+      <div class="heading-line">
+        <h1>{title}</h1>
+        {aside && <div class="aside">{aside}</div>}
+      </div>
       {children && <div class="lede">{children}</div>}
+      <Troubles />
     </header>
+  );
+}
+
+/** What hinders this page from knowing how things are. */
+function Troubles(): JSX.Element | null {
+  if (troubles.value.length === 0) return null;
+  return (
+    <ul class="plain troubles" role="status">
+      {troubles.value.map((trouble) => (
+        <li key={trouble.slice(0, 40)}>
+          <Dot tone="warn" />
+          <span>{trouble}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** In place of rows that cannot be known now. */
+export function Unknown({ what = "What is here" }: { what?: string }): JSX.Element {
+  return <p class="quiet unknown">{what} is unknown at the moment.</p>;
+}
+
+/** Says when an answer is too old to speak for now, or why there is none. */
+export function Freshness<T>({ of, what }: { of: Resource<T>; what: string }): JSX.Element | null {
+  const failure = of.failure.value;
+  const readAt = of.readAt.value;
+  if (readAt === null) {
+    if (!failure) return null;
+    return failure.status === 404 ? <p class="note">{what}: this server does not tell.</p> : <Failure message={`${what}: ${failure.message}`} />;
+  }
+  if (!of.stale.value) return null;
+  return (
+    <p class="note stale" role="status">
+      <Dot tone="warn" /> {what} of {duration(Math.max(0, now.value - readAt))} ago{failure ? `: ${failure.message}` : ""}
+    </p>
+  );
+}
+
+/** A button that does something at once far-reaching: the first click asks, the second does. */
+export function Sure({ children, question, act }: { children: ComponentChildren; question: string; act: () => Promise<string | null> }): JSX.Element {
+  const state = useSignal<"idle" | "sure" | "busy">("idle");
+  const outcome = useSignal<string | null>(null);
+  const clicked = async (): Promise<void> => {
+    if (state.value === "idle") return void (state.value = "sure");
+    state.value = "busy";
+    outcome.value = await act().catch((error: Error) => error.message);
+    state.value = "idle";
+  };
+  if (outcome.value !== null) return <span class="muted">{outcome.value}</span>;
+  return (
+    <button
+      type="button"
+      class={state.value === "idle" ? "subtle" : "danger"}
+      disabled={state.value === "busy"}
+      onClick={() => void clicked()}
+      onBlur={() => (state.value = state.value === "sure" ? "idle" : state.value)}
+    >
+      {state.value === "idle" ? children : question}
+    </button>
+  );
+}
+
+/** Something to copy, with a button that does. */
+export function Copyable({ text, label }: { text: string; label: string }): JSX.Element {
+  const done = useSignal(false);
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard?.writeText(text);
+    done.value = true;
+    setTimeout(() => (done.value = false), 1500);
+  };
+  return (
+    <div class="copyable">
+      <pre tabIndex={0} role="group" aria-label={label}>
+        {text}
+      </pre>
+      <button type="button" onClick={() => void copy()}>
+        {done.value ? "Copied" : "Copy"}
+        <span class="hidden"> {label}</span>
+      </button>
+    </div>
   );
 }
 
@@ -148,8 +254,7 @@ export function Choice<T extends string>({
     <div class="choice" role="group" aria-label={label}>
       {options.map(([key, name, amount]) => (
         <button type="button" key={key} aria-pressed={key === value} onClick={() => choose(key)}>
-          {name}
-          {amount !== undefined && <span class="amount">{amount}</span>}
+          {name} {amount !== undefined && <span class="amount">{full(amount)}</span>}
         </button>
       ))}
     </div>

@@ -1,88 +1,143 @@
-/** A page with one table: filters, words to look for, and what to show when there is nothing. */
+/** A page with one table: statuses, words to look for and an order, all in the address and asked of the server. */
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
-import type { Collection, Row } from "../collection.ts";
-import { Choice, Failure, Heading, Skeleton } from "./bits.tsx";
+import { useEffect } from "preact/hooks";
+import { plural, sentence } from "../format.ts";
+import { calm } from "../installation.ts";
+import { type List, type Plan, type Row, useList } from "../list.ts";
+import { filter, query } from "../router.ts";
+import { Choice, Failure, Heading, Skeleton, Unknown } from "./bits.tsx";
 
-interface Props<T extends Row, F extends string> {
-  title: string;
-  lede: (rows: T[]) => ComponentChildren;
-  collection: Collection<T>;
-  filters: Record<F, (row: T) => boolean>;
-  names: Record<F, string>;
-  /** The text of a row that is searched. */
-  words: (row: T) => string;
-  columns: string[];
-  empty: JSX.Element;
-  children: (row: T) => JSX.Element;
-  first?: F;
+export interface Column {
+  name: string;
+  /** Left out on a phone. */
+  wide?: boolean;
+  right?: boolean;
+  /** Said, not shown. */
+  hidden?: boolean;
 }
 
-const AT_ONCE = 100;
-/** Columns whose cells stand at the right. */
-const RIGHT = new Set(["Changed", "Last seen", "Checked", "Raised", "Acknowledge"]);
+interface Props<T extends Row> {
+  title: string;
+  /** One and many: "deployment". */
+  noun: [string, string?];
+  plan: Plan<T>;
+  columns: Column[];
+  /** The status that is asked for where the address names none. */
+  first?: string;
+  empty: JSX.Element;
+  /** What stands beside the title. */
+  aside?: ComponentChildren;
+  children: (row: T, list: List<T>) => JSX.Element;
+}
 
-export function Listing<T extends Row, F extends string>(props: Props<T, F>): JSX.Element {
-  const { collection, filters, names } = props;
-  const keys = Object.keys(filters) as F[];
-  const filter = useSignal<F>(props.first ?? (keys[0] as F));
-  const wanted = useSignal("");
-  const limit = useSignal(AT_ONCE);
-  const all = collection.rows.value;
-  const low = wanted.value.trim().toLowerCase();
-  const rows = all.filter((row) => filters[filter.value](row) && (!low || props.words(row).toLowerCase().includes(low)));
-  const more = async (): Promise<void> => {
-    limit.value += AT_ONCE;
-    if (limit.value > rows.length) await collection.more();
-  };
+/** Typing is over when nothing was typed for so long. */
+const TYPED_MS = 250;
+
+export function Listing<T extends Row>(props: Props<T>): JSX.Element {
+  const status = query.value.get("status") ?? props.first ?? "";
+  const q = query.value.get("q") ?? "";
+  const sort = query.value.get("sort") ?? "";
+  const list = useList(props.plan, { status: status === "all" ? "" : status, q, sort });
+  const rows = list.rows.value;
+  const asked = status !== "" || q !== "";
+  const failure = list.failure.value;
   return (
     <>
-      <Heading title={props.title}>
-        <p>{collection.phase.value === "live" ? (all.length > 0 ? props.lede(all) : "None yet") : collection.phase.value === "loading" ? "Reading…" : ""}</p>
+      <Heading title={props.title} aside={props.aside}>
+        <p>
+          <Lede list={list} asked={q} noun={props.noun} />
+        </p>
       </Heading>
-      {collection.phase.value === "failed" && <Failure message={collection.error.value} retry={() => collection.retry()} />}
-      {collection.phase.value === "loading" && <Skeleton />}
-      {collection.phase.value === "live" && all.length === 0 && props.empty}
-      {all.length > 0 && (
-        <>
-          <div class="tools">
-            <Choice
-              label="Show"
-              value={filter.value}
-              choose={(value) => (filter.value = value)}
-              options={keys.map((key) => [key, names[key], all.filter(filters[key]).length] as const)}
-            />
-            <label class="search">
-              <span class="hidden">Filter by words</span>
-              <input type="search" placeholder="Filter" value={wanted.value} onInput={(event) => (wanted.value = event.currentTarget.value)} />
-            </label>
-          </div>
-          {rows.length === 0 ? (
-            <p class="quiet">Nothing matches.</p>
-          ) : (
-            <table>
-              <thead>
-                <tr>
-                  {props.columns.map((column) => (
-                    <th scope="col" key={column} class={RIGHT.has(column) ? "right" : ""}>
-                      {column === "Acknowledge" ? <span class="hidden">{column}</span> : column}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>{rows.slice(0, limit.value).map(props.children)}</tbody>
-            </table>
+      {failure && <Failure message={failure.message} retry={() => void list.read()} />}
+      {list.readAt.value === null && !failure && <Skeleton />}
+      <div class="tools">
+        <Statuses list={list} status={status || "all"} choose={(value) => filter({ status: value === (props.first ?? "all") ? "" : value })} />
+        <div class="tools-end">
+          <Words value={q} label="Search ids, titles and projects" />
+          <label class="sort">
+            <span class="hidden">Order</span>
+            <select value={sort || "newest"} onChange={(event) => filter({ sort: event.currentTarget.value === "newest" ? "" : event.currentTarget.value })}>
+              <option value="newest">Newest first</option>
+              <option value="oldest">Oldest first</option>
+            </select>
+          </label>
+        </div>
+      </div>
+      {rows.length > 0 ? (
+        <table class={failure ? "old" : ""}>
+          <thead>
+            <tr>
+              {props.columns.map(({ name, wide, right, hidden }) => (
+                <th scope="col" key={name} class={`${right ? "right" : ""}${wide ? " wide" : ""}`}>
+                  {hidden ? <span class="hidden">{name}</span> : name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>{rows.map((row) => props.children(row, list))}</tbody>
+        </table>
+      ) : (
+        <Nothing list={list} asked={asked} empty={props.empty} />
+      )}
+      {list.next.value !== null && (
+        <p class="more">
+          <button type="button" onClick={() => void list.more()}>
+            Show more
+          </button>
+          {list.total.value !== null && (
+            <span class="quiet">
+              {rows.length} of {plural(list.total.value, ...props.noun)}
+            </span>
           )}
-          {(rows.length > limit.value || collection.next.value) && (
-            <p class="more">
-              <button type="button" onClick={() => void more()}>
-                Show more
-              </button>
-            </p>
-          )}
-        </>
+        </p>
       )}
     </>
+  );
+}
+
+/** How many there are, or that this is not known. */
+function Lede<T extends Row>({ list, asked, noun }: { list: List<T>; asked: string; noun: [string, string?] }): JSX.Element {
+  const total = list.total.value;
+  if (list.readAt.value === null) return <>{list.failure.value ? "How many there are is unknown." : "Reading…"}</>;
+  if (total === null) return <>How many there are is unknown.</>;
+  const words = `${plural(total, ...noun)}${asked ? ` with “${asked}”` : ""}`;
+  return <>{list.failure.value || !calm.value ? `${words} when it was last read` : words}</>;
+}
+
+/** An empty list means that nothing exists only where nothing hinders the view. */
+function Nothing<T extends Row>({ list, asked, empty }: { list: List<T>; asked: boolean; empty: JSX.Element }): JSX.Element | null {
+  if (list.readAt.value === null && !list.failure.value && calm.value) return null;
+  if (list.readAt.value === null || list.failure.value || !calm.value) return <Unknown />;
+  return asked ? <p class="quiet">Nothing matches.</p> : empty;
+}
+
+function Statuses<T extends Row>({ list, status, choose }: { list: List<T>; status: string; choose: (status: string) => void }): JSX.Element {
+  const counts = list.byStatus.value ?? {};
+  const names = Object.keys(counts).sort();
+  if (status !== "all" && !names.includes(status)) names.unshift(status);
+  const whole = list.wanted.status === "" ? (list.total.value ?? undefined) : undefined;
+  const options = [["all", "All", whole] as const, ...names.map((name) => [name, sentence(name), counts[name]] as const)];
+  return <Choice label="Status" value={status} choose={choose} options={options} />;
+}
+
+/** A field for words whose value is in the address. */
+export function Words({ value, label, name = "q", hint = "Search" }: { value: string; label: string; name?: string; hint?: string }): JSX.Element {
+  const typed = useSignal(value);
+  useEffect(() => {
+    if (typed.peek().trim() !== value) typed.value = value;
+  }, [value, typed]);
+  useEffect(() => {
+    const words = typed.value.trim();
+    if (words === value) return;
+    const timer = setTimeout(() => filter({ [name]: words }, true), TYPED_MS);
+    return () => clearTimeout(timer);
+  }, [typed.value, value, name, typed]);
+  return (
+    <label class="search">
+      <span class="hidden">{label}</span>
+      <input type="search" placeholder={hint} value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />
+    </label>
   );
 }
