@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use services::{Postgres, Proxy, Redis};
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +37,11 @@ async fn until(postgres: &Postgres, database: &str, sql: &str, wanted: &str) {
         assert!(Instant::now() < deadline, "{sql}: {found}, not {wanted}");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+async fn archived(cluster: &Cluster, channel: &str) -> Vec<Value> {
+    let page = cluster.archive(channel, "limit=500").await;
+    page["events"].as_array().unwrap().clone()
 }
 
 #[cfg(feature = "failpoints")]
@@ -261,5 +266,100 @@ async fn the_last_event_of_a_channel_of_several_streams_survives_a_redis_and_a_d
     while !wanted.is_empty() {
         let frame = back.wait_for(json!({"type": "event", "...": ""})).await;
         wanted.retain(|n| frame["data"]["n"] != *n);
+    }
+}
+
+#[tokio::test]
+async fn rule_3_an_ending_whose_commit_stalls_is_published_when_it_comes_to_light() {
+    // Commits wait for a standby that there is not, but only where the trigger says so.
+    let postgres = Postgres::options().fsync(false).set("synchronous_standby_names", "nobody");
+    let cluster = Cluster::of(1, 1).postgres(postgres.set("synchronous_commit", "local").start());
+    let cluster = cluster.start().await;
+    let database = cluster.setting("DATABASE_URL");
+    let stall = "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 PERFORM set_config('synchronous_commit', 'on', true); RETURN NULL; END $$; \
+                 CREATE TRIGGER stall AFTER INSERT ON event FOR EACH ROW \
+                 WHEN (NEW.payload LIKE '%\"abandoned\"%') EXECUTE FUNCTION stall()";
+    cluster.postgres().sql(&database, stall);
+    let mut watcher = watch(&cluster, "deployment:d").await;
+    let fields = ["type", "deployment_update", "id", "d", "data", r#"{"n":1}"#, "lease_ms", "1500"];
+    cluster.xadd("deployments", &fields);
+    see(&mut watcher, 1).await;
+    let waiting = "SELECT coalesce(min(pid), 0) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let deadline = Instant::now() + PATIENCE;
+    let pid = loop {
+        match cluster.postgres().sql(&database, waiting) {
+            none if none == "0" => assert!(Instant::now() < deadline, "no ending is committed"),
+            pid => break pid,
+        }
+        sleep(Duration::from_millis(10)).await;
+    };
+    // Longer than its client waits; nobody can tell meanwhile whether it is recorded.
+    sleep(Duration::from_secs(4)).await;
+    cluster.postgres().sql(&database, &format!("SELECT pg_cancel_backend({pid})"));
+    let ending = json!({"status": "abandoned", "...": ""});
+    watcher.wait_for(json!({"type": "event", "data": ending, "...": ""})).await;
+    update(&cluster, 2);
+    see(&mut watcher, 2).await;
+    let endings = archived(&cluster, "deployment:d").await;
+    let endings = endings.iter().filter(|event| event["data"]["status"] == "abandoned");
+    assert_eq!(endings.count(), 1, "it ends once");
+}
+
+#[tokio::test]
+async fn rule_10_the_publisher_of_an_entry_that_the_database_refuses_is_told_and_no_other() {
+    let cluster = Cluster::of(1, 1).set("MAX_DELIVERIES", "2").start().await;
+    let database = cluster.setting("DATABASE_URL");
+    let refuse = "ALTER TABLE event ADD CONSTRAINT no_poison CHECK (payload NOT LIKE '%poison%')";
+    cluster.postgres().sql(&database, refuse);
+    let event = |data: Value| json!({"stream": "deployments", "type": "deployment_update", "id": "d", "data": data});
+    let (before, poison, after) =
+        (event(json!({"n": 1})), event(json!({"x": "poison"})), event(json!({"n": 2})));
+    let (before, poison, after) = tokio::join!(
+        cluster.post("/v1/publish", &before),
+        cluster.post("/v1/publish", &poison),
+        cluster.post("/v1/publish", &after),
+    );
+    assert_eq!((before.status, after.status), (200, 200), "{before:?} {after:?}");
+    let refused = poison.expect(400).json();
+    assert!(refused["problems"][0]["message"].is_string(), "{refused}");
+    assert_eq!(archived(&cluster, "deployment:d").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_gateway_on_the_old_side_of_a_split_says_so_and_reads_the_record() {
+    let old = Redis::start();
+    let cluster = Cluster::of(1, 1).redis(old).start().await;
+    let mut watcher = watch(&cluster, "deployment:d").await;
+    update(&cluster, 1);
+    see(&mut watcher, 1).await;
+    let new = Redis::options().replica_of(cluster.redis()).start();
+    let deadline = Instant::now() + PATIENCE;
+    while !new.cli(&["INFO", "replication"]).contains("master_link_status:up") {
+        assert!(Instant::now() < deadline, "the replica does not follow");
+        sleep(Duration::from_millis(20)).await;
+    }
+    cluster.workers[0].terminate();
+    assert_eq!(cluster.workers[0].exit_code(), Some(0));
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    let worker = cluster.spawn_with("worker", 2, &[("REDIS_URL", &new.url())]);
+    worker.ready(&cluster.http).await;
+    let key = format!("{}:deployments", cluster.prefix);
+    let append = |n: u32| {
+        let data = json!({ "n": n }).to_string();
+        new.cli(&["XADD", &key, "*", "type", "deployment_update", "id", "d", "data", &data]);
+    };
+    append(2);
+    see(&mut watcher, 2).await;
+    let deadline = Instant::now() + PATIENCE;
+    while cluster.get("/readyz").await.json()["degraded"] != true {
+        assert!(Instant::now() < deadline, "it trusts the old side");
+        sleep(Duration::from_millis(50)).await;
+    }
+    for n in 3..=5 {
+        let began = Instant::now();
+        append(n);
+        see(&mut watcher, n).await;
+        assert!(began.elapsed() < Duration::from_secs(4), "late by {:?}", began.elapsed());
     }
 }
