@@ -20,20 +20,17 @@ use domain::event::{
 };
 use runtime::config::AlertRoute;
 use serde_json::Value;
-use store::{DeadReason, Delivery, DeliveryEnd, StoreError};
+use store::{DeadReason, DeliveryEnd, StoreError, WebhookDelivery};
 use tokio::task::JoinSet;
 
 use self::{
-    answer::Answer,
+    answer::{PAUSE_MAX, TryOutcome},
     client::{WebhookClient, WebhookRequest},
 };
 use crate::Worker;
 
 /// How often the outbox is asked for what is due.
 const POLL: Duration = Duration::from_millis(500);
-
-/// The longest pause between two tries, and the longest `Retry-After` that is heeded.
-pub const PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// How long what is taken may take beyond the time of a try: reading the alert, noting the end.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
@@ -113,7 +110,7 @@ impl RouteServer {
     }
 
     /// Sends one that is due and notes how that ended.
-    async fn deliver(&self, delivery: &Delivery) {
+    async fn deliver(&self, delivery: &WebhookDelivery) {
         let (outcome, end) = match self.alert(delivery).await {
             Ok(Some(alert)) => self.send(delivery, &alert).await,
             Ok(None) => ("stopped", DeliveryEnd::Done),
@@ -135,26 +132,26 @@ impl RouteServer {
     }
 
     /// The alert as it is now; none when there is nothing to say any more.
-    async fn alert(&self, delivery: &Delivery) -> Result<Option<State>, StoreError> {
+    async fn alert(&self, delivery: &WebhookDelivery) -> Result<Option<State>, StoreError> {
         let entity = Entity::new(EntityKind::Alert, &delivery.alert);
         let state = self.worker.store.entity(&entity).await?;
         let is_open = |state: &State| state.get("acknowledged").and_then(Value::as_i64) != Some(1);
         Ok(state.filter(|state| !delivery.escalates || is_open(state)))
     }
 
-    async fn send(&self, delivery: &Delivery, alert: &State) -> (&'static str, DeliveryEnd) {
+    async fn send(&self, delivery: &WebhookDelivery, alert: &State) -> (&'static str, DeliveryEnd) {
         let now = jiff::Timestamp::now();
         let body = payload::write(self.route.destination, alert);
         let request = WebhookRequest { route: &self.route, id: &delivery.webhook, body, now };
         let settings = &self.worker.escalation;
         match self.client.post(request).await {
-            Answer::Delivered => ("delivered", DeliveryEnd::Done),
-            Answer::Final(reason) => ("failed", DeliveryEnd::Failed(reason)),
-            Answer::Again { why, .. } if delivery.tries >= settings.tries_max => {
+            TryOutcome::Delivered => ("delivered", DeliveryEnd::Done),
+            TryOutcome::Final(reason) => ("failed", DeliveryEnd::Failed(reason)),
+            TryOutcome::Again { why, .. } if delivery.tries >= settings.tries_max => {
                 let text = format!("{why}, {} tries", delivery.tries);
                 ("failed", DeliveryEnd::Failed(DeadReason { label: "tries", text }))
             }
-            Answer::Again { after, .. } => {
+            TryOutcome::Again { after, .. } => {
                 let pause = after.unwrap_or_else(|| backoff(settings.backoff, delivery.tries));
                 ("retried", DeliveryEnd::Again(pause.min(PAUSE_MAX)))
             }
@@ -162,7 +159,7 @@ impl RouteServer {
     }
 
     /// Says the first failure and the last.
-    fn log(&self, delivery: &Delivery, end: &DeliveryEnd) {
+    fn log(&self, delivery: &WebhookDelivery, end: &DeliveryEnd) {
         let (route, webhook) = (self.route.name.as_str(), delivery.webhook.as_str());
         match end {
             DeliveryEnd::Failed(reason) => {

@@ -49,21 +49,25 @@ impl By {
     }
 
     /// The keys that a task is counted under: several where it needs several capabilities.
-    fn keys(self, run: &TaskRun) -> Vec<Key> {
+    fn keys(self, run: &TaskRun) -> Vec<GroupKey> {
         match self {
-            Self::Executor => vec![Key::Text(run.executor.clone())],
-            Self::Agent => vec![Key::Text(run.agent.clone())],
-            Self::Capability if run.capabilities.is_empty() => vec![Key::Text(None)],
-            Self::Capability => run.capabilities.iter().cloned().map(Some).map(Key::Text).collect(),
-            Self::Status => vec![Key::Text(Some(run.status.clone()).filter(|it| !it.is_empty()))],
-            Self::Hour => vec![Key::Hour(run.created.div_euclid(HOUR_MS) * HOUR_MS)],
+            Self::Executor => vec![GroupKey::Text(run.executor.clone())],
+            Self::Agent => vec![GroupKey::Text(run.agent.clone())],
+            Self::Capability if run.capabilities.is_empty() => vec![GroupKey::Text(None)],
+            Self::Capability => {
+                run.capabilities.iter().cloned().map(Some).map(GroupKey::Text).collect()
+            }
+            Self::Status => {
+                vec![GroupKey::Text(Some(run.status.clone()).filter(|it| !it.is_empty()))]
+            }
+            Self::Hour => vec![GroupKey::Hour(run.created.div_euclid(HOUR_MS) * HOUR_MS)],
         }
     }
 }
 
 /// What the tasks of a row have in common; none where nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+enum GroupKey {
     Hour(i64),
     Text(Option<String>),
 }
@@ -89,7 +93,7 @@ pub async fn tasks(
 
 /// The rows: hours in their order, everything else by how many tasks there are.
 fn rows(by: By, runs: &[TaskRun]) -> Vec<Value> {
-    let mut groups: BTreeMap<Key, Vec<&TaskRun>> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, Vec<&TaskRun>> = BTreeMap::new();
     for run in runs {
         for key in by.keys(run) {
             groups.entry(key).or_default().push(run);
@@ -102,7 +106,7 @@ fn rows(by: By, runs: &[TaskRun]) -> Vec<Value> {
     groups.iter().map(|(key, runs)| row(key, runs)).collect()
 }
 
-fn row(key: &Key, runs: &[&TaskRun]) -> Value {
+fn row(key: &GroupKey, runs: &[&TaskRun]) -> Value {
     let count = |statuses: &[&str]| {
         runs.iter().filter(|run| statuses.contains(&run.status.as_str())).count()
     };
@@ -111,8 +115,8 @@ fn row(key: &Key, runs: &[&TaskRun]) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "a rate of at most a few hundred thousand")]
     let failure_rate = (judged > 0).then(|| failed as f64 / judged as f64);
     let key = match key {
-        Key::Hour(ms) => Value::from(*ms),
-        Key::Text(text) => Value::from(text.clone()),
+        GroupKey::Hour(ms) => Value::from(*ms),
+        GroupKey::Text(text) => Value::from(text.clone()),
     };
     json!({
         "key": key,

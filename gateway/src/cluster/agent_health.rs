@@ -20,7 +20,7 @@ use domain::{
         entity::{Entity, EntityKind},
         submission::field,
     },
-    health::{self, HealthSample, Judgement, Turn},
+    health::{self, HealthSample, HealthTurn, Judgement},
     source::Stream,
 };
 use futures_util::StreamExt as _;
@@ -172,7 +172,7 @@ impl AgentHealth {
         agent: &str,
         name: &str,
         bound: f64,
-        turn: &Turn,
+        turn: &HealthTurn,
         samples: &[HealthSample],
     ) -> Result<(), SampleError> {
         let id = health::alert_id(name, agent);

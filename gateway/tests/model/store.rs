@@ -24,8 +24,8 @@ use domain::{
 };
 use store::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
-    DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed,
-    Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced,
+    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed, Page,
+    Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, WebhookDelivery,
 };
 
 use crate::weather::Weather;
@@ -120,8 +120,8 @@ store! {
         ) -> Vec<DeadLetter>;
         dead_letter(id: i64) -> Option<DeadLetter>;
         drop_dead_letter(id: i64) -> bool;
-        claim_deliveries(route: &str, limit: usize, time: Duration) -> Vec<Delivery>;
-        settle_delivery(delivery: &Delivery, end: &DeliveryEnd) -> ();
+        claim_deliveries(route: &str, limit: usize, time: Duration) -> Vec<WebhookDelivery>;
+        settle_delivery(delivery: &WebhookDelivery, end: &DeliveryEnd) -> ();
         give_up_deliveries(age: Duration, limit: usize) -> usize;
         redrive_delivery(letter: &DeadLetter) -> bool;
         deny(user: &str, time: Duration) -> i64;

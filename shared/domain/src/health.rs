@@ -82,7 +82,7 @@ pub enum Judgement {
 
 /// What the newest sample changes about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct HealthTurn {
     /// How the alert stands from now on.
     pub now: Judgement,
     /// How it stood before; none when the samples do not reach back so far.
@@ -96,7 +96,7 @@ pub struct Turn {
 ///
 /// Returns none unless the newest sample is the second of a row that decides otherwise than what was
 /// decided before.
-pub fn turn(samples: &[HealthSample], name: &str, bound: f64) -> Option<Turn> {
+pub fn turn(samples: &[HealthSample], name: &str, bound: f64) -> Option<HealthTurn> {
     samples.last()?.number(name)?;
     let judged = samples.iter().filter_map(|one| Some((one.at(), one.is_above(name, bound)?)));
     let judged: Vec<(i64, bool)> = judged.collect();
@@ -109,7 +109,7 @@ pub fn turn(samples: &[HealthSample], name: &str, bound: f64) -> Option<Turn> {
     let now = judgement(last)?;
     let until_first = &judged[..=earlier.len()];
     let before = until_first.windows(2).rev().find_map(judgement);
-    (before != Some(now)).then_some(Turn { now, before, since: last[0].0 })
+    (before != Some(now)).then_some(HealthTurn { now, before, since: last[0].0 })
 }
 
 /// Returns the id of the alert about a number of an agent.
@@ -159,9 +159,12 @@ mod tests {
         let at = |at, cpu: f64| sample(at, &json!({ "cpu": cpu }));
         let first = [at(10, 1.0), at(20, 1.0)];
         let raised = Judgement::Raised;
-        assert_eq!(turn(&first, "cpu", 0.9), Some(Turn { now: raised, before: None, since: 10 }));
+        assert_eq!(
+            turn(&first, "cpu", 0.9),
+            Some(HealthTurn { now: raised, before: None, since: 10 })
+        );
         let ended = [at(10, 1.0), at(20, 1.0), at(30, 0.0), at(40, 0.0)];
-        let turned = Turn { now: Judgement::Ended, before: Some(raised), since: 30 };
+        let turned = HealthTurn { now: Judgement::Ended, before: Some(raised), since: 30 };
         assert_eq!(turn(&ended, "cpu", 0.9), Some(turned));
     }
 

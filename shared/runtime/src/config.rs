@@ -18,7 +18,7 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 pub use self::{
     access::AccessSettings,
-    alert_routes::{AlertRoute, Destination, SecretText},
+    alert_routes::{AlertDestination, AlertRoute, SecretText},
     embedded_redis::EmbeddedRedis,
     escalation::{AllowedHost, EscalationSettings, HealthSettings},
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},

@@ -217,7 +217,7 @@ pub struct DeadLetter {
 
 /// A webhook that is due, taken by whoever sends it.
 #[derive(Clone, Debug)]
-pub struct Delivery {
+pub struct WebhookDelivery {
     /// The number of the row.
     pub id: i64,
     /// What the receiver knows it by, the same in every try.

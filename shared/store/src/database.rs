@@ -23,9 +23,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
-    DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed,
-    Options, Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, activity,
-    analytics, audit, channel, dead_letter, delivery, denial,
+    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed, Options,
+    Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, WebhookDelivery,
+    activity, analytics, audit, channel, dead_letter, delivery, denial,
     engine::{Engine, SqlSession},
     entity, event,
     page::{self, Part},
@@ -493,7 +493,7 @@ impl Store for Database {
         route: &str,
         limit: usize,
         time: Duration,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Write).await?;
             delivery::claim(&mut session, route, limit, time).await
@@ -503,7 +503,7 @@ impl Store for Database {
 
     async fn settle_delivery(
         &self,
-        settled: &Delivery,
+        settled: &WebhookDelivery,
         end: &DeliveryEnd,
     ) -> Result<(), StoreError> {
         let asked = async {

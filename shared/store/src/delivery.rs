@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use domain::event::EventKind;
 
 use super::{
-    DeadLetter, Delivery, DeliveryEnd, EntryBatch, EntryVerdict, NewDelivery, Outcome, StoreError,
-    dead_letter,
+    DeadLetter, DeliveryEnd, EntryBatch, EntryVerdict, NewDelivery, Outcome, StoreError,
+    WebhookDelivery, dead_letter,
     engine::{Row, SqlSession},
     source::ms,
     sql::{Column, Param, Statement, both, each},
@@ -99,7 +99,7 @@ pub(super) async fn claim(
     route: &str,
     limit: usize,
     time: Duration,
-) -> Result<Vec<Delivery>, StoreError> {
+) -> Result<Vec<WebhookDelivery>, StoreError> {
     let limit = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     let params = [Param::Text(route), Param::Int(ms(time)), limit];
     session.rows(&CLAIM, &params).await?.iter().map(delivery).collect()
@@ -108,7 +108,7 @@ pub(super) async fn claim(
 /// Notes how a try ended.
 pub(super) async fn settle(
     session: &mut SqlSession,
-    delivery: &Delivery,
+    delivery: &WebhookDelivery,
     end: &DeliveryEnd,
 ) -> Result<(), StoreError> {
     let taken = [Param::Int(delivery.id), Param::Int(delivery.due)];
@@ -164,8 +164,8 @@ pub(super) async fn redrive(
     Ok(true)
 }
 
-fn delivery(row: &Row) -> Result<Delivery, StoreError> {
-    Ok(Delivery {
+fn delivery(row: &Row) -> Result<WebhookDelivery, StoreError> {
+    Ok(WebhookDelivery {
         id: row.int(0)?,
         webhook: row.text(1)?.to_owned(),
         route: row.text(2)?.to_owned(),

@@ -41,8 +41,8 @@ pub use self::{
     activity_log::ActivityLog,
     answers::{
         ActivityRow, ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter,
-        DeadLetterOrigin, Delivery, DeliveryEnd, EntityFilter, Holdings, Lapsed, ListCursor,
-        Listed, Page, Partitions, Snapshot, SourceRow, TaskRun, Traced,
+        DeadLetterOrigin, DeliveryEnd, EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page,
+        Partitions, Snapshot, SourceRow, TaskRun, Traced, WebhookDelivery,
     },
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, NewDelivery, Outcome},
     connect::connect,

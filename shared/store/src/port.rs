@@ -20,8 +20,8 @@ use domain::{
 use crate::{
     answers::{
         ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, DeadLetterOrigin,
-        Delivery, DeliveryEnd, EntityFilter, Holdings, Lapsed, Listed, Page, Partitions, Snapshot,
-        SourceRow, TaskRun, Traced,
+        DeliveryEnd, EntityFilter, Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow,
+        TaskRun, Traced, WebhookDelivery,
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
@@ -255,12 +255,12 @@ pub trait Store: Send + Sync + 'static {
         route: &str,
         limit: usize,
         time: Duration,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    ) -> Result<Vec<WebhookDelivery>, StoreError>;
 
     /// Notes how a try ended. Nothing happens when it was taken by another meanwhile.
     async fn settle_delivery(
         &self,
-        delivery: &Delivery,
+        delivery: &WebhookDelivery,
         end: &DeliveryEnd,
     ) -> Result<(), StoreError>;
 

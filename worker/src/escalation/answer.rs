@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use store::DeadReason;
 
-use super::PAUSE_MAX;
+/// The longest pause between two tries, and the longest `Retry-After` that is heeded.
+pub const PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// How a try ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum TryOutcome {
     /// The other end has it.
     Delivered,
     /// It may succeed later.
@@ -24,13 +25,15 @@ pub enum Answer {
 }
 
 /// Says what a status means. `retry_after` is the header of that name.
-pub fn of_status(status: u16, retry_after: Option<&str>, now: Timestamp) -> Answer {
+pub fn of_status(status: u16, retry_after: Option<&str>, now: Timestamp) -> TryOutcome {
     let why = format!("answered {status}");
     match status {
-        200..=299 => Answer::Delivered,
-        429 | 503 => Answer::Again { why, after: retry_after.and_then(|text| pause(text, now)) },
-        408 | 500..=599 => Answer::Again { why, after: None },
-        _ => Answer::Final(DeadReason { label: "answer", text: why }),
+        200..=299 => TryOutcome::Delivered,
+        429 | 503 => {
+            TryOutcome::Again { why, after: retry_after.and_then(|text| pause(text, now)) }
+        }
+        408 | 500..=599 => TryOutcome::Again { why, after: None },
+        _ => TryOutcome::Final(DeadReason { label: "answer", text: why }),
     }
 }
 
@@ -57,7 +60,7 @@ mod tests {
 
     fn after(status: u16, header: &str) -> Option<Duration> {
         match of_status(status, Some(header), NOW) {
-            Answer::Again { after, .. } => after,
+            TryOutcome::Again { after, .. } => after,
             other => panic!("{other:?}"),
         }
     }
@@ -71,10 +74,10 @@ mod tests {
         ] {
             for status in statuses {
                 let found = match of_status(*status, None, NOW) {
-                    Answer::Delivered => "delivered",
-                    Answer::Again { after: None, .. } => "again",
-                    Answer::Again { .. } => "later",
-                    Answer::Final(reason) => {
+                    TryOutcome::Delivered => "delivered",
+                    TryOutcome::Again { after: None, .. } => "again",
+                    TryOutcome::Again { .. } => "later",
+                    TryOutcome::Final(reason) => {
                         assert_eq!(reason.text, format!("answered {status}"));
                         "final"
                     }

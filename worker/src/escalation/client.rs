@@ -14,7 +14,7 @@ use store::DeadReason;
 
 use super::{
     addresses::{AddressPolicy, AddressRefused, CheckedResolver, SystemResolver},
-    answer::{self, Answer},
+    answer::{self, TryOutcome},
     signature,
 };
 
@@ -67,10 +67,13 @@ impl WebhookClient {
     }
 
     /// Makes one try.
-    pub async fn post(&self, request: WebhookRequest<'_>) -> Answer {
+    pub async fn post(&self, request: WebhookRequest<'_>) -> TryOutcome {
         // It was parsed at the start.
         let Ok(url) = request.route.url.reveal().parse::<Url>() else {
-            return Answer::Final(DeadReason { label: "url", text: "the URL is none".to_owned() });
+            return TryOutcome::Final(DeadReason {
+                label: "url",
+                text: "the URL is none".to_owned(),
+            });
         };
         // An address in the URL is not resolved, so no resolver sees it.
         if literal(&url).is_some_and(|address| !self.policy.allows(address)) {
@@ -85,13 +88,13 @@ impl WebhookClient {
                 answer::of_status(response.status().as_u16(), retry_after, now)
             }
             Err(error) if is_refusal(&error) => refused(),
-            Err(error) => Answer::Again { why: told(error), after: None },
+            Err(error) => TryOutcome::Again { why: description(error), after: None },
         }
     }
 }
 
-fn refused() -> Answer {
-    Answer::Final(DeadReason { label: "address", text: AddressRefused.to_string() })
+fn refused() -> TryOutcome {
+    TryOutcome::Final(DeadReason { label: "address", text: AddressRefused.to_string() })
 }
 
 /// The address that a URL holds in the place of a name.
@@ -133,7 +136,7 @@ fn is_refusal(error: &reqwest::Error) -> bool {
 }
 
 /// An error with its causes and without the URL, which is a secret.
-fn told(error: reqwest::Error) -> String {
+fn description(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return String::from("no answer in time");
     }

@@ -1,7 +1,7 @@
 //! What the other end understands: the bodies for Slack, for Discord and for everybody else.
 
 use domain::{event::State, time::iso};
-use runtime::config::Destination;
+use runtime::config::AlertDestination;
 use serde_json::{Value, json};
 
 /// Slack: the longest text of a section, in characters.
@@ -14,11 +14,11 @@ const DISCORD_DESCRIPTION_CHARS_MAX: usize = 4096;
 const DISCORD_FIELD_CHARS_MAX: usize = 1024;
 
 /// Writes an alert for its destination.
-pub fn write(destination: Destination, alert: &State) -> String {
+pub fn write(destination: AlertDestination, alert: &State) -> String {
     let body = match destination {
-        Destination::Slack => slack(alert),
-        Destination::Discord => discord(alert),
-        Destination::Webhook => json!({ "type": "alert", "alert": alert }),
+        AlertDestination::Slack => slack(alert),
+        AlertDestination::Discord => discord(alert),
+        AlertDestination::Webhook => json!({ "type": "alert", "alert": alert }),
     };
     body.to_string()
 }
@@ -133,19 +133,19 @@ mod tests {
         alert.as_object().unwrap().clone()
     }
 
-    fn written(destination: Destination, alert: &State) -> Value {
+    fn written(destination: AlertDestination, alert: &State) -> Value {
         serde_json::from_str(&write(destination, alert)).unwrap()
     }
 
     #[test]
     fn slack_gets_a_text_and_blocks_that_mention_nobody() {
-        let body = written(Destination::Slack, &alert("Disk & co", "<!channel> at 99 %"));
+        let body = written(AlertDestination::Slack, &alert("Disk & co", "<!channel> at 99 %"));
         assert_eq!(body["text"], "[critical] Disk &amp; co");
         let text = |at: usize| body["blocks"][at]["text"]["text"].as_str().unwrap();
         assert_eq!((text(0), text(1)), ("*[critical] Disk &amp; co*", "&lt;!channel&gt; at 99 %"));
         let context = &body["blocks"][2]["elements"][0]["text"];
         assert_eq!(context, "agent:gpu-1 · a1 · 2026-11-27T12:58:09.000Z");
-        let long = written(Destination::Slack, &alert(&"<".repeat(9000), &"&".repeat(9000)));
+        let long = written(AlertDestination::Slack, &alert(&"<".repeat(9000), &"&".repeat(9000)));
         for at in [0, 1] {
             let text = long["blocks"][at]["text"]["text"].as_str().unwrap();
             assert!(text.chars().count() <= 3000 && text.contains('…'), "{}", text.len());
@@ -154,13 +154,13 @@ mod tests {
 
     #[test]
     fn discord_gets_an_embed_within_its_limits_that_mentions_nobody() {
-        let body = written(Destination::Discord, &alert("Disk", "@everyone"));
+        let body = written(AlertDestination::Discord, &alert("Disk", "@everyone"));
         assert_eq!(body["content"], "[critical] Disk");
         assert_eq!(body["allowed_mentions"], json!({ "parse": [] }));
         assert_eq!(body["embeds"][0]["description"], "@everyone");
         assert_eq!(body["embeds"][0]["fields"][1]["value"], "agent:gpu-1");
         assert_eq!(body["embeds"][0]["timestamp"], "2026-11-27T12:58:09.000Z");
-        let long = written(Destination::Discord, &alert(&"é".repeat(9000), &"é".repeat(9000)));
+        let long = written(AlertDestination::Discord, &alert(&"é".repeat(9000), &"é".repeat(9000)));
         let chars = |value: &Value| value.as_str().unwrap().chars().count();
         assert_eq!(chars(&long["content"]), 2000);
         assert_eq!(chars(&long["embeds"][0]["title"]), 256);
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn everybody_else_gets_the_alert_as_it_is_listed() {
         let alert = alert("Disk", "full");
-        let body = written(Destination::Webhook, &alert);
+        let body = written(AlertDestination::Webhook, &alert);
         assert_eq!(body, json!({ "type": "alert", "alert": alert }));
     }
 }

@@ -36,7 +36,7 @@ mod tests {
         entry::{Entry, EntryId, Fields},
         source::{Source, Stream},
     };
-    use runtime::config::{Destination, SecretText};
+    use runtime::config::{AlertDestination, SecretText};
     use std::time::Duration;
 
     use super::*;
@@ -49,7 +49,7 @@ mod tests {
             source: None,
             agent: None,
             after: None,
-            destination: Destination::Webhook,
+            destination: AlertDestination::Webhook,
             url: SecretText::new("https://example.com"),
             secret: None,
         };

@@ -40,7 +40,7 @@ impl fmt::Debug for SecretText {
 
 /// What understands the message at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
+pub enum AlertDestination {
     /// An incoming webhook of Slack.
     Slack,
     /// A webhook of Discord.
@@ -64,7 +64,7 @@ pub struct AlertRoute {
     /// once, acknowledged or not.
     pub after: Option<Duration>,
     /// What understands the message.
-    pub destination: Destination,
+    pub destination: AlertDestination,
     /// Where it is posted.
     pub url: SecretText,
     /// What signs it.
@@ -137,9 +137,9 @@ fn route(table: RouteTable, variables: &HashMap<String, String>) -> Result<Alert
         return Err(format!("after_ms is from 1 to {AFTER_MS_MAX}"));
     }
     let given = [
-        (Destination::Slack, "slack", table.slack),
-        (Destination::Discord, "discord", table.discord),
-        (Destination::Webhook, "webhook", table.webhook),
+        (AlertDestination::Slack, "slack", table.slack),
+        (AlertDestination::Discord, "discord", table.discord),
+        (AlertDestination::Webhook, "webhook", table.webhook),
     ];
     let mut given = given.into_iter().filter_map(|(to, key, named)| Some((to, key, named?)));
     let (Some((destination, key, variable)), None) = (given.next(), given.next()) else {
@@ -211,7 +211,7 @@ mod tests {
             secret = "KEY"
         "#;
         let routes = parse(text, &variables()).unwrap();
-        assert_eq!(routes[0].destination, Destination::Slack);
+        assert_eq!(routes[0].destination, AlertDestination::Slack);
         assert_eq!((routes[0].after, routes[0].severities.len()), (None, 0));
         assert_eq!(routes[1].after, Some(Duration::from_mins(5)));
         assert!(routes[1].agent.as_ref().unwrap().matches("gpu-1"));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use store::{
-    DeadLetterFilter, DeadLetterOrigin, DeadReason, Delivery, DeliveryEnd, Judged, NewDelivery,
-    Outcome,
+    DeadLetterFilter, DeadLetterOrigin, DeadReason, DeliveryEnd, Judged, NewDelivery, Outcome,
+    WebhookDelivery,
 };
 
 use crate::bench::{AGENTS, Bench, entry, id, on_both_engines};
@@ -37,12 +37,12 @@ fn acknowledged(ms: u64, alert: &str) -> Judged {
     entry(AGENTS, ms, &[("type", "alert_acknowledged"), ("id", alert)])
 }
 
-async fn claim(bench: &Bench, route: &str) -> Vec<Delivery> {
+async fn claim(bench: &Bench, route: &str) -> Vec<WebhookDelivery> {
     bench.store.claim_deliveries(route, 10, MINUTE).await.unwrap()
 }
 
 /// Waits until so many are due, as the database's clock goes on.
-async fn claim_one(bench: &Bench, route: &str) -> Delivery {
+async fn claim_one(bench: &Bench, route: &str) -> WebhookDelivery {
     loop {
         if let Some(delivery) = claim(bench, route).await.pop() {
             return delivery;
