@@ -120,6 +120,7 @@ async fn start(
             store: Arc::clone(&store),
             limits: config.record.clone(),
             escalation: config.escalation.clone(),
+            work: config.work.clone(),
             life: life.clone(),
             metrics: Arc::new(WorkerMetrics::new(&prometheus).context("metrics")?),
         });
@@ -204,6 +205,7 @@ pub(crate) async fn connect_store(
 ) -> Result<Arc<dyn Store>, LaunchError> {
     let options = store::Options {
         batch_state_bytes: config.record.batch_state_bytes,
+        task_timeout: config.work.timeout,
         ..store::Options::default()
     };
     own_file(config)?;

@@ -24,7 +24,11 @@ pub mod origin;
 pub mod overview;
 pub mod problem;
 pub mod publish;
+pub mod queue;
 pub mod schemas;
+mod task_door;
+mod task_view;
+pub mod tasks;
 pub mod text_search;
 pub mod tokens;
 pub mod upgrade;
@@ -74,6 +78,13 @@ fn own_routes() -> Routes<Services> {
         .get("/v1/channels/{channel}/events", channels::events)
         .get("/v1/deployments", listing::deployments)
         .get("/v1/tasks", listing::tasks)
+        .on(Method::POST, "/v1/tasks", tasks::create)
+        .get("/v1/tasks/{id}", tasks::one)
+        .on(Method::POST, "/v1/tasks/{id}/cancel", tasks::cancel)
+        .on(Method::POST, "/v1/tasks/{id}/retry", tasks::retry)
+        .get("/v1/queue", queue::queue)
+        .get("/v1/groups/{id}", queue::group)
+        .on(Method::POST, "/v1/groups/{id}/cancel", queue::cancel)
         .get("/v1/agents", listing::agents)
         .get("/v1/agents/{id}/health", agent_health::samples)
         .get("/v1/repos", listing::repos)

@@ -1,6 +1,7 @@
 //! The vocabulary between the core and the dialects: what a client asks for, what it is told, and the
 //! traits that a wire protocol implements. Knows no state of the node.
 
+pub mod agent_offer;
 pub mod attendance;
 pub mod channel_memo;
 pub mod command;
@@ -15,6 +16,7 @@ pub mod sender;
 pub mod transport;
 
 pub use self::{
+    agent_offer::{AgentFrames, AgentOffer, Receipt, TaskHandover},
     attendance::{Attendance, Attendee},
     channel_memo::ChannelMemo,
     command::{Append, Command, Condition, ListRequest, Mode, Subscribe},

@@ -13,9 +13,9 @@ use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
 use crate::{
     channel::{history::History, hub::Hub},
     cluster::{
-        agent_health::AgentHealth, cluster_query::ClusterQuery, disconnects::Disconnects,
-        installation_figures::InstallationFigures, node_directory::NodeDirectory,
-        presence::Presence, registry::ClusterRegistry,
+        agent_health::AgentHealth, agent_roster::AgentRoster, cluster_query::ClusterQuery,
+        disconnects::Disconnects, installation_figures::InstallationFigures,
+        node_directory::NodeDirectory, presence::Presence, registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
     http::{address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits},
@@ -98,6 +98,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let presence =
         Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), Arc::clone(&metrics));
     let presence = Arc::new(presence);
+    let agents = agents(&node, &config, &store, &publisher, &life);
     let topics = dialects.all.iter().flat_map(|dialect| dialect.topics()).copied().collect();
     let disconnects = Disconnects::new(
         Arc::clone(&broker),
@@ -127,6 +128,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         publisher,
         registry,
         presence,
+        agents: Arc::new(agents),
         disconnects: Arc::new(disconnects),
         token_expiry: Arc::new(TokenExpiry::default()),
         encodings: &ENCODINGS,
@@ -164,6 +166,17 @@ fn agent_health(
     let (broker, store) = (Arc::clone(broker), Arc::clone(store));
     let settings = config.health.clone();
     Arc::new(AgentHealth::new(settings, broker, store, Arc::clone(publisher)))
+}
+
+fn agents(
+    node: &NodeId,
+    config: &Config,
+    store: &Arc<dyn Store>,
+    publisher: &Arc<EventPublisher>,
+    life: &Lifecycle,
+) -> AgentRoster {
+    let (store, publisher) = (Arc::clone(store), Arc::clone(publisher));
+    AgentRoster::new(node.clone(), store, publisher, config.work.clone(), life.clone())
 }
 
 fn hub(
@@ -224,6 +237,8 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { directory.run().await });
     let reporting = services.clone();
     life.spawn_until_stop(status_reporter::run(reporting));
+    let agents = Arc::clone(&context.agents);
+    life.spawn_until_stop(async move { agents.run().await });
     let auth = Arc::clone(&context.auth);
     life.spawn_until_stop(async move { auth.keep_keys().await });
     life.spawn_until_stop(async move { denylist.run().await });

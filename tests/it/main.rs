@@ -59,3 +59,5 @@ mod tls;
 mod tokens;
 mod traces;
 mod traps;
+mod work_http;
+mod work_queue;

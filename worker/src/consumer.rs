@@ -6,6 +6,7 @@ mod batches;
 mod catch_up;
 mod error;
 mod publish_backlog;
+mod work;
 
 use std::{
     sync::{
@@ -23,7 +24,9 @@ use domain::{
 use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
-use self::{batch_limit::BatchLimit, error::Error, publish_backlog::PublishBacklog};
+use self::{
+    batch_limit::BatchLimit, error::Error, publish_backlog::PublishBacklog, work::WorkWatch,
+};
 use crate::{
     LEASE, Worker,
     generation::{self, CHECK_INTERVAL, Finding},
@@ -55,6 +58,7 @@ struct Consumer {
     give_back: Arc<AtomicBool>,
     lag: Lag,
     progress: ReadProgress,
+    work: WorkWatch,
     next_renewal: Instant,
     next_check: Instant,
     next_trim: Instant,
@@ -74,6 +78,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
         give_back,
         lag: Lag::default(),
         progress: ReadProgress::new(now),
+        work: WorkWatch::new(row.source, now),
         next_renewal: now + CHECK_INTERVAL,
         next_check: now,
         next_trim: now + retention::TRIM_INTERVAL,
@@ -115,7 +120,8 @@ impl Consumer {
         if !entries.is_empty() {
             self.process(entries, started).await?;
         }
-        self.expire_leases().await
+        self.expire_leases().await?;
+        self.tend_work().await
     }
 
     /// Ends entities whose lease ran out before the stream was read to its end.
@@ -251,8 +257,12 @@ impl Consumer {
     async fn read(&mut self) -> Result<Vec<Entry>, Error> {
         let entries_max = self.entries_max();
         let life = self.worker.life.clone();
+        let wait = match self.row.source.stream {
+            Stream::Tasks => self.work.read_wait(READ_WAIT),
+            _ => READ_WAIT,
+        };
         tokio::select! {
-            entries = self.reader.read(self.row.cursor, entries_max, READ_WAIT) => Ok(entries?),
+            entries = self.reader.read(self.row.cursor, entries_max, wait) => Ok(entries?),
             () = life.stopping() => Ok(Vec::new()),
         }
     }

@@ -26,6 +26,8 @@ pub struct Worker {
     pub limits: config::Record,
     /// Where alerts go.
     pub escalation: config::EscalationSettings,
+    /// Spans of the queue of tasks.
+    pub work: config::WorkSettings,
     /// Lifecycle of the process.
     pub life: Lifecycle,
     /// Metrics of this worker.

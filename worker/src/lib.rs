@@ -4,9 +4,9 @@
 //! [`validation`] checks each entry → the store records the batch in one transaction →
 //! [`publisher`] publishes it and answers whoever waits. [`lease`] decides which sources this
 //! worker owns; [`lease_expiry`] ends entities that went silent; [`generation`] notices when the
-//! broker lost its memory; [`retention`] removes what is too old;
-//! [`status_reporter`] says what the worker does; [`escalation`] sends alerts to where they are to be
-//! seen.
+//! broker lost its memory; [`retention`] removes what is too old; [`work`] is the queue of tasks for
+//! one; [`status_reporter`] says what the worker does; [`escalation`] sends alerts to where they are to
+//! be seen.
 
 pub mod consumer;
 mod context;
@@ -22,6 +22,7 @@ pub mod retention;
 pub mod status_reporter;
 pub mod traces;
 pub mod validation;
+pub mod work;
 
 pub use self::context::{LEASE, Worker};
 

@@ -15,7 +15,7 @@ use prometheus::{
 use runtime::telemetry::LATENCY_BUCKETS_SECONDS;
 use store::{Committed, EntryBatch, EntryVerdict, Outcome};
 
-use crate::traces;
+use crate::{traces, work::task_metrics::TaskMetrics};
 
 /// Holds the metrics of a worker.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct WorkerMetrics {
     pub ignored_fields: IntCounterVec,
     /// Tries at webhooks, by route and outcome.
     pub webhooks: IntCounterVec,
+    /// Tasks for one.
+    pub tasks: TaskMetrics,
     /// 1 where this worker is the owner.
     pub lease: IntGaugeVec,
     /// 1 while the store answers.
@@ -109,6 +111,7 @@ impl WorkerMetrics {
             )?,
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
             store_up,
+            tasks: TaskMetrics::new(registry)?,
         })
     }
 

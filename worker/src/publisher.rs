@@ -127,6 +127,11 @@ pub async fn reply(worker: &Worker, source: Source, batch: &EntryBatch, committe
             // Its first reading was answered, or no node waits for it any more.
             Outcome::Known => continue,
             Outcome::Dead(reason) => EntryResult::Rejected(reason.text.clone()),
+            Outcome::Refused(rejection) => EntryResult::Refused {
+                path: rejection.path.clone(),
+                message: rejection.message.clone(),
+                word: rejection.word.map(str::to_owned),
+            },
         };
         let topic = Topic::Node(NodeId(node.into()));
         let control = Control::Outcome { request, result };

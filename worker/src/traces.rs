@@ -78,7 +78,7 @@ impl BatchTrace {
             let Some(parent) = sampled(judged) else { continue };
             let channels = match outcome {
                 Outcome::Recorded(offsets) | Outcome::Repeated(offsets) => offsets.len(),
-                Outcome::Known | Outcome::Dead(_) => 0,
+                Outcome::Known | Outcome::Dead(_) | Outcome::Refused(_) => 0,
             };
             Step::new(format!("process {}", self.source.stream), SpanKind::Consumer)
                 .below(Some(parent))

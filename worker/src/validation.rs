@@ -2,10 +2,7 @@
 
 use domain::{
     entry::Entry,
-    event::{
-        Rejection, Submission,
-        submission::{Origin, field},
-    },
+    event::{Rejection, Submission, submission::Origin},
     source::Source,
 };
 use store::{DeadReason, EntryVerdict, Judged};
@@ -22,16 +19,7 @@ pub fn validate(source: Source, entry: Entry, now: i64) -> Judged {
 }
 
 fn submission(source: Source, entry: &Entry, now: i64) -> Result<Submission, Rejection> {
-    let submission =
-        Submission::parse(source.stream, entry.id, &entry.fields, Origin::Outside, now)?;
-    if submission.event.kind.is_request() {
-        let name = submission.event.kind.name();
-        return Err(Rejection::new(
-            field::TYPE,
-            format!("{name:?} asks for what is not served yet"),
-        ));
-    }
-    Ok(submission)
+    Submission::parse(source.stream, entry.id, &entry.fields, Origin::Outside, now)
 }
 
 fn reason(rejection: &Rejection) -> DeadReason {
@@ -64,15 +52,12 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_the_worker_and_a_request_are_no_events_from_outside() {
-        for (kind, label) in [("task_assigned", "reserved"), ("task_cancel", "type")] {
-            let mut fields = Fields::default();
-            fields.push("type", kind);
-            fields.push("id", "t");
-            let judged =
-                validate(Source::first(Stream::Tasks), Entry { id: EntryId::ZERO, fields }, 0);
-            let EntryVerdict::Dead(reason) = judged.verdict else { panic!("{kind} was accepted") };
-            assert_eq!(reason.label, label);
-        }
+    fn a_step_of_the_worker_is_no_event_from_outside() {
+        let mut fields = Fields::default();
+        fields.push("type", "task_assigned");
+        fields.push("id", "t");
+        let judged = validate(Source::first(Stream::Tasks), Entry { id: EntryId::ZERO, fields }, 0);
+        let EntryVerdict::Dead(reason) = judged.verdict else { panic!("accepted") };
+        assert_eq!(reason.label, "reserved");
     }
 }

@@ -173,12 +173,22 @@ pub(super) fn problem(index: usize, Rejection { path, message, .. }: Rejection) 
 }
 
 fn problems(wrong: &[EventProblem]) -> Problem {
+    let detail = "nothing was published: see problems";
+    Problem::new(StatusCode::BAD_REQUEST, detail).with("problems", listed(wrong))
+}
+
+/// The answer to what fits no state of its task.
+fn conflicts(wrong: &[EventProblem]) -> Problem {
+    let detail = "this fits no state of its task: see problems";
+    Problem::new(StatusCode::CONFLICT, detail).with("problems", listed(wrong))
+}
+
+fn listed(wrong: &[EventProblem]) -> Value {
     let list: Vec<Value> = wrong
         .iter()
         .map(|wrong| json!({ "index": wrong.index, "path": wrong.path, "message": wrong.message }))
         .collect();
-    let detail = "nothing was published: see problems";
-    Problem::new(StatusCode::BAD_REQUEST, detail).with("problems", list.into())
+    list.into()
 }
 
 /// The answer to a publisher whose events became this.
@@ -201,7 +211,12 @@ pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
                 _ => None,
             })
             .collect();
-        return Err(problems(&wrong));
+        let is_conflict = |outcome: &PublishOutcome| matches!(outcome, PublishOutcome::Rejected(rejection) if rejection.is_conflict());
+        return Err(if outcomes.iter().any(is_conflict) {
+            conflicts(&wrong)
+        } else {
+            problems(&wrong)
+        });
     }
     if all(|outcome| matches!(outcome, PublishOutcome::Unavailable(_))) {
         let detail = "the broker does not answer: nothing was taken in";

@@ -6,6 +6,7 @@ mod incoming;
 pub mod routes;
 mod shapes;
 mod task;
+mod work;
 mod zod;
 
 use std::time::Duration;

@@ -239,7 +239,7 @@ fn event(document: &Document<'_>, envelope: &Envelope<'_>, name: &str) -> Result
     EventPublisher::check(Stream::Containers, &fields)
         .map_err(|rejection| rejection.to_string())?;
     let condition = Some(Condition::Attends(envelope.container.as_ref().into()));
-    Ok(Append { stream: Stream::Containers, fields, condition })
+    Ok(Append { stream: Stream::Containers, fields, condition, receipt: None })
 }
 
 #[cfg(test)]

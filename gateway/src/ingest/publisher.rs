@@ -18,7 +18,7 @@ use domain::{
     control::EntryResult,
     entry::{EntryId, Fields},
     event::{
-        Rejection, Submission,
+        Rejection, Submission, rejection,
         submission::{Origin, field},
     },
     node::NodeId,
@@ -80,11 +80,21 @@ pub enum PublishOutcome {
     Unknown(String),
 }
 
-/// Returns the outcome of an entry that its owner did not accept. Owners answer with a sentence that
-/// begins with its field.
-fn rejected(reason: &str) -> PublishOutcome {
-    let (path, message) = reason.split_once(' ').unwrap_or((reason, ""));
-    PublishOutcome::Rejected(Rejection::new(path, message))
+impl From<EntryResult> for PublishOutcome {
+    /// Owners answer about a wrong entry with a sentence that begins with its field.
+    fn from(result: EntryResult) -> Self {
+        match result {
+            EntryResult::Published(positions) => Self::Published(positions),
+            EntryResult::Rejected(reason) => {
+                let (path, message) = reason.split_once(' ').unwrap_or((&reason, ""));
+                Self::Rejected(Rejection::new(path, message))
+            }
+            EntryResult::Refused { path, message, word } => {
+                let word = word.as_deref().and_then(rejection::known_word);
+                Self::Rejected(Rejection { path, message, word })
+            }
+        }
+    }
 }
 
 /// An entry that waits for its outcome.
@@ -221,18 +231,14 @@ impl EventPublisher {
         let request = waiting.request;
         let outcome = match appended {
             Ok(_) => match tokio::time::timeout_at(deadline, waiting.outcome).await {
-                Ok(Ok(EntryResult::Published(positions))) => PublishOutcome::Published(positions),
-                Ok(Ok(EntryResult::Rejected(reason))) => rejected(&reason),
+                Ok(Ok(result)) => result.into(),
                 Ok(Err(_)) | Err(_) => PublishOutcome::Accepted,
             },
             Err(BrokerError::Unknown(reason)) => {
                 // The append may have gone through, and its outcome may come.
                 let patience = deadline.min(Instant::now() + REPEAT_AFTER / 2);
                 match tokio::time::timeout_at(patience, waiting.outcome).await {
-                    Ok(Ok(EntryResult::Published(positions))) => {
-                        PublishOutcome::Published(positions)
-                    }
-                    Ok(Ok(EntryResult::Rejected(reason))) => rejected(&reason),
+                    Ok(Ok(result)) => result.into(),
                     Ok(Err(_)) | Err(_) => PublishOutcome::Unknown(reason),
                 }
             }
@@ -244,61 +250,67 @@ impl EventPublisher {
 
     /// Appends entries in order until they are recorded: what a socket hands in. One is appended again
     /// only when it is not known whether it was, or whether it was recorded; one that is not accepted
-    /// is a dead letter already.
-    pub async fn publish_until_recorded(&self, mut entries: Vec<(Stream, Fields)>) {
+    /// is a dead letter already. Answers, for each, why it was not accepted.
+    pub async fn publish_until_recorded(
+        &self,
+        mut entries: Vec<(Stream, Fields)>,
+    ) -> Vec<Option<Rejection>> {
         for (_, fields) in &mut entries {
             self.identify(fields);
         }
+        let mut rejections = vec![None; entries.len()];
+        let mut open: Vec<usize> = (0..entries.len()).collect();
         let mut pause = Duration::from_millis(50);
         loop {
             let mut left = Vec::new();
-            let prepared = self.append(entries.clone()).await;
-            for (entry, (waiting, source, appended)) in entries.into_iter().zip(prepared) {
+            let given = open.iter().map(|at| entries[*at].clone()).collect();
+            let prepared = self.append(given).await;
+            for (at, (waiting, source, appended)) in open.into_iter().zip(prepared) {
                 let request = waiting.request;
-                if !self.is_settled(waiting, source, appended).await {
-                    left.push(entry);
+                match self.settled(waiting, source, appended).await {
+                    Some(rejection) => rejections[at] = rejection,
+                    None => left.push(at),
                 }
                 self.lock().remove(&request);
             }
             if left.is_empty() {
-                return;
+                return rejections;
             }
-            entries = left;
+            open = left;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
-    /// Whether an entry of a socket is recorded or refused; else it has to be appended again.
-    async fn is_settled(
+    /// Returns why an entry of a socket was refused, if it was; none when it has to be appended again.
+    async fn settled(
         &self,
         mut waiting: Waiting,
         source: Source,
         appended: Result<EntryId, BrokerError>,
-    ) -> bool {
+    ) -> Option<Option<Rejection>> {
         let (entry, patience) = match appended {
             Ok(entry) => (Some(entry), REPEAT_AFTER),
             // The append may have gone through, and its outcome may come.
             Err(BrokerError::Unknown(_)) => (None, REPEAT_AFTER / 2),
-            Err(_) => return false,
+            Err(_) => return None,
         };
         let appended_at = Instant::now();
         loop {
             match tokio::time::timeout(patience, &mut waiting.outcome).await {
-                Ok(Ok(EntryResult::Published(_))) => return true,
-                Ok(Ok(EntryResult::Rejected(reason))) => {
-                    tracing::debug!(
-                        reason,
-                        "publisher: an event of a socket was not accepted, it is a dead letter"
-                    );
-                    return true;
+                Ok(Ok(result)) => {
+                    let PublishOutcome::Rejected(rejection) = result.into() else {
+                        return Some(None);
+                    };
+                    tracing::debug!(%rejection, "publisher: an event of a socket was not accepted");
+                    return Some(Some(rejection));
                 }
                 Ok(Err(_)) => tokio::time::sleep(patience).await,
                 Err(_) => {}
             }
-            let Some(entry) = entry else { return false };
+            let entry = entry?;
             if self.may_be_lost(source, entry, appended_at).await {
-                return false;
+                return None;
             }
         }
     }

@@ -31,6 +31,7 @@ pub fn follow(parts: &Parts, control: Control) {
         Control::Standings { request, standings } => {
             parts.cluster_query.deliver(request, Answer::Statuses(standings));
         }
+        Control::Work => context.agents.wake(),
         Control::Admit { user } => context.auth.denials().admit(&user),
     }
 }
@@ -41,7 +42,7 @@ fn answer(parts: &Parts, request: u64, result: EntryResult) {
     let context = &parts.context;
     let behind = match &result {
         EntryResult::Published(written) => context.hub.behind(written),
-        EntryResult::Rejected(_) => Vec::new(),
+        EntryResult::Rejected(_) | EntryResult::Refused { .. } => Vec::new(),
     };
     if behind.is_empty() {
         return context.publisher.deliver(request, result);

@@ -75,6 +75,7 @@ async fn deregister(context: &SessionContext, sessions: &Sessions) {
     context.unrecorded.close();
     context.unrecorded.wait().await;
     context.disconnects.evaluate().await;
+    context.agents.deregister().await;
     context.registry.deregister().await;
 }
 

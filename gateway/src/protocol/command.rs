@@ -13,7 +13,10 @@ use domain::{
 use store::EntityFilter;
 use websocket::Frame;
 
-use super::encoder::Encoding;
+use super::{
+    agent_offer::{AgentOffer, Receipt},
+    encoder::Encoding,
+};
 
 /// One step of a session; steps are executed in order.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub enum Command {
         /// What it says.
         said: State,
     },
+    /// Offers an agent to the queue of tasks.
+    Offer(Box<AgentOffer>),
     /// Attends a name of the dialect ([`super::Attendance`]): goes on only if it is there, or there
     /// is room for one more.
     Attend(Box<str>),
@@ -117,6 +122,8 @@ pub struct Append {
     pub fields: Fields,
     /// What must hold when its turn comes; else it is left out.
     pub condition: Option<Condition>,
+    /// What its author hears of it.
+    pub receipt: Option<Receipt>,
 }
 
 /// What must hold for an event of a socket.

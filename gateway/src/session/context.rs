@@ -11,8 +11,8 @@ use super::{heartbeats::Heartbeats, token_expiry::TokenExpiry};
 use crate::{
     channel::hub::Hub,
     cluster::{
-        agent_health::AgentHealth, disconnects::Disconnects, presence::Presence,
-        registry::ClusterRegistry,
+        agent_health::AgentHealth, agent_roster::AgentRoster, disconnects::Disconnects,
+        presence::Presence, registry::ClusterRegistry,
     },
     ingest::publisher::EventPublisher,
     metrics::GatewayMetrics,
@@ -37,6 +37,8 @@ pub struct SessionContext {
     pub presence: Arc<Presence>,
     /// How agents are.
     pub agent_health: Arc<AgentHealth>,
+    /// The agents that take tasks.
+    pub agents: Arc<AgentRoster>,
     /// Who is gone for good.
     pub disconnects: Arc<Disconnects>,
     /// When tokens expire.

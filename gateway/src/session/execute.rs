@@ -29,6 +29,7 @@ impl Session {
                 Command::Remember(memo) => self.lock().memo = Some(memo),
                 Command::Append(append) => self.publish(append),
                 Command::Register(registration) => self.register(registration),
+                Command::Offer(offer) => self.offer(*offer),
                 Command::Watch => self.watch(),
                 Command::Health { agent, said } => self.context.agent_health.report(agent, said),
                 Command::Close { code, reason } => self.close(code, reason),
@@ -54,6 +55,7 @@ impl Session {
                 Command::Token(token) => self.refresh(&token).await,
                 Command::Presence(status) => self.announce_presence(&status),
                 Command::Register(registration) => self.register(registration),
+                Command::Offer(offer) => self.offer(*offer),
                 Command::Attend(name) => {
                     if !self.attend(&name).await {
                         return;

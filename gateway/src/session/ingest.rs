@@ -5,10 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{entry::Fields, source::Stream};
+use domain::{entry::Fields, event::Rejection, source::Stream};
 
 use super::Session;
-use crate::protocol::{Append, Condition};
+use crate::protocol::{Append, Condition, Receipt};
 
 /// How long a condition that the database could not judge waits before it is asked again.
 const CONDITION_RETRY: Duration = Duration::from_millis(500);
@@ -28,13 +28,37 @@ impl Session {
             let count = batch.len();
             let bytes = batch.iter().map(|append| append.fields.size_bytes()).sum();
             let mut entries: Vec<(Stream, Fields)> = Vec::with_capacity(count);
+            let mut receipts = Vec::with_capacity(count);
             for append in batch {
                 if self.meets(append.condition.as_ref()).await {
                     entries.push((append.stream, append.fields));
+                    receipts.push(append.receipt);
                 }
             }
-            self.context.publisher.publish_until_recorded(entries).await;
+            let rejections = self.context.publisher.publish_until_recorded(entries).await;
+            for (receipt, rejection) in receipts.into_iter().zip(rejections) {
+                if let Some(receipt) = receipt {
+                    self.answer(receipt, rejection).await;
+                }
+            }
             queue.recorded(count, bytes);
+        }
+    }
+
+    /// Tells the author of an event what became of it.
+    async fn answer(&self, receipt: Receipt, rejection: Option<Rejection>) {
+        let Receipt { frames, result_of } = receipt;
+        if let Some(rejection) = rejection {
+            return self.send_all(&[frames.refused(&rejection)]).await;
+        }
+        let Some((task, named)) = result_of else { return };
+        let attempt = match named {
+            Some(attempt) => Some(attempt),
+            // A result that is not answered is sent again, so it may go without an answer.
+            None => self.context.agents.last_attempt(&task).await.unwrap_or_default(),
+        };
+        if let Some(attempt) = attempt {
+            self.send_all(&[frames.recorded(&task, attempt)]).await;
         }
     }
 

@@ -9,7 +9,7 @@ use websocket::close;
 use super::Session;
 use crate::{
     cluster::registry::{self, USERS},
-    protocol::Attendee,
+    protocol::{AgentOffer, Attendee},
 };
 
 impl Session {
@@ -32,6 +32,16 @@ impl Session {
             }
         }
         self.context.registry.register(registration);
+    }
+
+    /// Offers the agent on this socket to the queue of tasks.
+    pub(super) fn offer(self: &Arc<Self>, offer: AgentOffer) {
+        // Under the lock: nothing is offered once the socket is gone.
+        let state = self.lock();
+        if !state.gone {
+            let recipient: Weak<Self> = Arc::downgrade(self);
+            self.context.agents.offer(offer, recipient);
+        }
     }
 
     /// Announces how the user is there; the end of the last connection announces it as well.
@@ -86,6 +96,7 @@ impl Session {
             state.gone = true;
             std::mem::take(&mut state.registered)
         };
+        self.context.agents.leave(&self.context.connection_name(self.number));
         let attendance = self.dialect.attendance();
         for (topic, key) in registered {
             if let Some(attendance) = attendance.as_ref().filter(|of| of.topic() == topic) {

@@ -26,6 +26,7 @@ use store::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
     DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed, Page,
     Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, WebhookDelivery,
+    WorkStore,
 };
 
 use crate::weather::Weather;
@@ -62,6 +63,10 @@ macro_rules! store {
         impl Store for WatchedStore {
             fn epoch(&self) -> Epoch {
                 self.inner.epoch()
+            }
+
+            fn work(&self) -> &dyn WorkStore {
+                self.inner.work()
             }
 
             $(async fn $read(&self, $($asked: $what),*) -> Result<$found, StoreError> {

@@ -50,6 +50,8 @@ pub enum Control {
         /// One for each channel that the node has.
         standings: Vec<ChannelStatus>,
     },
+    /// There are tasks to hand over to agents of the node that hears it.
+    Work,
     /// Lets a user in again who was kept out.
     Admit {
         /// The user who may come back.
@@ -89,6 +91,15 @@ pub enum EntryResult {
     Published(Vec<(String, String)>),
     /// Not accepted: where and why.
     Rejected(String),
+    /// A step of a task that does not fit: nothing was recorded, not even as a dead letter.
+    Refused {
+        /// The field or key that is wrong.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+        /// The word by which it is counted.
+        word: Option<String>,
+    },
 }
 
 /// A message as it travels: with the epoch of whoever sends it, by which an installation tells its

@@ -20,3 +20,4 @@ pub mod publication;
 pub mod source;
 pub mod time;
 pub mod trace_context;
+pub mod work;

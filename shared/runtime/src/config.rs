@@ -23,7 +23,7 @@ pub use self::{
     escalation::{AllowedHost, EscalationSettings, HealthSettings},
     layers::{Layers, Origin, REFERENCE, SettingProblem, masked_url},
     role::{DEVELOPMENT_SECRET, Environment, Role},
-    sections::{HeartbeatSettings, LimitSettings, Record, Traces},
+    sections::{HeartbeatSettings, LimitSettings, Record, Traces, WorkSettings},
     tls::TlsFiles,
     web_origin::{AllowedOrigins, WebOrigin, is_local_host},
 };
@@ -78,6 +78,8 @@ pub struct Config {
     pub health: HealthSettings,
     /// Where alerts go.
     pub escalation: EscalationSettings,
+    /// Spans of the queue of tasks.
+    pub work: WorkSettings,
     /// `LOG_LEVEL`
     pub log_level: String,
     /// Whether logs are JSON: `LOG_FORMAT`.
@@ -190,6 +192,7 @@ impl Config {
             record: Record::build(layers),
             health: HealthSettings::build(layers),
             escalation: EscalationSettings::build(layers, role, variables),
+            work: WorkSettings::build(layers),
             log_level: layers.text("log_level").to_owned(),
             log_json: log_format.map_or(production, |format| format == "json"),
             traces: Traces::build(layers),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     channel::Channel,
     entry::{EntryId, Fields},
-    event::Submission,
+    event::{Rejection, Submission},
     position::Epoch,
     publication::Publication,
 };
@@ -83,6 +83,8 @@ pub enum Outcome {
     Known,
     /// It is a dead letter.
     Dead(DeadReason),
+    /// A step of a task that does not fit; whoever took it is told, and nothing is kept.
+    Refused(Rejection),
 }
 
 impl Outcome {
@@ -93,6 +95,7 @@ impl Outcome {
             Self::Repeated(_) => "repeated",
             Self::Known => "known",
             Self::Dead(_) => "dead",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -108,4 +111,6 @@ pub struct Committed {
     pub outcomes: Vec<Outcome>,
     /// The source's last number now.
     pub seq: u64,
+    /// How many events were recorded: the last numbers up to `seq`.
+    pub events: u64,
 }

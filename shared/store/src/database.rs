@@ -31,6 +31,7 @@ use super::{
     page::{self, Part},
     partitions, record, retention, source,
     sql::{Param, SessionKind, Statement, both, each},
+    work::port::WorkStore,
     worker,
 };
 
@@ -60,6 +61,7 @@ pub(super) struct Database {
     engine: Engine,
     deadline: Duration,
     batch_state_bytes: usize,
+    task_timeout: Duration,
     /// The newest epoch that was seen.
     epoch: AtomicU32,
 }
@@ -70,12 +72,13 @@ impl Database {
             engine,
             deadline: options.deadline,
             batch_state_bytes: options.batch_state_bytes,
+            task_timeout: options.task_timeout,
             epoch: AtomicU32::new(0),
         }
     }
 
     /// Awaits something until the deadline; nothing was committed when it passes.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         asked: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
@@ -88,7 +91,7 @@ impl Database {
 
     /// Awaits a transaction and its commit until the deadline; when it passes during the commit nobody
     /// knows whether that happened.
-    async fn committed<T>(
+    pub(super) async fn committed<T>(
         &self,
         asked: impl Future<Output = Result<(SqlSession, T), StoreError>> + Send,
     ) -> Result<T, StoreError> {
@@ -106,7 +109,7 @@ impl Database {
         Ok(answer)
     }
 
-    async fn session(&self, access: SessionKind) -> Result<SqlSession, StoreError> {
+    pub(super) async fn session(&self, access: SessionKind) -> Result<SqlSession, StoreError> {
         self.engine.session(access).await
     }
 
@@ -117,6 +120,10 @@ impl Database {
 
 #[async_trait]
 impl Store for Database {
+    fn work(&self) -> &dyn WorkStore {
+        self
+    }
+
     async fn migrate(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + MIGRATION_PATIENCE;
         loop {
@@ -314,8 +321,12 @@ impl Store for Database {
     ) -> Result<Committed, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Transaction).await?;
-            let bounds = record::StateBounds { one: state_bytes_max, all: self.batch_state_bytes };
-            let committed = record::record(&mut session, source, fence, batch, bounds).await?;
+            let terms = record::Terms {
+                state_bytes_max,
+                batch_state_bytes: self.batch_state_bytes,
+                task_timeout_ms: source::ms(self.task_timeout),
+            };
+            let committed = record::record(&mut session, source, fence, batch, terms).await?;
             Ok((session, committed))
         };
         let committed = self.committed(asked).await?;

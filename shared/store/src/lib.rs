@@ -35,6 +35,7 @@ mod source;
 mod sql;
 mod sqlite;
 mod states;
+mod work;
 mod worker;
 
 pub use self::{
@@ -50,4 +51,13 @@ pub use self::{
     file_owner::FileOwner,
     options::Options,
     port::Store,
+    work::{
+        NODE_DEAD_MS,
+        agents::{AgentSocket, Attempts, Beat, ConnectedAgent, Said},
+        due::{Due, DueWhy, Spans},
+        handover::{Claimed, Handover},
+        port::WorkStore,
+        signals::{Dependent, Signal, SignalKind},
+        view::{AttemptView, GroupView, QueueView, TaskView, WaitingView},
+    },
 };

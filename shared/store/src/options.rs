@@ -14,6 +14,8 @@ pub struct Options {
     pub deadline: Duration,
     /// The most bytes of states that one transaction of more than one entry reads and folds.
     pub batch_state_bytes: usize,
+    /// The longest run of a task's attempt that names none.
+    pub task_timeout: Duration,
 }
 
 impl Default for Options {
@@ -23,6 +25,7 @@ impl Default for Options {
             connections_max: 8,
             deadline: Duration::from_millis(2500),
             batch_state_bytes: 16 << 20,
+            task_timeout: Duration::from_secs(3600),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     channel::Channel,
-    event::{Submission, entity::Entity},
+    event::{Event, Rejection, Submission, entity::Entity, submission::Origin},
     publication::{Publication, Recorded},
     source::Source,
 };
@@ -21,6 +21,7 @@ use super::{
     known::{Key, Placed},
     source::BatchStart,
     states::{self, States},
+    work::bench::{Bench, Verdict},
 };
 
 /// What becomes of one entry.
@@ -36,14 +37,23 @@ enum EntryOutcome {
     Repeated(Placed),
     /// Its producer's id was applied by an earlier entry of this batch.
     RepeatedHere(usize),
-    /// An event, with the channels that carry it.
-    Accepted(Vec<Channel>),
+    /// A step of a task that was taken before, or a proposal that no longer fits.
+    Nothing {
+        /// Whether it counts as a repetition.
+        is_repeated: bool,
+    },
+    /// A step of a task that does not fit, and whose author hears of it.
+    Refused(Rejection),
+    /// Events, each with the channels that carry it.
+    Accepted(Vec<(Event, Vec<Channel>)>),
 }
 
 /// The plan of a batch.
 pub(super) struct Plan<'a> {
     entries: &'a [Judged],
     fates: Vec<EntryOutcome>,
+    /// Places of answers that are told apart by their attempts, not by what they say.
+    by_attempt: HashSet<usize>,
 }
 
 /// A batch with everything numbered, ready to be written.
@@ -72,7 +82,7 @@ impl<'a> Plan<'a> {
                 EntryVerdict::Dead(reason) => EntryOutcome::Dead(reason.clone()),
             }
         };
-        Self { entries, fates: entries.iter().map(fate).collect() }
+        Self { entries, fates: entries.iter().map(fate).collect(), by_attempt: HashSet::new() }
     }
 
     /// The entries that are still open, with their places.
@@ -87,10 +97,29 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// The submissions that are open.
+    pub(super) fn steps(&self) -> Vec<&'a Submission> {
+        self.open().map(|(_, submission)| submission).collect()
+    }
+
+    /// Notes which answers are those of agents to tasks for one.
+    pub(super) fn answers_of_agents(&mut self, bench: &Bench) {
+        let by_attempt = self.open().filter(|(_, submission)| {
+            let id = submission.event.id.as_deref();
+            submission.holder.is_some() && id.is_some_and(|id| bench.knows(id))
+        });
+        self.by_attempt = by_attempt.map(|(at, _)| at).collect();
+    }
+
+    /// The producer's id of an entry, if it is told apart by that.
+    fn event_id(&self, at: usize, submission: &'a Submission) -> Option<&'a str> {
+        submission.event_id.as_deref().filter(|_| !self.by_attempt.contains(&at))
+    }
+
     /// The producers' ids that occur.
     pub(super) fn event_ids(&self) -> Vec<&'a str> {
         let ids: BTreeSet<&str> =
-            self.open().filter_map(|(_, submission)| submission.event_id.as_deref()).collect();
+            self.open().filter_map(|(at, submission)| self.event_id(at, submission)).collect();
         ids.into_iter().collect()
     }
 
@@ -99,7 +128,7 @@ impl<'a> Plan<'a> {
         let repeats: Vec<(usize, Placed)> = self
             .open()
             .filter_map(|(at, submission)| {
-                let placed = applied.get(submission.event_id.as_deref()?)?;
+                let placed = applied.get(self.event_id(at, submission)?)?;
                 Some((at, placed.clone()))
             })
             .collect();
@@ -121,19 +150,51 @@ impl<'a> Plan<'a> {
     /// Folds what is open into the states; afterwards nothing is open.
     ///
     /// A dead letter does not use up its producer's id: the next entry with it has its chance.
-    pub(super) fn fold(&mut self, states: &mut States, recorded: i64, state_bytes_max: usize) {
+    pub(super) fn fold(
+        &mut self,
+        states: &mut States,
+        bench: &mut Bench,
+        recorded: i64,
+        state_bytes_max: usize,
+    ) {
         let mut first: HashMap<&str, usize> = HashMap::new();
         let open: Vec<(usize, &Submission)> = self.open().collect();
         for (at, submission) in open {
-            let event_id = submission.event_id.as_deref();
+            let event_id = self.event_id(at, submission);
             if let Some(before) = event_id.and_then(|id| first.get(id)) {
                 self.fates[at] = EntryOutcome::RepeatedHere(*before);
                 continue;
             }
-            let lease_ms = submission.lease_ms.and_then(|ms| i64::try_from(ms).ok());
-            states.fold(&submission.event, lease_ms, recorded, state_bytes_max);
+            let id = submission.event.id.as_deref().unwrap_or_default();
+            let is_for_all = states.has_created(id) && !bench.knows(id);
+            let events = match bench.judge(submission, is_for_all, recorded) {
+                Verdict::AsGiven => vec![submission.event.clone()],
+                Verdict::Events(events) => events,
+                Verdict::Repeated => {
+                    self.fates[at] = EntryOutcome::Nothing { is_repeated: true };
+                    continue;
+                }
+                Verdict::Moot => {
+                    self.fates[at] = EntryOutcome::Nothing { is_repeated: false };
+                    continue;
+                }
+                Verdict::Refused(rejection) => {
+                    self.fates[at] = refused(submission, rejection);
+                    continue;
+                }
+            };
+            // The lease of a task for one is its attempt's.
+            let lease_ms = submission.lease_ms.filter(|_| !bench.knows(id));
+            let lease_ms = lease_ms.and_then(|ms| i64::try_from(ms).ok());
+            for event in &events {
+                states.fold(event, lease_ms, recorded, state_bytes_max);
+            }
             first.extend(event_id.map(|id| (id, at)));
-            self.fates[at] = EntryOutcome::Accepted(submission.event.channels());
+            let placed = events.into_iter().map(|event| {
+                let channels = event.channels();
+                (event, channels)
+            });
+            self.fates[at] = EntryOutcome::Accepted(placed.collect());
         }
     }
 
@@ -141,8 +202,8 @@ impl<'a> Plan<'a> {
     pub(super) fn counts(&self) -> BTreeMap<Channel, u64> {
         let mut counts = BTreeMap::new();
         for fate in &self.fates {
-            let EntryOutcome::Accepted(channels) = fate else { continue };
-            for channel in channels {
+            let EntryOutcome::Accepted(events) = fate else { continue };
+            for channel in events.iter().flat_map(|(_, channels)| channels) {
                 *counts.entry(channel.clone()).or_default() += 1;
             }
         }
@@ -169,6 +230,7 @@ impl<'a> Plan<'a> {
             publications: Vec::new(),
             outcomes: Vec::with_capacity(self.entries.len()),
             seq: begun.seq,
+            events: 0,
         };
         let mut numbered = Numbered {
             events: Vec::new(),
@@ -177,11 +239,20 @@ impl<'a> Plan<'a> {
             dead: Vec::new(),
             committed,
         };
-        for (judged, fate) in self.entries.iter().zip(self.fates) {
-            numbered.take(source, begun, judged, fate, &mut next);
+        for (at, (judged, fate)) in self.entries.iter().zip(self.fates).enumerate() {
+            let is_by_attempt = self.by_attempt.contains(&at);
+            numbered.take(source, begun, judged, fate, is_by_attempt, &mut next);
         }
         numbered
     }
+}
+
+/// A step that does not fit: told to whoever waits for the outcome, else a dead letter.
+fn refused(submission: &Submission, rejection: Rejection) -> EntryOutcome {
+    if submission.reply.is_some() || submission.origin == Origin::Worker {
+        return EntryOutcome::Refused(rejection);
+    }
+    EntryOutcome::Dead(DeadReason { label: rejection.label(), text: rejection.to_string() })
 }
 
 impl<'a> Numbered<'a> {
@@ -191,14 +262,31 @@ impl<'a> Numbered<'a> {
         begun: &BatchStart,
         judged: &'a Judged,
         fate: EntryOutcome,
+        is_by_attempt: bool,
         next: &mut HashMap<&Channel, Counter>,
     ) {
         let key = (judged.entry, judged.digest);
         let outcome = match (fate, &judged.verdict) {
-            (EntryOutcome::Accepted(channels), EntryVerdict::Accepted(submission)) => {
-                let placed = self.accept(source, begun, judged, submission, channels, next);
-                self.entries.push((key, Some(self.committed.seq)));
+            (EntryOutcome::Accepted(events), EntryVerdict::Accepted(submission)) => {
+                let first = self.committed.seq + 1;
+                let mut placed = Vec::new();
+                for (event, channels) in events {
+                    placed.extend(self.accept(source, begun, judged, event, channels, next));
+                }
+                if let Some(event_id) = submission.event_id.as_deref().filter(|_| !is_by_attempt) {
+                    self.event_ids.push((event_id, self.committed.outcomes.len()));
+                }
+                self.entries.push((key, Some(first)));
                 Outcome::Recorded(placed)
+            }
+            (EntryOutcome::Nothing { is_repeated: true }, _) => {
+                self.entries.push((key, None));
+                Outcome::Repeated(Vec::new())
+            }
+            (EntryOutcome::Nothing { is_repeated: false }, _) => Outcome::Known,
+            (EntryOutcome::Refused(rejection), _) => {
+                self.entries.push((key, None));
+                Outcome::Refused(rejection)
             }
             (EntryOutcome::Dead(reason), _) => {
                 self.entries.push((key, None));
@@ -228,12 +316,12 @@ impl<'a> Numbered<'a> {
         source: Source,
         begun: &BatchStart,
         judged: &Judged,
-        submission: &'a Submission,
+        mut event: Event,
         channels: Vec<Channel>,
         next: &mut HashMap<&Channel, Counter>,
     ) -> Placed {
         self.committed.seq += 1;
-        let mut event = submission.event.clone();
+        self.committed.events += 1;
         if event.at == 0 {
             event.at = begun.recorded;
         }
@@ -257,9 +345,6 @@ impl<'a> Numbered<'a> {
             let publication = Publication { channel, epoch, source, offset, recorded, payload };
             self.committed.publications.push(publication);
         }
-        if let Some(event_id) = &submission.event_id {
-            self.event_ids.push((event_id, self.committed.outcomes.len()));
-        }
         self.events.push(EventRow { recorded, payload, offsets });
         placed
     }
@@ -267,8 +352,6 @@ impl<'a> Numbered<'a> {
 
 #[cfg(test)]
 mod tests {
-    use domain::event::submission::Origin;
-
     use super::*;
     use domain::{
         entry::{EntryId, Fields},
@@ -298,7 +381,7 @@ mod tests {
         let place = |(id, offset): &(&str, u64)| ((*id).to_owned(), vec![(feed.clone(), *offset)]);
         let mut plan = Plan::new(entries, known);
         plan.set_aside(&applied.iter().map(place).collect());
-        plan.fold(&mut States::default(), 5, 1000);
+        plan.fold(&mut States::default(), &mut Bench::default(), 5, 1000);
         let counters = plan.counts().into_iter().enumerate().map(|(id, (channel, count))| {
             let id = i64::try_from(id).unwrap();
             (channel, Counter { id, head: 100 + count })

@@ -25,11 +25,15 @@ use crate::{
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
+    work::port::WorkStore,
 };
 
 /// What workers and gateways ask of the record.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// The queue of tasks for one.
+    fn work(&self) -> &dyn WorkStore;
+
     /// Brings the schema to the current version, under a lock.
     async fn migrate(&self) -> Result<(), StoreError>;
 

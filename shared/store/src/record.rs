@@ -2,12 +2,13 @@
 //!
 //! Rule 3 comes first: the cursor moves only for the owner whose fence and cursor are those of the
 //! row, which stays locked to the end. What was taken in before is sorted out (rule 5), producers'
-//! ids likewise; the states of the rest are locked in the order of their entities and folded; the
+//! ids likewise; the tasks of a queue are locked and judge their steps; the states of the rest are
+//! locked in the order of their entities and folded; the
 //! counters move (rule 4); everything is written. Nothing counts until the commit.
 
 use std::collections::HashSet;
 
-use domain::source::Source;
+use domain::{source::Source, work::transition::Defaults};
 
 use super::{
     Committed, EntryBatch, Outcome, StoreError, channel, dead_letter, delivery,
@@ -16,15 +17,18 @@ use super::{
     known::{self, Key, Placed},
     plan::{Numbered, Plan},
     source,
+    work::bench::Bench,
 };
 
-/// The most bytes of states.
+/// On which terms a batch is recorded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StateBounds {
-    /// Of one entity, folded.
-    pub(super) one: usize,
-    /// That a transaction of more than one entry reads.
-    pub(super) all: usize,
+pub(super) struct Terms {
+    /// The most bytes of one entity's state, folded.
+    pub(super) state_bytes_max: usize,
+    /// The most bytes of states that a transaction of more than one entry reads.
+    pub(super) batch_state_bytes: usize,
+    /// The longest run of a task's attempt that names none, ms.
+    pub(super) task_timeout_ms: i64,
 }
 
 /// Does everything but the commit.
@@ -33,7 +37,7 @@ pub(super) async fn record(
     source: Source,
     fence: u64,
     batch: &EntryBatch,
-    bounds: StateBounds,
+    terms: Terms,
 ) -> Result<Committed, StoreError> {
     let begun = source::advance(session, source, fence, batch).await?;
     let recorded = begun.recorded;
@@ -47,16 +51,20 @@ pub(super) async fn record(
         .collect();
     let known: HashSet<Key> = known::among(session, source, &doubtful).await?;
     let mut plan = Plan::new(&batch.entries, known);
+    let defaults = Defaults { timeout_ms: terms.task_timeout_ms };
+    let mut bench = Bench::lock(session, source, &plan.steps(), defaults).await?;
+    plan.answers_of_agents(&bench);
     let applied = known::applied(session, source.stream, plan.event_ids(), recorded).await?;
     plan.set_aside(&applied);
 
-    let bytes_max = if batch.entries.len() > 1 { bounds.all } else { usize::MAX };
+    let bytes_max = if batch.entries.len() > 1 { terms.batch_state_bytes } else { usize::MAX };
     let mut states = entity::lock(session, plan.entities(), plan.paths(), bytes_max).await?;
-    plan.fold(&mut states, recorded, bounds.one);
+    plan.fold(&mut states, &mut bench, recorded, terms.state_bytes_max);
     let counters = channel::advance(session, source, &plan.counts()).await?;
     let numbered = plan.number(source, &begun, &counters);
 
     entity::write(session, source, recorded, &states.changed(recorded)).await?;
+    bench.write(session, source, recorded).await?;
     event::insert(session, source, recorded, &numbered.events).await?;
     known::remember(session, source, &numbered.entries).await?;
     known::apply(session, source.stream, recorded, &applied_now(&numbered)).await?;

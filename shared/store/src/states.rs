@@ -118,6 +118,13 @@ impl States {
         }
     }
 
+    /// Whether a task was created; a task for one has a row of its own beside this.
+    pub(super) fn has_created(&self, task: &str) -> bool {
+        let held = self.held.get(&Entity::new(EntityKind::Task, task));
+        let state = held.and_then(|held| held.state.as_ref());
+        state.is_some_and(|state| state.contains_key("created_at"))
+    }
+
     /// The rows that changed, in the order of their entities.
     pub(super) fn changed(self, recorded: i64) -> Vec<Changed> {
         let changed = self.held.into_iter().filter(|(_, held)| held.changed);

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use domain::entry::Entry;
-use store::{Committed, EntryBatch, Outcome, StoreError};
+use domain::{entry::Entry, source::Stream};
+use store::{Committed, EntryBatch, StoreError};
 use tokio::time::Instant;
 
 use super::{Consumer, error::Error};
@@ -138,6 +138,10 @@ impl Consumer {
             self.row.added = self.row.added.map(|added| added + batch.entries.len() as u64);
             self.row.attempts = 0;
         }
+        if self.row.source.stream == Stream::Tasks {
+            self.work.timings.observe(&self.worker.metrics.tasks, &committed.publications);
+            self.work.hurry(Instant::now());
+        }
         self.row.cursor = batch.cursor;
         self.row.seq = committed.seq;
         Ok(committed)
@@ -148,9 +152,7 @@ impl Consumer {
     /// `published` moves only contiguously (rule 4): where an earlier commit of unknown outcome has
     /// come to light, or the epoch changed, everything since is read from the record.
     pub(super) async fn publish(&mut self, committed: &Committed) -> Result<(), Error> {
-        let recorded = |outcome: &&Outcome| matches!(outcome, Outcome::Recorded(_));
-        let events = committed.outcomes.iter().filter(recorded).count() as u64;
-        let follows = committed.seq - events == self.reached();
+        let follows = committed.seq - committed.events == self.reached();
         let mut failures = 0;
         loop {
             let same_epoch = committed.epoch == self.worker.store.epoch();

@@ -18,6 +18,7 @@ impl Encoder for CockpitEncoder {
 
     fn event(&self, publication: &Publication, _position: &Position) -> Option<Frame> {
         let event = &publication.recorded.event;
-        (event.kind == EventKind::TaskCreated).then(|| task::frame(event)).flatten()
+        let is_for_all = event.text("assign") != Some("one");
+        (event.kind == EventKind::TaskCreated && is_for_all).then(|| task::frame(event)).flatten()
     }
 }

@@ -21,11 +21,12 @@ use websocket::Frame;
 use super::{
     dashboard,
     encoder::ENCODING,
+    work,
     zod::{self, Issues},
 };
 use crate::{
     cluster::registry,
-    protocol::{Append, Command, Condition, Mode, Subscribe, View},
+    protocol::{Append, Command, Condition, Mode, Receipt, Subscribe, View},
 };
 
 /// The registry's topic of agents, by agent and connection.
@@ -54,6 +55,7 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
             fields.word("status", &RESULTS, true);
             fields.maybe_text("logs");
         }
+        Some(kind) if work::TYPES.contains(&kind) => work::check(kind, &frame, &mut issues),
         // Whatever its timestamp looks like: real agents write it in words.
         Some("pong") => {}
         _ => issues.push(zod::invalid_discriminator(&TYPES)),
@@ -64,7 +66,11 @@ pub(super) fn understand(value: Value, view: &View<'_>) -> Result<Vec<Command>, 
     Ok(match kind {
         Some("agent-status") => agent_status(&frame, view),
         Some("git-status") => vec![git_status(&frame, view)],
-        Some("task-result") => vec![task_result(&frame)],
+        Some("task-result") => vec![task_result(&frame, view)],
+        Some(kind) if work::TYPES.contains(&kind) => {
+            let agent = noted(view);
+            vec![work::step(kind, &frame, agent_id(agent.as_ref()), view, &work::FRAMES)?]
+        }
         _ => pong(view),
     })
 }
@@ -121,7 +127,8 @@ fn takes_tasks(status: Option<&Value>) -> bool {
 fn note(mut agent: Map<String, Value>, view: &View<'_>) -> Vec<Command> {
     let memo = serde_json::to_string(&agent).unwrap_or_default();
     agent.remove(RECORDED);
-    let id = agent.get("agentId").and_then(Value::as_str).unwrap_or_default();
+    agent.remove("work");
+    let id = agent_id(Some(&agent)).unwrap_or_default();
     let key = registry::key(id, view.connection);
     let text = serde_json::to_string(&agent).unwrap_or_default();
     vec![
@@ -144,6 +151,11 @@ fn fingerprint(agent: Option<&Value>, mut status: Map<String, Value>) -> Value {
     Fields(vec![(agent, Value::Object(status).to_string().into_bytes())]).digest().into()
 }
 
+/// Returns the id of an agent that was noted.
+fn agent_id(agent: Option<&Map<String, Value>>) -> Option<&str> {
+    agent?.get("agentId").and_then(Value::as_str)
+}
+
 /// Registers the agent; while it is online or idle it listens to new tasks. The acknowledgement
 /// comes when it does: a task that is made after it is not missed.
 fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
@@ -152,7 +164,9 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
     let is_new = before.is_none();
     let mut commands = vec![Command::Encode(ENCODING)];
     let renamed = before.as_ref().filter(|agent| agent.get("agentId") != frame.get("agentId"));
-    if let Some(id) = renamed.and_then(|agent| agent.get("agentId")).and_then(Value::as_str) {
+    let other_id = renamed.and_then(|agent| agent.get("agentId")).and_then(Value::as_str);
+    let renamed = other_id.is_some();
+    if let Some(id) = other_id {
         let key = registry::key(id, view.connection);
         commands.push(Command::Register(Registration { topic: AGENTS, key, value: None }));
     }
@@ -163,6 +177,7 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
         }
     }
     agent.entry("connectedAt").or_insert_with(|| iso(view.now).into());
+    work::terms(&mut agent, frame);
     let mut data = frame.clone();
     for key in ["type", "agentId", "timestamp"] {
         data.remove(key);
@@ -178,6 +193,7 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
     if let (Some(said), Some(id)) = (health, agent.get("agentId").and_then(Value::as_str)) {
         commands.push(Command::Health { agent: id.into(), said });
     }
+    commands.push(work::offer(&agent, frame, is_new || renamed, view, &work::FRAMES));
     if is_new {
         commands.push(Command::Watch);
     }
@@ -214,13 +230,15 @@ fn git_status(frame: &Map<String, Value>, view: &View<'_>) -> Command {
 }
 
 /// The result of a task that is known; the same result is applied once, however often it is sent.
-fn task_result(frame: &Map<String, Value>) -> Command {
+fn task_result(frame: &Map<String, Value>, view: &View<'_>) -> Command {
     let task = frame.get("taskId");
     let mut data = Map::new();
     data.insert("status".to_owned(), frame.get("status").cloned().unwrap_or_default());
     data.insert("result".to_owned(), frame.get("result").cloned().unwrap_or_default());
-    if let Some(logs) = frame.get("logs") {
-        data.insert("logs".to_owned(), logs.clone());
+    for key in ["logs", "attempt"] {
+        if let Some(value) = frame.get(key).filter(|value| !value.is_null()) {
+            data.insert(key.to_owned(), value.clone());
+        }
     }
     // More than an event may hold: the longest strings are cut and marked, the end counts.
     bound(&mut data, DATA_BYTES_MAX);
@@ -228,8 +246,16 @@ fn task_result(frame: &Map<String, Value>) -> Command {
     if let Command::Append(append) = &mut command {
         let digest = append.fields.digest();
         append.fields.push(field::EVENT_ID, format!("result:{digest:x}"));
-        let id = task.and_then(Value::as_str).unwrap_or_default().into();
+        let id: Box<str> = task.and_then(Value::as_str).unwrap_or_default().into();
+        let agent = noted(view);
+        let is_answered = agent.as_ref().is_some_and(work::says_when_it_begins);
+        let attempt = frame.get("attempt").and_then(Value::as_u64);
+        let result_of = is_answered.then(|| (id.clone(), attempt));
+        append.receipt = Some(Receipt { frames: &work::FRAMES, result_of });
         append.condition = Some(Condition::Known(Entity { kind: EntityKind::Task, id }));
+        if let Some(agent) = agent_id(agent.as_ref()) {
+            work::sign(&mut append.fields, agent, view);
+        }
     }
     command
 }
@@ -248,5 +274,5 @@ fn append(stream: Stream, kind: &str, id: Option<&Value>, data: Map<String, Valu
     fields.push(field::TYPE, kind);
     fields.push(field::ID, id.and_then(Value::as_str).unwrap_or_default());
     fields.push(field::DATA, Value::Object(data).to_string());
-    Command::Append(Append { stream, fields, condition: None })
+    Command::Append(Append { stream, fields, condition: None, receipt: None })
 }

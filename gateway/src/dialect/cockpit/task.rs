@@ -1,6 +1,6 @@
 //! A task on its way to agents, in the documented shape and in the one that real agents read.
 
-use domain::event::Event;
+use domain::event::{Event, State};
 use serde_json::{Map, Value, json};
 use websocket::Frame;
 
@@ -10,17 +10,21 @@ const TYPES: [&str; 4] = ["git", "claude-code", "codex", "bash"];
 /// The frame of a new task: flat keys, and the same under `task`.
 pub(super) fn frame(event: &Event) -> Option<Frame> {
     let id = event.id.as_deref()?;
-    let executor = event.text("executor");
-    let payload = event.body().get("payload").filter(|payload| !payload.is_null());
+    Some(Frame::text(&shape(id, event.body()).to_string()))
+}
+
+/// The keys of a task's frame, by what is known of it.
+pub(super) fn shape(id: &str, task: &State) -> Value {
+    let executor = task.get("executor").and_then(Value::as_str);
+    let payload = task.get("payload").filter(|payload| !payload.is_null());
     let payload = payload.cloned().unwrap_or_else(|| json!({}));
-    let frame = json!({
+    json!({
         "type": "task",
         "taskId": id,
         "taskType": executor.unwrap_or("unknown"),
         "payload": payload,
         "task": nested(id, executor, &payload),
-    });
-    Some(Frame::text(&frame.to_string()))
+    })
 }
 
 /// What real agents read: a command with its arguments apart, because the newer ones run it without

@@ -178,6 +178,22 @@ impl<'a> FieldChecks<'a> {
         }
     }
 
+    /// A number that may be absent.
+    pub(super) fn maybe_number(&mut self, key: &str) {
+        if self.has(key) && !self.object.get(key).is_some_and(Value::is_number) {
+            self.wrong_type(key, "number");
+        }
+    }
+
+    /// A list of texts that must be there.
+    pub(super) fn texts(&mut self, key: &str) {
+        if self.object.contains_key(key) {
+            self.maybe_texts(key);
+        } else {
+            self.wrong_type(key, "array");
+        }
+    }
+
     /// A list of texts that may be absent.
     pub(super) fn maybe_texts(&mut self, key: &str) {
         let Some(value) = self.object.get(key) else { return };

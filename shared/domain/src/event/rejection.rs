@@ -2,6 +2,18 @@
 
 use crate::excerpt::{EXCERPT_CHARS_MAX, excerpt};
 
+/// The words of rejections that another state of the task would not have brought.
+const CONFLICTS: [&str; 5] = ["exists", "ended", "not ended", "unknown", "assign"];
+
+/// All words by which a rejection may be counted, beside the names of fields.
+const WORDS: [&str; 7] =
+    ["reserved", "attempt", CONFLICTS[0], CONFLICTS[1], CONFLICTS[2], CONFLICTS[3], CONFLICTS[4]];
+
+/// Returns a word as it stands in [`Rejection::word`]; none for one that is unknown.
+pub fn known_word(word: &str) -> Option<&'static str> {
+    WORDS.into_iter().find(|known| *known == word)
+}
+
 /// Why an entry is not accepted: the field, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} {message}")]
@@ -18,6 +30,16 @@ impl Rejection {
     /// Returns a rejection of the field at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: shown(path.into()), message: message.into(), word: None }
+    }
+
+    /// Returns a rejection that is counted by a word of its own.
+    pub fn worded(path: impl Into<String>, word: &'static str, message: impl Into<String>) -> Self {
+        Self { word: Some(word), ..Self::new(path, message) }
+    }
+
+    /// Whether what was asked for fits no state of its task: a conflict, not a mistake.
+    pub fn is_conflict(&self) -> bool {
+        self.word.is_some_and(|word| CONFLICTS.contains(&word))
     }
 
     /// Returns the rejection of a type that only the worker writes (contract §8).

@@ -12,6 +12,7 @@ use crate::{
     source::Stream,
     time,
     trace_context::TraceContext,
+    work::TaskSpec,
 };
 
 /// The longest type, in bytes.
@@ -29,11 +30,24 @@ pub struct Submission {
     pub lease_ms: Option<u64>,
     /// Who waits for the outcome: `NODE:REQUEST`.
     pub reply: Option<String>,
+    /// The agent whose socket says it, for the steps of a task.
+    pub holder: Option<Holder>,
+    /// Who wrote the entry.
+    pub origin: Origin,
     /// The fields that only decorate the event and were dropped, because they say nothing usable.
     pub ignored: Vec<&'static str>,
 }
 
-/// The fields of an entry that carry meaning (contract §3), and three of our own.
+/// An agent and the socket by which it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The agent.
+    pub agent: Box<str>,
+    /// The connection, unlike any other's on any node.
+    pub connection: Box<str>,
+}
+
+/// The fields of an entry that carry meaning (contract §3), and five of our own.
 pub mod field {
     /// Event type, required.
     pub const TYPE: &str = "type";
@@ -59,6 +73,10 @@ pub mod field {
     pub const FRAME: &str = "frame";
     /// Our own: a message of seed 003's door, whose type means nothing.
     pub const FREE: &str = "free";
+    /// Our own: the agent whose socket says it.
+    pub const HOLDER: &str = "holder";
+    /// Our own: that agent's connection.
+    pub const SOCKET: &str = "socket";
 }
 
 /// Who wrote an entry.
@@ -85,7 +103,9 @@ impl Submission {
     ) -> Result<Self, Rejection> {
         let free = stream == Stream::Messages && fields.get(field::FREE).is_some();
         let kind = kind(stream, fields, free)?;
-        if kind.is_reserved() && origin == Origin::Outside {
+        let holder = holder(stream, fields);
+        let is_own = origin == Origin::Worker || (holder.is_some() && is_of_agents(&kind));
+        if kind.is_reserved() && !is_own {
             return Err(Rejection::reserved(kind.name()));
         }
         let id = event_subject(fields)?;
@@ -97,6 +117,9 @@ impl Submission {
         // A container's own frame is forwarded as it is, whatever it says.
         if frame.is_none() {
             kind.schema().check(&body)?;
+        }
+        if kind == EventKind::TaskCreated {
+            TaskSpec::read(&body)?;
         }
         let mut ignored = Vec::new();
         let mut decoration = Decorations { fields, ignored: &mut ignored };
@@ -120,7 +143,8 @@ impl Submission {
             repos: OnceLock::new(),
         };
         let reply = text(fields, field::REPLY).ok().flatten().map(str::to_owned);
-        Ok(Self { event, event_id: event_id(fields)?, lease_ms, reply, ignored })
+        let event_id = event_id(fields)?;
+        Ok(Self { event, event_id, lease_ms, reply, holder, origin, ignored })
     }
 }
 
@@ -166,6 +190,19 @@ fn kind(stream: Stream, fields: &Fields, free: bool) -> Result<EventKind, Reject
     EventKind::on(stream, name).ok_or_else(|| {
         Rejection::new(field::TYPE, format!("{name:?} is unknown on the stream {stream}"))
     })
+}
+
+/// Whether it is a step of a task that its agent takes, by its own socket alone.
+const fn is_of_agents(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::TaskAccepted | EventKind::TaskReleased)
+}
+
+fn holder(stream: Stream, fields: &Fields) -> Option<Holder> {
+    if stream != Stream::Tasks {
+        return None;
+    }
+    let read = |name| text(fields, name).ok().flatten().map(Into::into);
+    Some(Holder { agent: read(field::HOLDER)?, connection: read(field::SOCKET)? })
 }
 
 fn event_subject(fields: &Fields) -> Result<Option<Box<str>>, Rejection> {

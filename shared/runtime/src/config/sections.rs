@@ -131,6 +131,32 @@ pub struct Record {
     pub deliveries_max: u32,
 }
 
+/// Spans of the queue of tasks.
+#[derive(Clone, Debug)]
+pub struct WorkSettings {
+    /// `TASK_ALL_WAIT_MS`
+    pub all_wait: Duration,
+    /// `TASK_TIMEOUT_MS`
+    pub timeout: Duration,
+    /// `TASK_ACCEPT_MS`
+    pub accept: Duration,
+    /// `AGENT_GRACE_MS`
+    pub grace: Duration,
+}
+
+impl WorkSettings {
+    pub(super) fn build(layers: &mut Layers) -> Self {
+        Self {
+            all_wait: Duration::from_millis(
+                layers.number("task_all_wait_ms", 0..=315_360_000_000_u64),
+            ),
+            timeout: layers.duration("task_timeout_ms"),
+            accept: layers.duration("task_accept_ms"),
+            grace: layers.duration("agent_grace_ms"),
+        }
+    }
+}
+
 /// Where traces go.
 #[derive(Clone, Debug)]
 pub struct Traces {

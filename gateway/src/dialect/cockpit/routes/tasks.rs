@@ -73,15 +73,16 @@ fn row(task: &Row) -> Value {
         }
         other => other.cloned().unwrap_or(Value::Null),
     };
+    let (status, result) = super::super::work::as_row(task);
     json!({
         "id": take("id"),
         "title": take("title"),
-        "status": take("status"),
+        "status": status,
         "executor": take("executor"),
         "created_at": take("created_at"),
         "updated_at": take("updated_at"),
         "logs": logs,
-        "result": take("result"),
+        "result": result,
     })
 }
 
