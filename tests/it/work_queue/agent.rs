@@ -18,6 +18,8 @@ impl Agent {
         let socket = Socket::connect(&cluster.gateways[node].ws("/api/ws")).await;
         let mut agent = Self { socket, id: id.to_owned() };
         agent.status("idle", more).await;
+        // Whoever registers is asked for its repositories.
+        agent.hear("status-request").await;
         agent
     }
 
