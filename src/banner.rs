@@ -21,7 +21,9 @@ const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Shows the greeting; in production one log line says as much.
 pub(crate) fn show(config: &Config, addresses: &BoundAddresses, auth: &Authenticator) {
     if config.production() || config.log_json {
-        tracing::info!(?addresses, "ready");
+        let public: Vec<String> = addresses.public.iter().map(ToString::to_string).collect();
+        let admin = addresses.admin.map(|address| address.to_string());
+        tracing::info!(listen = public.join(","), admin, "process: ready");
         return;
     }
     let Some(address) = addresses.public.first().copied().map(reachable) else { return };

@@ -4,7 +4,9 @@ mod completions;
 mod config;
 mod dead;
 mod demo;
+mod doctor;
 mod duration;
+mod erase;
 mod explain;
 mod failure;
 mod healthcheck;
@@ -63,6 +65,11 @@ pub(crate) enum CliCommand {
     Explain(explain::Explain),
     /// Plays a believable platform into a running server
     Demo(demo::Demo),
+    /// Takes a person's or an entity's data out of everything that the server holds
+    Erase(erase::Erase),
+    /// Says what is wrong with this installation
+    #[command(after_help = doctor::HELP)]
+    Doctor,
     /// Succeeds when the local process is ready
     Healthcheck(healthcheck::Healthcheck),
     /// Prints a script by which a shell completes commands and flags
@@ -101,6 +108,8 @@ async fn execute(command: CliCommand, config: &Config, layers: &Layers) -> Resul
         CliCommand::Dead(dead) => dead.run(config).await,
         CliCommand::Explain(explain) => explain.run(config).await,
         CliCommand::Demo(demo) => demo.run(config).await,
+        CliCommand::Erase(erase) => erase.run(config).await,
+        CliCommand::Doctor => doctor::run(config).await,
         CliCommand::Healthcheck(healthcheck) => healthcheck.run(config, layers).await,
     }
 }

@@ -7,6 +7,7 @@ mod embedded_redis;
 mod exit;
 mod launch_error;
 mod listeners;
+mod open_files;
 mod port_holder;
 mod process;
 

@@ -21,7 +21,8 @@ use gateway::{
     start::{self, Foundation},
 };
 use runtime::{
-    config::{Config, Role},
+    config::{Config, Role, SettingProblem},
+    health::Health,
     lifecycle::{self, Lifecycle},
     telemetry,
     trace::{self, export::Exporter},
@@ -30,7 +31,10 @@ use store::{FileOwner, Store, StoreError};
 use tokio::{net::TcpListener, time::Instant};
 use worker::{Worker, metrics::WorkerMetrics};
 
-use crate::{admin, banner, embedded_redis, exit, launch_error::LaunchError, listeners::Listeners};
+use crate::{
+    admin, banner, embedded_redis, exit, launch_error::LaunchError, listeners::Listeners,
+    open_files,
+};
 
 /// How long tasks may take to end after the drain.
 const FINISH_MAX: Duration = Duration::from_secs(10);
@@ -40,7 +44,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// Runs a role until a signal ends it.
 pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
-    if let Err(problem) = telemetry::start_logging(&config) {
+    let node = node_id(&config);
+    if let Err(problem) = telemetry::start_logging(&config, &node) {
         return exit::configuration(&[problem]);
     }
     let exporter = match trace::export::start(&config) {
@@ -59,10 +64,13 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
     for warning in config.warnings() {
         tracing::warn!("settings: {warning}");
     }
-    allow_open_files();
+    let mut config = config;
+    if let Some(files) = open_files::allow() {
+        open_files::clamp(&mut config.limits, files);
+    }
     let life = Lifecycle::new();
     let started = tokio::select! {
-        started = start(role, &config, (auth, tls), &life) => started,
+        started = start(role, &config, node, (auth, tls), &life) => started,
         signal = lifecycle::signal() => {
             tracing::info!(signal = signal.unwrap_or("signal"), "process: stopped before it was ready");
             life.finish(FINISH_MAX).await;
@@ -79,6 +87,10 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
             life.finish(FINISH_MAX).await;
             return exit::in_use(&what);
         }
+        Err(LaunchError::Misconfigured(problem)) => {
+            life.finish(FINISH_MAX).await;
+            return exit::configuration(&[problem]);
+        }
         Err(LaunchError::Other(error)) => {
             life.finish(FINISH_MAX).await;
             return exit::failure(&error);
@@ -87,32 +99,22 @@ pub(crate) async fn run(role: Role, config: Config) -> ExitCode {
     wait_and_drain(gateway, exporter, &config, &life).await
 }
 
-/// Each socket is an open file, and many supervisors start programs with room for 1,024 of them, for
-/// the sake of programs that use `select(2)`: takes what may be had without asking.
-fn allow_open_files() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) => tracing::debug!(files, "open files"),
-        Err(error) => {
-            tracing::warn!(%error, "process: limit of open files not raised, the process runs with the one it has");
-        }
-    }
-}
-
 async fn start(
     role: Role,
     config: &Config,
+    node: NodeId,
     (auth, tls): (Authenticator, Option<Tls>),
     life: &Lifecycle,
 ) -> Result<Option<Services>, LaunchError> {
     let mut listeners = Listeners::bind(role, config).await?;
     let deadline = Instant::now() + config.startup_timeout;
-    let node = node_id(config);
-    let store = connect_store(config, deadline).await?;
+    let store = connect_store(config, deadline, config.migrate).await?;
     let broker = connect_broker(config, life, deadline).await?;
     if role != Role::Worker {
         fetch_keys(&auth, config, deadline).await?;
     }
-    let prometheus = telemetry::registry().context("metrics")?;
+    let prometheus = telemetry::registry(&node, role_name(role)).context("metrics")?;
+    let health = Health::new(&prometheus).context("metrics")?;
     if matches!(role, Role::Whole | Role::Worker) {
         worker::start(Worker {
             node: node.clone(),
@@ -122,14 +124,16 @@ async fn start(
             escalation: config.escalation.clone(),
             work: config.work.clone(),
             life: life.clone(),
+            health: Arc::clone(&health),
             metrics: Arc::new(WorkerMetrics::new(&prometheus).context("metrics")?),
         });
     }
     if role == Role::Worker {
         let admin = listeners.admin.map(|(listener, _)| listener);
-        let router = admin::router(store, broker, prometheus, life.clone());
+        let router = admin::router(health, prometheus, life.clone());
         serve(admin.into_iter().collect(), None, router, config, life);
-        tracing::info!(addresses = ?listeners.addresses, "process: worker ready");
+        let admin = listeners.addresses.admin.map(|address| address.to_string());
+        tracing::info!(admin, "process: worker ready");
         return Ok(None);
     }
     let foundation = Foundation {
@@ -139,6 +143,7 @@ async fn start(
         broker,
         store,
         prometheus,
+        health,
         life: life.clone(),
     };
     let gateway = start::start(foundation).await.context("the gateway does not start")?;
@@ -158,6 +163,15 @@ async fn start(
 /// Returns a name that no other process has, not even an earlier one of the same host.
 fn node_id(config: &Config) -> NodeId {
     NodeId(format!("{}-{:08x}", config.node_name, rand::random::<u32>()).into())
+}
+
+/// Returns the role as reports and metrics name it.
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Gateway => "gateway",
+        Role::Worker => "worker",
+        Role::Whole | Role::Command => "all",
+    }
 }
 
 fn serve(
@@ -198,10 +212,11 @@ fn own_file(config: &Config) -> Result<(), LaunchError> {
     }
 }
 
-/// Connects to SQL and brings the schema up, trying until the deadline.
+/// Connects to SQL, trying until the deadline, and brings the schema up or makes sure that it is.
 pub(crate) async fn connect_store(
     config: &Config,
     deadline: Instant,
+    migrate: bool,
 ) -> Result<Arc<dyn Store>, LaunchError> {
     let options = store::Options {
         batch_state_bytes: config.record.batch_state_bytes,
@@ -212,8 +227,13 @@ pub(crate) async fn connect_store(
     let mut logged = false;
     loop {
         let error = match store::connect(&config.database_url, &options).await {
-            Ok(store) => match store.migrate().await {
+            Ok(store) if migrate => match store.migrate().await {
                 Ok(()) => return Ok(store),
+                Err(error) => error,
+            },
+            Ok(store) => match store.is_migrated().await {
+                Ok(true) => return Ok(store),
+                Ok(false) => return Err(LaunchError::Misconfigured(unmigrated())),
                 Err(error) => error,
             },
             Err(error) => error,
@@ -237,8 +257,15 @@ pub(crate) async fn connect_store(
     }
 }
 
+/// What is wrong with a database that nobody migrated.
+fn unmigrated() -> SettingProblem {
+    let reason =
+        "is off, and the database has an older schema or none: run `fanfare migrate` first";
+    SettingProblem::new("migrate", reason)
+}
+
 /// Connects to the broker, trying until the deadline.
-async fn connect_broker(
+pub(crate) async fn connect_broker(
     config: &Config,
     life: &Lifecycle,
     deadline: Instant,

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod agent_health;
 pub mod alerts;
 pub mod analytics;
+pub mod audit;
 pub mod body;
 pub mod channels;
 pub mod connections;
@@ -14,6 +15,7 @@ pub mod cors;
 pub mod dead;
 pub mod dead_bulk;
 pub mod descriptions;
+pub mod erase;
 pub mod events;
 pub mod explain;
 pub mod headers;
@@ -25,6 +27,7 @@ pub mod overview;
 pub mod problem;
 pub mod publish;
 pub mod queue;
+pub mod request_count;
 pub mod schemas;
 mod task_door;
 mod task_view;
@@ -94,6 +97,7 @@ fn own_routes() -> Routes<Services> {
         .get("/v1/containers", listing::containers)
         .get("/v1/overview", overview::overview)
         .get("/v1/nodes", nodes::nodes)
+        .get("/v1/audit", audit::list)
         .get("/v1/connections", connections::list)
         .on(Method::DELETE, "/v1/users/{id}/connections", connections::disconnect)
         .get("/v1/denied", connections::denied)
@@ -104,6 +108,7 @@ fn own_routes() -> Routes<Services> {
         .on(Method::POST, "/v1/dead/drop", dead_bulk::forget)
         .on(Method::DELETE, "/v1/dead/{id}", dead::forget)
         .on(Method::POST, "/v1/dead/{id}/redrive", dead::redrive)
+        .on(Method::POST, "/v1/erase", erase::erase)
         .get("/v1/explain/{event}", explain::explain)
 }
 
@@ -134,6 +139,7 @@ pub fn router(services: Services) -> Router {
         .merge(dialect::routes(config).into_router())
         .layer(middleware::from_fn_with_state(services.clone(), admission::admit))
         .layer(middleware::from_fn_with_state(services.clone(), cors::cors))
+        .layer(middleware::from_fn_with_state(services.clone(), request_count::count))
         .layer(middleware::from_fn(headers::protect))
         .layer(middleware::from_fn_with_state(services.clone(), sockets_first))
         .layer(middleware::from_fn_with_state(services.clone(), origin::guard))

@@ -6,5 +6,6 @@ pub mod address_limits;
 pub mod bodies;
 pub mod health;
 pub mod read_limits;
+pub mod refusals;
 pub mod routes;
 pub mod tls;

@@ -106,6 +106,12 @@ pub struct GatewayMetrics {
     pub gaps: IntCounterVec,
     /// What was refused, by door and reason.
     pub refused: IntCounterVec,
+    /// Answers over HTTP, by route and status.
+    pub http_requests: IntCounterVec,
+    /// Events that were published here, by door and outcome.
+    pub publish: IntCounterVec,
+    /// The age of the key set in seconds; 0 where there is none.
+    pub jwks_age_seconds: Gauge,
     /// Messages of other installations on the same Redis: dropped.
     pub foreign: IntCounter,
     /// 1 while the subscriber is connected.
@@ -169,6 +175,17 @@ impl GatewayMetrics {
                 &["cause"],
             )?,
             refused: counters("fanfare_gateway_refusals_total", "Refusals.", &["door", "reason"])?,
+            http_requests: counters(
+                "fanfare_http_requests_total",
+                "Answers over HTTP.",
+                &["route", "status"],
+            )?,
+            publish: counters(
+                "fanfare_publish_total",
+                "Events that were published here.",
+                &["door", "outcome"],
+            )?,
+            jwks_age_seconds: gauge("fanfare_jwks_age_seconds", "The age of the key set.")?,
             foreign: foreign_messages(registry)?,
             broker_up: gauge("fanfare_gateway_broker_up", "1 while subscribed.")?,
             store_up: gauge("fanfare_gateway_store_up", "1 while the database answers.")?,

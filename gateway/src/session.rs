@@ -26,6 +26,7 @@ use std::{
 use async_trait::async_trait;
 use auth::Identity;
 use broker::Registration;
+use domain::channel::Channel;
 use tokio::sync::Notify;
 use websocket::{Frame, SendOutcome, close};
 
@@ -201,6 +202,21 @@ impl Session {
         self.lock().subscriptions.len()
     }
 
+    /// Returns how many events it still has to get, of this channel or of all that it listens to; none
+    /// when it does not listen.
+    pub fn behind(&self, channel: Option<&Channel>) -> Option<u64> {
+        let state = self.lock();
+        let mut behind = if channel.is_some() { None } else { Some(0) };
+        for listened in &state.subscriptions {
+            let Some(of) = &listened.channel else { continue };
+            if channel.is_none_or(|channel| of.channel == *channel) {
+                let total = of.position().map_or(0, |position| position.offsets.total());
+                behind = Some(behind.unwrap_or(0) + listened.listener.behind(total));
+            }
+        }
+        behind
+    }
+
     fn lock(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -286,6 +302,29 @@ impl Session {
         });
         let value = Some(value.to_string());
         self.context.registry.register(Registration { topic: CONNECTIONS, key: connection, value });
+    }
+
+    /// Says in the log how it went: what an operator is asked for afterwards.
+    fn log_end(&self, code: u16) {
+        let user = {
+            let state = self.lock();
+            if !state.admitted {
+                return;
+            }
+            state.identity.user.clone()
+        };
+        let now = u32::try_from(jiff::Timestamp::now().as_second()).unwrap_or(u32::MAX);
+        tracing::info!(
+            connection = self.context.connection_name(self.number),
+            user = user.as_deref(),
+            dialect = self.dialect.name(),
+            address = self.transport.address.map(|address| address.to_string()),
+            code,
+            seconds = now.saturating_sub(self.connected_at),
+            frames = self.transport.frames(),
+            gaps = self.transport.gaps(),
+            "session: ended"
+        );
     }
 
     /// Notes whether the session stands on the list; returns whether it did before.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use auth::Authenticator;
 use broker::{Broker, BrokerError, Topic};
 use domain::node::NodeId;
-use runtime::{config::Config, lifecycle::Lifecycle};
+use runtime::{config::Config, health::Health, lifecycle::Lifecycle};
 use store::Store;
 use tokio_util::task::TaskTracker;
 use websocket::{ConnectionLimits, Connections, MessageLimits, UploadLimits};
@@ -18,17 +18,21 @@ use crate::{
         node_directory::NodeDirectory, presence::Presence, registry::ClusterRegistry,
     },
     dialect::{self, Built, ENCODINGS},
-    http::{address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits},
+    http::{
+        address_limits::AddressLimits, bodies::BodyLimits, read_limits::ReadLimits,
+        refusals::Refusals,
+    },
     ingest::{
         partitions::PartitionCount, publish_limits::PublishLimits, publisher::EventPublisher,
     },
     metrics::GatewayMetrics,
     node::{
+        audit::Audit,
         denylist::Denylist,
         fanout::Fanout,
         reminders::remind,
         services::{Parts, Services},
-        status_reporter,
+        status_announcer, status_reporter,
     },
     protocol::Sender,
     session::{
@@ -53,6 +57,8 @@ pub struct Foundation {
     pub store: Arc<dyn Store>,
     /// All metrics of the process.
     pub prometheus: prometheus::Registry,
+    /// The health of broker and store.
+    pub health: Arc<Health>,
     /// The life of the process.
     pub life: Lifecycle,
 }
@@ -86,15 +92,21 @@ pub async fn start(foundation: Foundation) -> Result<Services, StartError> {
 }
 
 fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartError> {
-    let Foundation { node, config, auth, broker, store, prometheus, life } = foundation;
+    let Foundation { node, config, auth, broker, store, prometheus, health, life } = foundation;
     let labels = ENCODINGS.each_ref().map(|encoding| encoding.dialect());
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
     let partitions = Arc::new(PartitionCount::new(config.record.partitions));
-    let hub = hub(&config, &broker, &store, &metrics, &life, &partitions);
-    let publisher =
-        EventPublisher::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), partitions);
+    let hub = hub(&config, (&broker, &store), &metrics, &health, &life, &partitions);
+    let publisher = EventPublisher::new(
+        node.clone(),
+        Arc::clone(&broker),
+        Arc::clone(&store),
+        Arc::clone(&metrics),
+        partitions,
+    );
     let publisher = Arc::new(publisher);
-    let registry = Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker)));
+    let registry =
+        Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker), Arc::clone(&health)));
     let presence =
         Presence::new(node.clone(), Arc::clone(&broker), Arc::clone(&store), Arc::clone(&metrics));
     let presence = Arc::new(presence);
@@ -110,12 +122,6 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let sessions = Arc::new(Sessions::new(Arc::clone(&metrics)));
     let query =
         ClusterQuery::new(node.clone(), Arc::clone(&broker), Arc::clone(&hub), life.clone());
-    let (publish_limits, address_limits) =
-        (PublishLimits::new(config.limits.publish_per_second), AddressLimits::new(&config.limits));
-    let node_directory = NodeDirectory::new(Arc::clone(&registry), Arc::clone(&store));
-    let figures = InstallationFigures::new(Arc::clone(&store));
-    let read_limits = ReadLimits::new(&config.limits);
-    let body_limits = BodyLimits::new(&config.limits);
     let connections =
         Connections::new(connection_limits(&config), life.tasks(), life.stopping_token());
     let context = SessionContext {
@@ -134,24 +140,28 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         encodings: &ENCODINGS,
         unrecorded: TaskTracker::new(),
         degraded: Degraded::default(),
+        health,
         list: Arc::clone(&sessions) as _,
+        refusals: Arc::new(Refusals::new(metrics.refused.clone())),
         metrics,
         life,
     };
+    let (limits, registry) = (&context.config.limits, Arc::clone(&context.registry));
     Ok(Services::new(Parts {
-        context: Arc::new(context),
         sessions,
         connections,
         dialects: Arc::clone(&dialects.all),
         broker,
-        store,
         cluster_query: Arc::new(query),
-        node_directory: Arc::new(node_directory),
-        figures: Arc::new(figures),
-        publish_limits: Arc::new(publish_limits),
-        address_limits: Arc::new(address_limits),
-        read_limits: Arc::new(read_limits),
-        body_limits: Arc::new(body_limits),
+        audit: Audit::new(context.node.clone(), Arc::clone(&store)),
+        node_directory: Arc::new(NodeDirectory::new(registry, Arc::clone(&store))),
+        figures: Arc::new(InstallationFigures::new(Arc::clone(&store))),
+        publish_limits: Arc::new(PublishLimits::new(limits.publish_per_second)),
+        address_limits: Arc::new(AddressLimits::new(limits)),
+        read_limits: Arc::new(ReadLimits::new(limits)),
+        body_limits: Arc::new(BodyLimits::new(limits)),
+        store,
+        context: Arc::new(context),
         prometheus,
         redis_port: OnceLock::new(),
     }))
@@ -181,15 +191,16 @@ fn agents(
 
 fn hub(
     config: &Config,
-    broker: &Arc<dyn Broker>,
-    store: &Arc<dyn Store>,
+    (broker, store): (&Arc<dyn Broker>, &Arc<dyn Store>),
     metrics: &Arc<GatewayMetrics>,
+    health: &Arc<Health>,
     life: &Lifecycle,
     partitions: &Arc<PartitionCount>,
 ) -> Arc<Hub> {
     let record = &config.record;
     let (broker, store) = (Arc::clone(broker), Arc::clone(store));
-    let history = History::new(broker, store, Arc::clone(metrics), Arc::clone(partitions));
+    let (counted, health) = (Arc::clone(metrics), Arc::clone(health));
+    let history = History::new(broker, store, counted, health, Arc::clone(partitions));
     let (cache_bytes, state_bytes) = (record.hub_cache_bytes, record.state_bytes);
     Hub::new(history, life.clone(), Arc::clone(metrics), cache_bytes, state_bytes)
 }
@@ -235,6 +246,7 @@ fn spawn_background(services: &Services, denylist: Denylist) {
     life.spawn_until_stop(async move { registry.run().await });
     let directory = Arc::clone(&services.node_directory);
     life.spawn_until_stop(async move { directory.run().await });
+    life.spawn_until_stop(status_announcer::run(services.clone()));
     let reporting = services.clone();
     life.spawn_until_stop(status_reporter::run(reporting));
     let agents = Arc::clone(&context.agents);

@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     /// What was watched failed; that was said already.
     #[error("failed")]
     Outcome,
+    /// What was asked about is not as wished; that was said already.
+    #[error("exit code {0}")]
+    Status(u8),
     /// The output could not be written.
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
@@ -41,6 +44,7 @@ impl Failure {
             // Who closed the pipe has what it wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Outcome => ExitCode::FAILURE,
+            Self::Status(code) => ExitCode::from(code),
             other @ (Self::Refused(_) | Self::Output(_)) => exit::failure(&other.into()),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Migrate {
 
 /// Migrates, waiting for the database up to `STARTUP_TIMEOUT_MS`.
 pub(crate) async fn run(wanted: &Migrate, config: &Config) -> Result<(), Failure> {
-    match process::connect_store(config, Instant::now() + config.startup_timeout).await {
+    match process::connect_store(config, Instant::now() + config.startup_timeout, true).await {
         Ok(store) => {
             if wanted.new_epoch {
                 let begun = store.begin_epoch(store.epoch()).await;
@@ -44,6 +44,7 @@ pub(crate) async fn run(wanted: &Migrate, config: &Config) -> Result<(), Failure
         }
         Err(LaunchError::Unreachable(what)) => Err(Failure::Unreachable(what)),
         Err(LaunchError::InUse(what)) => Err(Failure::InUse(what)),
+        Err(LaunchError::Misconfigured(problem)) => Err(problem.into()),
         Err(LaunchError::Other(error)) => Err(Failure::Refused(format!("{error:#}"))),
     }
 }

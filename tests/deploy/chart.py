@@ -2,7 +2,7 @@
 """The Helm chart and the kustomize base, with a real Helm.
 
     chart.py check        lint, render, validate strictly; the base equals the default rendering
-    chart.py write        writes the base anew from the chart
+    chart.py write        writes the base anew from the chart, and the settings that there are into its schema
     chart.py everything   prints the rendering with all that the chart can do
     chart.py pod          prints what `podman kube play` needs of the gateway, all but the Secret
 """
@@ -10,6 +10,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import yaml
 
 KUBERNETES = pathlib.Path(__file__).parents[2] / "deploy/kubernetes"
 CHART, BASE = KUBERNETES / "chart", KUBERNETES / "base"
+SCHEMA = CHART / "values.schema.json"
+SETTINGS = KUBERNETES.parents[1] / "shared/runtime/src/config/settings.toml"
 EVERYTHING = pathlib.Path(__file__).with_name("everything.yaml")
 # The oldest that the chart names, and the newest that the validator knows.
 VERSIONS = ["1.30", "1.37"]
@@ -119,6 +122,8 @@ WRONG = [
     {"gateway": {"replicas": "three"}},
     {"settings": {"ENVIRONMENT": "development"}},
     {"settings": {"JWT_SECRET": "in a ConfigMap"}},
+    {"settings": {"AUTH_TOKEN_PREVIOUS": "in a ConfigMap"}},
+    {"settings": {"HUB_CACHE_BYTE": 1}},
     {"secret": {"create": True}},
     {"httpRoute": {"enabled": True}},
     {"ingress": {"enabled": True}},
@@ -154,7 +159,7 @@ def check():
     if len(set(listed)) != len(listed):
         yield f"two objects of one name: {sorted(listed)}"
     wanted = {"HorizontalPodAutoscaler", "ScaledObject", "PodMonitor", "PrometheusRule", "HTTPRoute", "Ingress",
-              "NetworkPolicy", "PodDisruptionBudget", "Service", "Secret", "ConfigMap", "ServiceAccount", "Deployment"}
+              "NetworkPolicy", "PodDisruptionBudget", "Job", "Service", "Secret", "ConfigMap", "ServiceAccount", "Deployment"}
     if missing := wanted - {kind for kind, _ in listed}:
         yield f"not rendered: {missing}"
     for kind, name in names(render(None, release="blue")):
@@ -163,7 +168,26 @@ def check():
     scaled = next(one for one in full["worker.yaml"] if one["kind"] == "ScaledObject")
     if scaled["spec"]["maxReplicaCount"] != 5 * everything["ingestPartitions"]:
         yield "more workers than sources"
+    settings = next(one for one in full["settings.yaml"] if one["kind"] == "ConfigMap")["data"]
+    if settings["HUB_CACHE_BYTES"] != "268435456" or settings["MIGRATE"] != "off":
+        yield f"not as they were given: {settings}"
+    if known() != json.loads(SCHEMA.read_text())["definitions"]["plainSetting"]["enum"]:
+        yield "values.schema.json does not know the settings that there are: tests/deploy/chart.py write"
     yield from equal()
+
+
+def known():
+    """The settings that may stand in a ConfigMap: no secrets, and none of those that the chart sets itself."""
+    names = re.findall(r"^(\w+) = ", SETTINGS.read_text(), re.MULTILINE)
+    secret = re.compile(r"(SECRET|_API_KEY|_API_KEYS|^API_KEYS|TOKEN|REDIS_URL|DATABASE_URL)(_PREVIOUS)?$")
+    own = {"ENVIRONMENT", "ADMIN_LISTEN", "DRAIN_MS", "INGEST_PARTITIONS"}
+    return sorted(name for name in map(str.upper, names) if name not in own and not secret.search(name))
+
+
+def write_known():
+    """Names the settings that there are in the schema of the values."""
+    line = f'"plainSetting": {{"enum": {json.dumps(known())}}},'
+    SCHEMA.write_text(re.sub(r'"plainSetting": \{"enum": \[.*\]\},', line, SCHEMA.read_text()))
 
 
 def equal():
@@ -216,6 +240,7 @@ def main():
     if command == "check":
         sys.exit("\n".join(check()) or 0)
     if command == "write":
+        write_known()
         BASE.mkdir(exist_ok=True)
         for path in BASE.glob("*.yaml"):
             path.unlink()

@@ -132,17 +132,16 @@ def erase(place):
         with contextlib.suppress(urllib.error.HTTPError):
             place.publish("agents", "alert", "ann", {"severity": WORDS})
         wrong = json.dumps({"severity": WORDS})
-        place.ask_redis("XADD", "fanfare:agents", "*", "type", "alert", "id", "ann", "data", wrong)
+        place.ask_redis("XADD", "fanfare:agents", "*", "type", "alert", "id", "a1", "user", "ann", "data", wrong)
         wait("a dead letter", lambda: place.get("/v1/dead")["dead"])
-    assert WORDS in place.run("pg_dump", "--data-only", place.database)
-    for id in ("ann", "d2"):
-        assert place.run("psql", "-X", "-q", "-v", f"id={id}", "-f", ROOT / "deploy/erase.sql", place.database) is not None
-    place.ask_redis("DEL", *place.ask_redis("--scan", "--pattern", "fanfare:*:h:*").split())
+        assert WORDS in place.run("pg_dump", "--data-only", place.database)
+        for whose in (("--user", "ann"), ("--deployment", "d2")):
+            subprocess.run([FANFARE, "erase", *whose], env=place.settings, check=True, stdout=subprocess.DEVNULL)
     left = [line for line in place.run("pg_dump", "--data-only", "--inserts", place.database).splitlines() if WORDS in line]
     assert not left, left
     with place.running():
         events = place.get("/v1/channels/user:ann/events")["events"]
-        assert len(events) == 3 and not any(event["data"] for event in events), events
+        assert len(events) == 3 and all(event["data"] == {"erased": True} for event in events), events
         assert place.get("/v1/channels/deployment:d2")["position"] == last
         frames = place.watch("deployment:d2", last.split("-")[0] + "-0")
         assert [frame["type"] for frame in frames] == ["subscribed", "event", "event"], frames

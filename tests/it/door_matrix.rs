@@ -109,6 +109,8 @@ const HTTP: &[(&str, Policy, &str)] = &[
     ("GET /v1/analytics/tasks", OPERATOR, NONE),
     ("GET /v1/overview", OPERATOR, NONE),
     ("GET /v1/nodes", OPERATOR, NONE),
+    ("GET /v1/audit", OPERATOR, NONE),
+    ("POST /v1/erase", OPERATOR, NONE),
     ("GET /v1/connections", OPERATOR, NONE),
     ("DELETE /v1/users/{id}/connections", OPERATOR, NONE),
     ("GET /v1/denied", OPERATOR, NONE),

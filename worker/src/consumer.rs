@@ -21,6 +21,7 @@ use domain::{
     entry::{Entry, EntryId},
     source::Stream,
 };
+use runtime::error_gate::ErrorGate;
 use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
@@ -85,10 +86,13 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
         worker,
         row,
     };
-    let mut failures = 0;
+    let (mut failures, mut gate) = (0, ErrorGate::default());
     while !consumer.is_leaving() {
         match consumer.round().await {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                gate.close();
+            }
             Err(Error::LeaseLost(source)) => {
                 tracing::warn!(%source, "consumer: lease lost, another worker owns the source now");
                 consumer.worker.metrics.forget(source);
@@ -96,7 +100,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
             }
             Err(Error::Retry(error)) => {
                 consumer.progress.interrupted();
-                if failures == 0 {
+                if gate.opens(&error) {
                     tracing::error!(source = %consumer.row.source, error, "consumer: round failed, tried again after a pause");
                 }
                 tokio::time::sleep(publisher::pause(failures)).await;
@@ -228,7 +232,7 @@ impl Consumer {
         self.row.added = Some(added);
         if trimmed > 0 {
             let source = self.row.source;
-            self.worker.metrics.trimmed.with_label_values(&[&source.to_string()]).inc_by(trimmed);
+            self.worker.metrics.trimmed.with_label_values(&[source.stream.name()]).inc_by(trimmed);
             tracing::error!(%source, trimmed, "consumer: entries were trimmed from the stream unread, they are lost; a producer may use MAXLEN or MINID");
         }
         Ok(())
@@ -269,8 +273,9 @@ impl Consumer {
 
     /// Reads the row again after a failed transaction, and says whether this worker may go on.
     async fn reload_after(&mut self, error: StoreError) -> Error {
-        use StoreError::{Conflict, Standby, TooMuch, Unavailable};
-        if matches!(error, Unavailable(_) | Standby | Conflict(_) | TooMuch(_)) {
+        use StoreError::{Conflict, Standby, TooMuch, Unavailable, Unwritable};
+        if matches!(error, Unavailable(_) | Unwritable { .. } | Standby | Conflict(_) | TooMuch(_))
+        {
             return error.into();
         }
         // Unknown or fenced: the row says whether the batch is recorded, and which worker is the owner.

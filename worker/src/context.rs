@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use broker::Broker;
 use domain::node::NodeId;
-use runtime::{config, lifecycle::Lifecycle};
+use runtime::{config, health::Health, lifecycle::Lifecycle};
 use store::Store;
 
 use crate::metrics::WorkerMetrics;
@@ -30,6 +30,8 @@ pub struct Worker {
     pub work: config::WorkSettings,
     /// Lifecycle of the process.
     pub life: Lifecycle,
+    /// Health of broker and store.
+    pub health: Arc<Health>,
     /// Metrics of this worker.
     pub metrics: Arc<WorkerMetrics>,
 }

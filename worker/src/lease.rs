@@ -13,6 +13,7 @@ use std::{
 };
 
 use domain::source::Source;
+use runtime::error_gate::ErrorGate;
 use store::{SourceRow, StoreError};
 use tokio::{
     task::{Id, JoinError, JoinSet},
@@ -57,16 +58,16 @@ pub async fn run(worker: Worker) {
         tasks: HashMap::new(),
         broker_silent: None,
     };
-    let mut healthy = true;
+    let mut gate = ErrorGate::default();
     while !owned.worker.life.is_stopping() {
         owned.ask_broker().await;
-        match owned.balance().await {
-            Ok(()) if !healthy => {
-                healthy = true;
+        let balanced = owned.balance().await;
+        let healthy = balanced.is_ok();
+        match balanced {
+            Ok(()) if gate.close() => {
                 tracing::info!("lease: the database answers again, leases are renewed");
             }
-            Err(error) if healthy => {
-                healthy = false;
+            Err(error) if gate.opens(&error.to_string()) => {
                 tracing::error!(%error, "lease: leases are not renewed, tried again with every poll");
             }
             _ => {}

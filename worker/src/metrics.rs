@@ -42,6 +42,12 @@ pub struct WorkerMetrics {
     pub webhooks: IntCounterVec,
     /// Tasks for one.
     pub tasks: TaskMetrics,
+    /// Dead letters that are held, by stream.
+    pub held_dead_letters: IntGaugeVec,
+    /// Bytes that the broker uses.
+    pub broker_memory: Gauge,
+    /// Bytes that the broker may use; 0 where there is no limit.
+    pub broker_memory_limit: Gauge,
     /// 1 where this worker is the owner.
     pub lease: IntGaugeVec,
     /// 1 while the store answers.
@@ -73,8 +79,11 @@ impl WorkerMetrics {
             &["stream"],
         )?;
         registry.register(Box::new(lag_seconds.clone()))?;
-        let store_up = Gauge::new("fanfare_worker_store_up", "1 while the database answers.")?;
-        registry.register(Box::new(store_up.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let metric = Gauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
         Ok(Self {
             events: counters(
                 "fanfare_worker_events_total",
@@ -110,8 +119,14 @@ impl WorkerMetrics {
                 &["route", "outcome"],
             )?,
             lease: gauges("fanfare_worker_lease", "1 where this worker owns the source.")?,
-            store_up,
             tasks: TaskMetrics::new(registry)?,
+            held_dead_letters: gauges("fanfare_dead_letters", "Dead letters that are held.")?,
+            broker_memory: gauge("fanfare_broker_memory_bytes", "What the broker uses.")?,
+            broker_memory_limit: gauge(
+                "fanfare_broker_memory_limit_bytes",
+                "What the broker may use; 0: no limit.",
+            )?,
+            store_up: gauge("fanfare_worker_store_up", "1 while the database answers.")?,
         })
     }
 

@@ -44,7 +44,10 @@ fn status(error: CredentialError) -> StatusCode {
 
 /// Lets operators in: an API key, a token of the role `admin`, or in development anybody without a
 /// credential. Refuses with 401 without a credential, with 403 when it does not suffice.
-pub struct Operator;
+pub struct Operator {
+    /// The user of the token, or the name of the key; who shows nothing in development is anonymous.
+    pub who: String,
+}
 
 impl<S> FromRequestParts<S> for Operator
 where
@@ -63,7 +66,8 @@ where
 
 fn operator(config: &Config, identity: &Identity) -> Result<Operator, Problem> {
     if identity.is_admin() || (!config.production() && !identity.is_known()) {
-        Ok(Operator)
+        let who = identity.user.as_deref().or(identity.api_key()).unwrap_or("anonymous");
+        Ok(Operator { who: who.to_owned() })
     } else if identity.is_known() {
         Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -18,9 +18,8 @@ use super::problem::Problem;
 use crate::{
     http::{
         address::ClientAddress, address_limits::AddressLimits, bodies::BodyLimits,
-        read_limits::ReadLimits,
+        read_limits::ReadLimits, refusals::Refusals,
     },
-    metrics::GatewayMetrics,
     node::services::Services,
     protocol::Request as SocketRequest,
 };
@@ -36,7 +35,7 @@ pub struct Admission {
     limits: Arc<AddressLimits>,
     reads: Arc<ReadLimits>,
     bodies: Arc<BodyLimits>,
-    metrics: Arc<GatewayMetrics>,
+    refusals: Arc<Refusals>,
 }
 
 impl From<&Services> for Admission {
@@ -47,7 +46,7 @@ impl From<&Services> for Admission {
             limits: Arc::clone(&services.address_limits),
             reads: Arc::clone(&services.read_limits),
             bodies: Arc::clone(&services.body_limits),
-            metrics: Arc::clone(&services.context.metrics),
+            refusals: Arc::clone(&services.context.refusals),
         }
     }
 }
@@ -66,7 +65,7 @@ impl Admission {
     pub fn count_connection(&self, client: ClientAddress) -> Result<(), Problem> {
         let Some(address) = client.0 else { return Ok(()) };
         self.limits.connect(address).map_err(|wait| {
-            self.metrics.refused.with_label_values(&["address", "too_many_connections"]).inc();
+            self.refusals.note("address", "too_many_connections", client.0);
             too_many("this address opens too many connections", wait)
         })
     }
@@ -90,15 +89,20 @@ impl Admission {
         &self,
         client: ClientAddress,
         asked: &SocketRequest,
-        door: &str,
+        door: &'static str,
     ) -> Result<(), Problem> {
-        if !asked.has_credentials() || asked.credentials().any(|given| self.is_good(given)) {
+        if !asked.has_credentials() {
+            self.refusals.note(door, "no_credential", client.0);
             return Ok(());
         }
-        self.metrics.refused.with_label_values(&[door, "credential"]).inc();
+        if asked.credentials().any(|given| self.is_good(given)) {
+            self.refusals.note(door, "other_door", client.0);
+            return Ok(());
+        }
+        self.refusals.note(door, "credential", client.0);
         let Some(address) = client.0 else { return Ok(()) };
         self.limits.refuse(address).map_err(|wait| {
-            self.metrics.refused.with_label_values(&[door, "too_many_credentials"]).inc();
+            self.refusals.note(door, "too_many_credentials", client.0);
             too_many("this address has shown too many wrong credentials", wait)
         })
     }
@@ -158,6 +162,11 @@ pub async fn admit(
     };
     let response = serve(request, next).await;
     drop(allowance);
+    match response.status() {
+        StatusCode::FORBIDDEN => admission.refusals.note("http", "forbidden", client.0),
+        StatusCode::TOO_MANY_REQUESTS => admission.refusals.note("http", "too_fast", client.0),
+        _ => {}
+    }
     if response.status() == StatusCode::UNAUTHORIZED
         && let Err(problem) = admission.refuse(client, &asked, "http")
     {

@@ -28,7 +28,7 @@ use crate::{
         publish_limits::{EventSender, PublishLimits},
         publisher::{EventPublisher, PublishOutcome},
     },
-    node::services::Services,
+    node::{audit::Audit, services::Services},
 };
 
 /// How long the outcome is waited for.
@@ -42,6 +42,7 @@ pub struct AlertDoor {
     limits: Arc<PublishLimits>,
     store: Arc<dyn Store>,
     publisher: Arc<EventPublisher>,
+    audit: Audit,
 }
 
 impl FromRef<Services> for AlertDoor {
@@ -52,6 +53,7 @@ impl FromRef<Services> for AlertDoor {
             limits: Arc::from_ref(services),
             store: Arc::from_ref(services),
             publisher: Arc::from_ref(services),
+            audit: Audit::from_ref(services),
         }
     }
 }
@@ -75,6 +77,7 @@ pub async fn acknowledge(
     if state.ok_or_else(unknown)?.get("acknowledged").and_then(Value::as_i64) != Some(1) {
         let by = identity.user.as_deref().or(identity.api_key());
         record(&door.publisher, &alert, by).await?;
+        door.audit.note(by.unwrap_or("anonymous"), "acknowledge", &alert, json!({})).await;
     }
     Ok(Json(json!({ "alert": alert, "acknowledged": true })))
 }
@@ -87,7 +90,7 @@ async fn record(publisher: &EventPublisher, alert: &str, by: Option<&str>) -> Re
         fields.push(field::DATA, json!({ "by": by }).to_string());
     }
     let entries = vec![(Stream::Agents, fields)];
-    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    let outcomes = publisher.publish("alerts", entries, Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
         Some(PublishOutcome::Published(_)) => Ok(()),
         Some(PublishOutcome::Rejected(rejection)) => {

@@ -1,23 +1,30 @@
 //! Who is connected, over all nodes; and disconnecting a user.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use auth::Authenticator;
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{FromRef, Path, State},
 };
 use broker::{Broker, BrokerError, Topic};
-use domain::{control::Control, position::Epoch};
+use domain::{
+    channel::Channel,
+    control::{Control, ListenerStatus},
+    position::Epoch,
+};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Store;
 
 use super::{access::Operator, body::Params, problem::Problem};
-use crate::cluster::{
-    cluster_query::ClusterQuery,
-    registry::{CONNECTIONS, ClusterRegistry},
+use crate::{
+    cluster::{
+        cluster_query::ClusterQuery,
+        registry::{CONNECTIONS, ClusterRegistry},
+    },
+    node::{audit::Audit, services::Services},
 };
 
 /// Connections of a page when the client names no limit, and the most it may name.
@@ -28,6 +35,7 @@ const LIMIT_MAX: usize = 1000;
 #[derive(Debug, Deserialize)]
 pub struct ConnectionsQuery {
     user: Option<String>,
+    channel: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -44,38 +52,91 @@ pub struct DisconnectQuery {
     deny_ms: Option<u64>,
 }
 
+/// What cutting a user off works on.
+#[derive(Clone)]
+pub struct DisconnectDoor {
+    cluster: Arc<ClusterQuery>,
+    store: Arc<dyn Store>,
+    auth: Arc<Authenticator>,
+    audit: Audit,
+}
+
+impl FromRef<Services> for DisconnectDoor {
+    fn from_ref(services: &Services) -> Self {
+        Self {
+            cluster: Arc::from_ref(services),
+            store: Arc::from_ref(services),
+            auth: Arc::from_ref(services),
+            audit: Audit::from_ref(services),
+        }
+    }
+}
+
 /// `GET /v1/connections`
 pub async fn list(
     State(registry): State<Arc<ClusterRegistry>>,
+    State(query): State<Arc<ClusterQuery>>,
     _operator: Operator,
     Params(wanted): Params<ConnectionsQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let open = open(&registry, wanted.user.as_deref()).await?;
+    let mut open = open(&registry, wanted.user.as_deref()).await?;
+    let mut behind = None;
+    if let Some(channel) = wanted.channel.filter(|channel| !channel.is_empty()) {
+        let channel = Channel::parse(&channel).map_err(|error| {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, error.to_string());
+            problem.with("parameter", "channel".into())
+        })?;
+        let listeners = by_connection(query.listeners(Some(channel.to_string()), vec![]).await);
+        open.retain(|(name, _)| listeners.contains_key(name));
+        behind = Some(listeners);
+    }
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
     let after = wanted.cursor.unwrap_or_default();
     let count = open.len();
     let begin = open.partition_point(|(name, _)| *name <= after);
     let page = &open[begin..count.min(begin + limit)];
     let next = page.last().filter(|_| begin + page.len() < count).map(|(name, _)| name);
-    let connections: Vec<&Value> = page.iter().map(|(_, value)| value).collect();
+    let behind = match behind {
+        Some(behind) => behind,
+        None if page.is_empty() => HashMap::new(),
+        None => {
+            let names = page.iter().map(|(name, _)| name.clone()).collect();
+            by_connection(query.listeners(None, names).await)
+        }
+    };
+    let connections: Vec<Value> = page
+        .iter()
+        .map(|(name, value)| {
+            let mut value = value.clone();
+            // Unknown where the node did not answer in time.
+            value["behind"] = behind.get(name).copied().into();
+            value
+        })
+        .collect();
     Ok(Json(json!({ "connections": connections, "count": count, "next": next })))
+}
+
+fn by_connection(listeners: Vec<ListenerStatus>) -> HashMap<String, u64> {
+    listeners.into_iter().map(|listener| (listener.connection, listener.behind)).collect()
 }
 
 /// `DELETE /v1/users/{id}/connections`: every node closes them with 4003. With `deny_ms` the user
 /// is kept out for so long, whatever token they bring; that is in the record before it is answered.
 pub async fn disconnect(
-    State(cluster): State<Arc<ClusterQuery>>,
-    State(store): State<Arc<dyn Store>>,
-    State(auth): State<Arc<Authenticator>>,
-    _operator: Operator,
+    State(door): State<DisconnectDoor>,
+    operator: Operator,
     Path(user): Path<String>,
     Params(wanted): Params<DisconnectQuery>,
 ) -> Result<Json<Value>, Problem> {
+    let DisconnectDoor { cluster, store, auth, audit } = door;
     let until = match wanted.deny_ms {
         Some(ms) => Some(deny(&*store, &auth, &user, ms).await?),
         None => None,
     };
     let closed = cluster.disconnect(&user, until).await.map_err(|error| unavailable(&error))?;
+    let action = if until.is_some() { "deny" } else { "disconnect" };
+    let details = json!({ "closed": closed, "until": until });
+    audit.note(&operator.who, action, &user, details).await;
     let mut answer = json!({ "closed": closed });
     if let Some(until) = until {
         answer["denied_until"] = until.into();
@@ -115,12 +176,14 @@ pub async fn admit(
     State(store): State<Arc<dyn Store>>,
     State(auth): State<Arc<Authenticator>>,
     State(broker): State<Arc<dyn Broker>>,
-    _operator: Operator,
+    State(audit): State<Audit>,
+    operator: Operator,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let was = store.admit(&user).await.map_err(|error| Problem::store(&error))?;
     auth.denials().admit(&user);
-    order(&*broker, store.epoch(), Control::Admit { user }).await?;
+    order(&*broker, store.epoch(), Control::Admit { user: user.clone() }).await?;
+    audit.note(&operator.who, "admit", &user, json!({ "denied": was })).await;
     Ok(Json(json!({ "admitted": was })))
 }
 

@@ -24,7 +24,10 @@ use super::{
     problem::Problem,
     publish,
 };
-use crate::ingest::publisher::{EventPublisher, PublishOutcome};
+use crate::{
+    ingest::publisher::{EventPublisher, PublishOutcome},
+    node::audit::Audit,
+};
 
 /// Dead letters of a page when the client names no limit, and the most it may name.
 const LIMIT_DEFAULT: usize = 50;
@@ -59,6 +62,15 @@ pub async fn list(
     Ok(Json(json!({ "dead": dead, "next": next })))
 }
 
+/// The stream that a letter came by; none of a webhook.
+pub(super) fn stream_of(letter: &DeadLetter) -> Option<Stream> {
+    match letter.origin {
+        DeadLetterOrigin::Stream(stream) => Some(stream),
+        DeadLetterOrigin::Source(source) => Some(source.stream),
+        DeadLetterOrigin::Webhooks => None,
+    }
+}
+
 /// What to look through: a stream, one partition `NAME:K`, `webhooks`, or everything.
 pub(super) fn origin(stream: Option<&str>) -> Result<Option<DeadLetterOrigin>, Problem> {
     let named = stream.filter(|name| !name.is_empty()).map(str::parse).transpose();
@@ -79,12 +91,14 @@ pub async fn one(
 /// `DELETE /v1/dead/{id}`
 pub async fn forget(
     State(store): State<Arc<dyn Store>>,
-    _operator: Operator,
+    State(audit): State<Audit>,
+    operator: Operator,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let number = id.parse().map_err(|_| unknown(&id))?;
     let dropped = store.drop_dead_letter(number).await;
     if dropped.map_err(|error| Problem::store(&error))? {
+        audit.note(&operator.who, "drop", &id, json!({})).await;
         Ok(Json(json!({ "dropped": id })))
     } else {
         Err(unknown(&id))
@@ -97,7 +111,8 @@ pub async fn forget(
 pub async fn redrive(
     State(store): State<Arc<dyn Store>>,
     State(publisher): State<Arc<EventPublisher>>,
-    _operator: Operator,
+    State(audit): State<Audit>,
+    operator: Operator,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, Problem> {
@@ -111,7 +126,8 @@ pub async fn redrive(
     let fields = corrected(letter, &changes)?;
     EventPublisher::check(stream, &fields).map_err(|wrong| publish::problem(0, wrong))?;
     let deadline = Instant::now() + DEADLINE;
-    let outcomes = publisher.publish(vec![(stream, fields)], deadline).await;
+    let outcomes = publisher.publish("redrive", vec![(stream, fields)], deadline).await;
+    audit.note(&operator.who, "redrive", &id, json!({ "stream": stream.name() })).await;
     if matches!(outcomes.as_slice(), [PublishOutcome::Published(_)])
         && let Err(error) = store.drop_dead_letter(number).await
     {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
+use domain::excerpt::excerpt;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +16,10 @@ use super::{
     dead::{corrected, origin, stream},
     problem::Problem,
 };
-use crate::ingest::publisher::{EventPublisher, PublishOutcome};
+use crate::{
+    ingest::publisher::{EventPublisher, PublishOutcome},
+    node::audit::Audit,
+};
 
 /// How many are read and appended at once.
 const SLICE: usize = 100;
@@ -47,10 +51,19 @@ fn filter(body: &[u8]) -> Result<DeadLetterFilter, Problem> {
     Ok(filter)
 }
 
+/// Returns which letters were meant, as the audit says it.
+fn name(filter: &DeadLetterFilter) -> String {
+    let stream = filter.origin.map(|origin| format!("stream={origin}"));
+    let reason = filter.reason.as_ref().map(|reason| format!("reason={}", excerpt(reason)));
+    let before = filter.before.map(|before| format!("before={before}"));
+    stream.into_iter().chain(reason).chain(before).collect::<Vec<_>>().join(" ")
+}
+
 /// `POST /v1/dead/drop`: forgets those that fit.
 pub async fn forget(
     State(store): State<Arc<dyn Store>>,
-    _operator: Operator,
+    State(audit): State<Audit>,
+    operator: Operator,
     Body(body): Body,
 ) -> Result<Json<Value>, Problem> {
     let filter = filter(&body)?;
@@ -60,6 +73,7 @@ pub async fn forget(
         let slice = store.drop_dead_letters(&filter).await.map_err(|e| Problem::store(&e))?;
         dropped += slice;
         if slice == 0 || Instant::now() >= deadline {
+            audit.note(&operator.who, "drop", &name(&filter), json!({ "count": dropped })).await;
             return Ok(Json(json!({ "dropped": dropped })));
         }
     }
@@ -70,7 +84,8 @@ pub async fn forget(
 pub async fn redrive(
     State(store): State<Arc<dyn Store>>,
     State(publisher): State<Arc<EventPublisher>>,
-    _operator: Operator,
+    State(audit): State<Audit>,
+    operator: Operator,
     Body(body): Body,
 ) -> Result<Json<Value>, Problem> {
     let filter = filter(&body)?;
@@ -100,7 +115,7 @@ pub async fn redrive(
                 entries.push((stream, fields));
             }
         }
-        let outcomes = publisher.publish(entries, Instant::now() + SLICE_TIME).await;
+        let outcomes = publisher.publish("redrive", entries, Instant::now() + SLICE_TIME).await;
         for (id, outcome) in ids.into_iter().zip(outcomes) {
             if matches!(outcome, PublishOutcome::Published(_)) {
                 redriven += 1;
@@ -108,5 +123,6 @@ pub async fn redrive(
             }
         }
     }
+    audit.note(&operator.who, "redrive", &name(&filter), json!({ "count": redriven })).await;
     Ok(Json(json!({ "redriven": redriven })))
 }

@@ -16,6 +16,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{access, origin::origin_allowed, problem::Problem};
 use crate::{
     dialect::native::{self, TAIL_MAX, encoder::ENCODING, sse::Sse},
+    http::address::ClientAddress,
     protocol::{
         Command, Dialect, Mode, OpenContext, Opening, Subscribe, Transport,
         event_stream::{EventStream, body::EventLines, last_event_id::LastEventId},
@@ -40,6 +41,7 @@ pub async fn events(
     State(context): State<Arc<SessionContext>>,
     State(sessions): State<Arc<Sessions>>,
     State(connections): State<Arc<Connections>>,
+    ClientAddress(address): ClientAddress,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -76,7 +78,7 @@ pub async fn events(
     let opening = Opening { encoding: ENCODING, identity, protocol: None, commands };
     let stream = Arc::new(EventStream::new(connections.send_budget()));
     let dialect: Arc<dyn Dialect> = Arc::new(Sse);
-    let transport = Transport::Stream(Arc::clone(&stream));
+    let transport = Transport::stream(Arc::clone(&stream), address);
     let session = sessions.open(&context, &dialect, number, Ok(opening), transport);
     let lines = EventLines::new(Arc::clone(&stream), session, id, ping);
     match stream.code() {

@@ -6,20 +6,29 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use broker::{Broker, Head};
+use broker::{Broker, BrokerError, Head};
 use domain::{
     channel::Channel,
     control::ChannelStatus,
     entry::EntryId,
+    excerpt::excerpt,
     position::{Epoch, Position},
     publication::Recorded,
+    source::{Source, Stream},
 };
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{SourceRow, Store, Traced};
+use store::{DeadLetter, SourceRow, Store, Traced};
 
-use super::{access::Operator, problem::Problem};
+use super::{access::Operator, body::Params, dead, problem::Problem};
 use crate::cluster::cluster_query::ClusterQuery;
+
+/// In which stream an entry is looked for; its id alone may stand in several.
+#[derive(Debug, Deserialize)]
+pub struct ExplainQuery {
+    stream: Option<String>,
+}
 
 /// Where an event came from, what was made of it, and how far it has come.
 pub async fn explain(
@@ -28,14 +37,16 @@ pub async fn explain(
     State(cluster): State<Arc<ClusterQuery>>,
     _operator: Operator,
     Path(what): Path<String>,
+    Params(wanted): Params<ExplainQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let traced = store.trace(&what).await.map_err(|error| Problem::store(&error))?;
+    let stream = wanted.stream.as_deref().map(str::parse::<Stream>).transpose();
+    let stream = stream.map_err(|error| {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, error.to_string());
+        problem.with("parameter", "stream".into())
+    })?;
+    let traced = store.trace(&what, stream).await.map_err(|error| Problem::store(&error))?;
     let Some(traced) = traced else {
-        let detail = format!(
-            "nothing is recorded as {what}: expected an entry (1700000000000-0) or \
-             CHANNEL@POSITION, not older than the archive"
-        );
-        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        return unrecorded(&*store, &*broker, &what, stream).await.map(Json);
     };
     let rows = store.sources(&[traced.source]).await;
     let row = rows.map_err(|error| Problem::store(&error))?.into_iter();
@@ -47,6 +58,85 @@ pub async fn explain(
     let channels: Vec<Channel> = wanted.into_iter().map(|(channel, _)| channel).collect();
     let statuses = cluster.statuses(&channels).await;
     Ok(Json(shown(store.epoch(), &traced, row.as_ref(), &heads, &statuses)))
+}
+
+/// What became of an entry that is not in the record: dead, still waiting, or trimmed.
+async fn unrecorded(
+    store: &dyn Store,
+    broker: &dyn Broker,
+    what: &str,
+    stream: Option<Stream>,
+) -> Result<Value, Problem> {
+    let unknown = || {
+        let detail = format!(
+            "nothing is recorded as {}: expected an entry (1700000000000-0) or CHANNEL@POSITION, \
+             not older than the archive",
+            excerpt(what)
+        );
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    };
+    let entry: EntryId = what.parse().map_err(|_| unknown())?;
+    let of_stream = |source: Source| stream.is_none_or(|stream| source.stream == stream);
+    let letter = store.dead_letter_of(&entry.to_string()).await;
+    let letter = letter.map_err(|error| Problem::store(&error))?;
+    if let Some(letter) =
+        letter.filter(|letter| stream.is_none_or(|stream| dead::stream_of(letter) == Some(stream)))
+    {
+        return Ok(dead_letter(&letter));
+    }
+    let rows = store.sources(&[]).await.map_err(|error| Problem::store(&error))?;
+    let mut trimmed = None;
+    for row in rows.iter().filter(|row| of_stream(row.source)) {
+        let held = broker.waiting_before(row.source, row.cursor, entry).await;
+        match held.map_err(|error| unavailable(&error))? {
+            Some(before) if entry > row.cursor => return Ok(waiting(row, entry, before)),
+            // It was read and is neither recorded nor dead: a repetition of another one.
+            Some(_) => return Ok(gone("trimmed", row, entry)),
+            None => {
+                let info = broker.inspect(row.source).await.map_err(|error| unavailable(&error))?;
+                // Its turn had not come when it went.
+                let is_past = info.first.is_none_or(|first| first > entry);
+                if entry > row.cursor && entry <= info.last_generated && is_past {
+                    trimmed.get_or_insert_with(|| gone("trimmed", row, entry));
+                }
+            }
+        }
+    }
+    trimmed.ok_or_else(unknown)
+}
+
+fn unavailable(error: &BrokerError) -> Problem {
+    tracing::warn!(%error, "explain: the broker was not asked, the client is asked to try again");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer").retry_after(1)
+}
+
+fn dead_letter(letter: &DeadLetter) -> Value {
+    json!({
+        "status": "dead",
+        "stream": letter.origin.to_string(),
+        "entry": letter.entry,
+        "reason": letter.reason,
+        "at": letter.at,
+        "letter": letter.id.to_string(),
+        "fields": letter.fields,
+    })
+}
+
+/// An entry that its owner has not reached; `behind` is how many come before it.
+fn waiting(row: &SourceRow, entry: EntryId, behind: u64) -> Value {
+    let mut shown = gone("waiting", row, entry);
+    shown["behind"] = behind.into();
+    shown
+}
+
+fn gone(status: &str, row: &SourceRow, entry: EntryId) -> Value {
+    json!({
+        "status": status,
+        "stream": row.source.to_string(),
+        "entry": entry.to_string(),
+        "appended_at": entry.ms,
+        "owner": row.owner.as_ref().map(ToString::to_string),
+    })
 }
 
 fn shown(
@@ -72,6 +162,7 @@ fn shown(
         .collect();
     let recorded = Recorded::from_payload(traced.source, &traced.payload).ok();
     json!({
+        "status": "recorded",
         "stream": traced.source.to_string(),
         "entry": recorded.as_ref().map(|recorded| recorded.entry.as_str()),
         "seq": traced.seq,

@@ -9,12 +9,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{StatusCode, header};
-use runtime::{config::Config, lifecycle::Lifecycle};
-use serde_json::json;
+use runtime::{
+    config::Config,
+    health::{OutOfOrder, UNREACHABLE},
+    lifecycle::Lifecycle,
+};
+use serde_json::{Value, json};
 
 use crate::{
-    channel::{history::STORE_SILENCE_MAX, hub::Hub},
-    session::sessions::Sessions,
+    channel::hub::Hub,
+    session::{context::SessionContext, sessions::Sessions},
 };
 
 /// The process runs. Touches nothing.
@@ -30,12 +34,14 @@ pub async fn readyz(
     State(auth): State<Arc<Authenticator>>,
     State(hub): State<Arc<Hub>>,
     State(sessions): State<Arc<Sessions>>,
+    State(context): State<Arc<SessionContext>>,
 ) -> Response {
     let draining = life.is_draining();
     let full = sessions.count() >= config.limits.connections;
     let unhealthy = hub.subscriber_unhealthy();
-    let broker = hub.is_redis_trusted();
-    let store = hub.history().store_age() < STORE_SILENCE_MAX;
+    let health = &context.health;
+    let broker = health.broker.out_of_order();
+    let store = health.store.out_of_order();
     let age = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let reason = match (draining, full, unhealthy) {
         (true, _, _) => Some("draining"),
@@ -43,22 +49,34 @@ pub async fn readyz(
         (_, _, true) => Some("deaf"),
         _ => None,
     };
-    let state = |up: bool| if up { "up" } else { "down" };
     let mut body = json!({
         "status": reason.unwrap_or("ready"),
-        "degraded": !broker || !store,
+        "degraded": broker.is_some() || store.is_some(),
+        "reason": health.degraded(),
         "parts": {
-            "broker": { "state": state(broker), "age_ms": age(hub.trust_age()) },
-            "store": { "state": state(store), "age_ms": age(hub.history().store_age()) },
+            "broker": part(broker.as_ref(), age(hub.trust_age())),
+            "store": part(store.as_ref(), age(hub.history().store_age())),
             "connections": { "open": sessions.count() },
         },
     });
     // Old keys are good keys: an issuer that is away makes nobody unready.
     if let Some((keys_age, up)) = auth.keys_age() {
-        body["parts"]["keys"] = json!({ "state": state(up), "age_ms": age(keys_age) });
+        body["parts"]["keys"] =
+            json!({ "state": if up { "up" } else { "down" }, "age_ms": age(keys_age) });
     }
     let status = if reason.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, Json(body)).into_response()
+}
+
+/// A service as a probe is told of it.
+fn part(out_of_order: Option<&OutOfOrder>, age_ms: u64) -> Value {
+    let cause = out_of_order.map(|out_of_order| out_of_order.cause);
+    let state = match cause {
+        None => "up",
+        Some(UNREACHABLE) => "down",
+        Some(_) => "refusing",
+    };
+    json!({ "state": state, "age_ms": age_ms, "cause": cause })
 }
 
 /// All metrics of the process.

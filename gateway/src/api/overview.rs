@@ -34,7 +34,7 @@ pub async fn overview(
     _operator: Operator,
 ) -> Json<Value> {
     let (known, figures) = tokio::join!(directory.reports(), figures.current());
-    let own = context.degraded.reason();
+    let own = context.health.degraded();
     let reported = known.reports.iter().map(|heard| heard.report.degraded.as_deref());
     let mut overview = live(&known, context.publisher.partitions());
     let holdings = figures.holdings.as_ref();

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::excerpt::excerpt;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
+use store::StoreError;
 
 /// The longest sentence that is answered as it is, in bytes.
 const DETAIL_BYTES_MAX: usize = 1000;
@@ -44,9 +45,13 @@ impl Problem {
     }
 
     /// The store does not answer.
-    pub fn store(error: &store::StoreError) -> Self {
+    pub fn store(error: &StoreError) -> Self {
         tracing::warn!(%error, "api: request not answered, the client gets 503");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").retry_after(1)
+        let detail = match error {
+            StoreError::Unwritable { cause, .. } => cause.sentence(),
+            _ => "the database does not answer",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1)
     }
 }
 

@@ -99,7 +99,7 @@ pub async fn publish(
     if let Err(wait) = limits.take(EventSender::of(&identity, address), entries.len()) {
         return Err(access::too_fast(wait));
     }
-    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    let outcomes = publisher.publish("publish", entries, Instant::now() + DEADLINE).await;
     answer(&outcomes)
 }
 
@@ -219,7 +219,11 @@ pub(super) fn answer(outcomes: &[PublishOutcome]) -> Result<Response, Problem> {
         });
     }
     if all(|outcome| matches!(outcome, PublishOutcome::Unavailable(_))) {
-        let detail = "the broker does not answer: nothing was taken in";
+        let reason = outcomes.iter().find_map(|outcome| match outcome {
+            PublishOutcome::Unavailable(reason) => Some(&**reason),
+            _ => None,
+        });
+        let detail = format!("{}: nothing was taken in", reason.unwrap_or_default());
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(1));
     }
     let states: Vec<Value> = outcomes.iter().enumerate().map(state).collect();

@@ -73,7 +73,7 @@ impl TaskDoor {
             return Ok(Err(rejection));
         }
         let entries = vec![(Stream::Tasks, fields)];
-        let outcomes = self.publisher.publish(entries, Instant::now() + DEADLINE).await;
+        let outcomes = self.publisher.publish("tasks", entries, Instant::now() + DEADLINE).await;
         match outcomes.into_iter().next() {
             Some(PublishOutcome::Published(positions)) => Ok(Ok(Some(positions))),
             Some(PublishOutcome::Accepted) => Ok(Ok(None)),

@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use super::{admission::Admission, origin::origin_allowed};
 use crate::{
+    http::address::ClientAddress,
     node::services::Services,
     protocol::{
         Dialect, OpenContext, Opening, Refusal, Request as SocketRequest, Sender, Transport,
@@ -28,6 +29,7 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     };
     if !origin_allowed(&context.config, &parts.headers) {
+        context.refusals.note(dialect.name(), "origin", None);
         return (StatusCode::FORBIDDEN, "Origin not allowed").into_response();
     }
     let accepted = match handshake::check(&parts) {
@@ -62,6 +64,9 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
     {
         return problem.into_response();
     }
+    if opening.as_ref().is_err_and(|refusal| !refusal.is_unauthorized()) {
+        context.refusals.note(dialect.name(), "forbidden", client.0);
+    }
     let opening = match opening {
         Err(Refusal::Http { status, body }) => return (status, body).into_response(),
         other => other,
@@ -71,7 +76,7 @@ pub async fn upgrade(State(services): State<Services>, mut request: Request) -> 
     let start = {
         let services = services.clone();
         let group = client.upload_group();
-        move |socket| start(&services, &dialect, number, opening, (socket, group))
+        move |socket| start(&services, &dialect, number, opening, (socket, group, client))
     };
     accepted.upgrade(&mut request, protocol.or(offered).as_deref(), &services.connections, start)
 }
@@ -81,7 +86,7 @@ fn start(
     dialect: &Arc<dyn Dialect>,
     number: u64,
     opening: Result<Opening, Refusal>,
-    (socket, upload_group): (websocket::UpgradedSocket, u32),
+    (socket, upload_group, client): (websocket::UpgradedSocket, u32, ClientAddress),
 ) {
     let context = &services.context;
     let production = context.config.production();
@@ -97,7 +102,7 @@ fn start(
     let heartbeat = context.heartbeats.first(&**dialect);
     let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::NONE));
     services.connections.open(socket, heartbeat, |connection| {
-        let transport = Transport::Socket(Arc::clone(connection));
+        let transport = Transport::socket(Arc::clone(connection), client.0);
         services.sessions.open(context, dialect, number, opening, transport)
     });
 }

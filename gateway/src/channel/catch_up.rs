@@ -96,6 +96,7 @@ impl CatchUp {
             self.lose(cause, from).await;
         }
         while !self.listener.is_gone() {
+            self.listener.note_reached(Some(self.position.offsets.total()));
             if self.skip {
                 let from = self.after_position();
                 self.lose(Cause::Latest, from).await;
@@ -158,6 +159,7 @@ impl CatchUp {
     /// Becomes live. The position is the channel's.
     fn join(&self, inner: &mut ChannelData) -> Met {
         inner.behind -= 1;
+        self.listener.note_reached(None);
         inner.join(Arc::clone(&self.listener));
         // Who left in between was not in the list then, and would never leave it.
         if self.listener.is_gone() {
@@ -228,6 +230,7 @@ impl CatchUp {
             break (frames, to);
         };
         self.hub.metrics.gaps.with_label_values(&[cause.name()]).inc();
+        self.listener.recipient.transport().count_gap();
         self.listener.send_all(&frames).await;
         self.position = to;
     }
@@ -246,6 +249,7 @@ impl CatchUp {
         let encoding = self.listener.recipient.encoding();
         let gap = encoding.gap(&self.state.channel, &from, &to, Cause::Retention);
         self.hub.metrics.gaps.with_label_values(&[Cause::Retention.name()]).inc();
+        self.listener.recipient.transport().count_gap();
         self.listener.send_all(gap.as_slice()).await;
         self.position = to;
     }

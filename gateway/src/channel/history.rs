@@ -13,6 +13,7 @@ use domain::{
     position::{Epoch, Offsets, Position},
     source::Source,
 };
+use runtime::health::{Demand, Health, Outage};
 use store::{EntityFilter, Listed, Page, Snapshot, SourceRow, Store, StoreError};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -22,7 +23,7 @@ use crate::{ingest::partitions::PartitionCount, metrics::GatewayMetrics};
 pub const SUBSCRIBED_NODES: &str = "hearing";
 
 /// After so long without an answer the database counts as down; it is asked every second.
-pub const STORE_SILENCE_MAX: Duration = Duration::from_secs(4);
+const STORE_SILENCE_MAX: Duration = Duration::from_secs(4);
 
 /// How long this node may see another broker than the owner of a source: a fail-over takes its time.
 const OTHER_SIDE_MAX: Duration = Duration::from_secs(3);
@@ -44,6 +45,7 @@ pub struct History {
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
     metrics: Arc<GatewayMetrics>,
+    health: Arc<Health>,
     partitions: Arc<PartitionCount>,
     /// Bounds the reads of all channels together.
     reads: Semaphore,
@@ -61,12 +63,14 @@ impl History {
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
         metrics: Arc<GatewayMetrics>,
+        health: Arc<Health>,
         partitions: Arc<PartitionCount>,
     ) -> Self {
         Self {
             broker,
             store,
             metrics,
+            health,
             partitions,
             reads: Semaphore::new(READS_MAX),
             store_answered: ArcSwap::from_pointee(Instant::now()),
@@ -99,7 +103,9 @@ impl History {
     /// Reads generations from the sources' rows: a head of another generation proves nothing.
     pub(super) async fn read_sources(&self) {
         let wanted: Vec<Source> = Source::all(self.partitions.get()).collect();
-        match self.store.sources(&wanted).await {
+        let read = self.store.sources(&wanted).await;
+        self.health.store.note(Demand::Read, &read);
+        match read {
             Ok(rows) => {
                 let rows = rows.into_iter().map(|row| (row.source, row)).collect();
                 self.rows.store(Arc::new(rows));
@@ -129,8 +135,13 @@ impl History {
         let all_told = told(&identity.replid) && remembered.split_whitespace().all(told);
         if identity.is_known(remembered) || !all_told {
             self.other_side.store(None);
+            self.health.broker.works(Demand::Read);
         } else if self.other_side.load().is_none() {
             self.other_side.store(Some(Arc::new(Instant::now())));
+        } else if self.on_other_side() {
+            let outage = Outage::Refuses("other_side");
+            let reason = "another server than the one that the owner of a source writes to";
+            self.health.broker.fails(Demand::Read, outage, reason);
         }
     }
 

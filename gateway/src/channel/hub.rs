@@ -324,6 +324,13 @@ impl Hub {
         self.shards.iter().flat_map(lock).collect()
     }
 
+    /// Reads a channel again, if this node has it: its past is another than what was sent.
+    pub fn read_again(self: &Arc<Self>, channel: &Channel) {
+        if let Some(state) = self.known(channel) {
+            self.change_epoch(&state);
+        }
+    }
+
     /// Returns how many listeners are behind their channels.
     pub fn slow_listeners(&self) -> u64 {
         self.states().iter().map(|state| state.lock().behind as u64).sum()

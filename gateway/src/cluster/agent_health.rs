@@ -205,7 +205,8 @@ impl AgentHealth {
         fields.push(field::EVENT_ID, format!("~health:{}:{digest:x}:{kind}", turn.since));
         fields.push(field::DATA, data.to_string());
         let deadline = Instant::now() + RECORD_MAX;
-        let outcomes = self.publisher.publish(vec![(Stream::Agents, fields)], deadline).await;
+        let outcomes =
+            self.publisher.publish("health", vec![(Stream::Agents, fields)], deadline).await;
         match outcomes.into_iter().next() {
             Some(PublishOutcome::Published(_)) => Ok(()),
             other => Err(SampleError::Unrecorded(other)),

@@ -13,7 +13,7 @@ use std::{
 use broker::{Broker, BrokerError, Topic};
 use domain::{
     channel::Channel,
-    control::{ChannelStatus, Control, ReplyTo},
+    control::{ChannelStatus, Control, ListenerStatus, ReplyTo},
     node::NodeId,
 };
 use runtime::{lifecycle::Lifecycle, lock::LockExt as _};
@@ -45,6 +45,8 @@ pub enum Answer {
     Statuses(Vec<ChannelStatus>),
     /// How many connections it has closed.
     Closed(usize),
+    /// Which of its connections listen, and how far they are behind.
+    Listeners(Vec<ListenerStatus>),
 }
 
 /// A request that is open; it is forgotten when it is dropped, also by a caller who goes away.
@@ -122,7 +124,7 @@ impl ClusterQuery {
         let (answers, is_whole) = self.ask(order).await?;
         let closed = answers.iter().map(|answer| match answer {
             Answer::Closed(count) => *count,
-            Answer::Statuses(_) => 0,
+            Answer::Statuses(_) | Answer::Listeners(_) => 0,
         });
         Ok(is_whole.then(|| closed.sum()))
     }
@@ -145,6 +147,23 @@ impl ClusterQuery {
         }
         all.sort_unstable_by(|a, b| a.node.cmp(&b.node));
         all
+    }
+
+    /// Returns which connections of all nodes listen to a channel, or how far these are behind. Nodes
+    /// that do not answer in time are left out.
+    pub async fn listeners(
+        &self,
+        channel: Option<String>,
+        connections: Vec<String>,
+    ) -> Vec<ListenerStatus> {
+        let node = self.node.to_string();
+        let question = |request| Control::EnquireListeners { request, node, channel, connections };
+        let answers = self.ask(question).await.map(|(answers, _)| answers).unwrap_or_default();
+        let listeners = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Listeners(listeners) => Some(listeners),
+            Answer::Statuses(_) | Answer::Closed(_) => None,
+        });
+        listeners.flatten().collect()
     }
 
     /// Answers another node, or this one, in the background.

@@ -88,6 +88,9 @@ impl Disconnects {
         let watched = self.watched();
         loop {
             tokio::time::sleep(EXPIRY_INTERVAL).await;
+            if !self.registry.is_renewed() {
+                continue;
+            }
             let gone = match self.broker.reap(&watched).await {
                 Ok(gone) if gone.is_empty() => continue,
                 Ok(gone) => gone,
@@ -176,7 +179,8 @@ impl Disconnects {
         let entries: Vec<_> =
             watched.flat_map(|watched| gone.iter().map(|name| (watched.gone)(name))).collect();
         if !entries.is_empty() {
-            let _outcomes = self.publisher.publish(entries, Instant::now() + RECORD_MAX).await;
+            let _outcomes =
+                self.publisher.publish("disconnects", entries, Instant::now() + RECORD_MAX).await;
         }
     }
 

@@ -12,7 +12,14 @@ use std::{
 
 use broker::{Broker, BrokerError, Member, Registration};
 use domain::node::NodeId;
-use tokio::sync::{Notify, watch};
+use runtime::{
+    health::{Demand, Health},
+    lock::LockExt as _,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// The topic of all connections, by connection.
 pub const CONNECTIONS: &str = "connections";
@@ -43,6 +50,9 @@ pub fn name(key: &str) -> &str {
 pub struct ClusterRegistry {
     node: NodeId,
     broker: Arc<dyn Broker>,
+    health: Arc<Health>,
+    /// When the broker last took what the node announced.
+    renewed_at: Mutex<Option<Instant>>,
     announced: Mutex<Announced>,
     changed: Notify,
     /// Notified when the broker did not know this node any more.
@@ -83,10 +93,11 @@ impl Announced {
 
 impl ClusterRegistry {
     /// Returns a registry that has announced nothing yet.
-    pub fn new(node: NodeId, broker: Arc<dyn Broker>) -> Self {
-        let written = watch::Sender::new(0);
-        let (changed, forgotten) = (Notify::new(), Notify::new());
-        Self { node, broker, announced: Mutex::default(), changed, forgotten, written }
+    pub fn new(node: NodeId, broker: Arc<dyn Broker>, health: Arc<Health>) -> Self {
+        let (written, changed) = (watch::Sender::new(0), Notify::new());
+        let (announced, renewed_at) = (Mutex::default(), Mutex::default());
+        let forgotten = Notify::new();
+        Self { node, broker, health, renewed_at, announced, changed, forgotten, written }
     }
 
     /// Says something, or takes it back; written soon.
@@ -169,7 +180,9 @@ impl ClusterRegistry {
         let (mut everything, mut is_registered) = (true, false);
         loop {
             let Some((changes, upto)) = self.take(everything) else { return };
-            match self.broker.register(&self.node, &changes).await {
+            let registered = self.broker.register(&self.node, &changes).await;
+            self.health.broker.note(Demand::Write, &registered);
+            match registered {
                 // A registry that did not know the node has nothing of what it announced before.
                 Ok(known) => {
                     if is_registered && !known {
@@ -177,6 +190,7 @@ impl ClusterRegistry {
                     }
                     is_registered = true;
                     everything = !known && !everything;
+                    *self.renewed_at.lock_unpoisoned() = Some(Instant::now());
                 }
                 Err(error) => {
                     tracing::debug!(%error, "registry: changes not written, written again within a second");
@@ -192,6 +206,12 @@ impl ClusterRegistry {
                 tokio::time::sleep(COLLECT).await;
             }
         }
+    }
+
+    /// Whether the broker took this node's own lease a moment ago: who cannot renew itself knows
+    /// nothing about who else could not.
+    pub fn is_renewed(&self) -> bool {
+        self.renewed_at.lock_unpoisoned().is_some_and(|at| at.elapsed() < 2 * RENEWAL)
     }
 
     /// Takes the node out of the registry with everything that it announced.

@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use super::{partitions::PartitionCount, publish_trace};
+use crate::metrics::GatewayMetrics;
 
 /// How often the number of partitions is read.
 const PARTITIONS_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +49,9 @@ const REPEAT_AFTER: Duration = Duration::from_secs(5);
 /// How long an appended event may wait, while the database answers, before it counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
+/// The door of what sockets hand in.
+const SOCKETS: &str = "socket";
+
 /// The most publishers that wait at the same time.
 const WAITING_MAX: usize = 100_000;
 
@@ -56,6 +60,7 @@ pub struct EventPublisher {
     node: NodeId,
     broker: Arc<dyn Broker>,
     store: Arc<dyn Store>,
+    metrics: Arc<GatewayMetrics>,
     partitions: Arc<PartitionCount>,
     /// Held by whoever appends; a new number of partitions waits for its turn alone.
     appending: RwLock<()>,
@@ -74,10 +79,23 @@ pub enum PublishOutcome {
     Accepted,
     /// Not accepted: the field that is wrong, and why.
     Rejected(Rejection),
-    /// The broker took nothing: why.
+    /// The broker took nothing: why, in a sentence for whoever published.
     Unavailable(String),
     /// It may or may not have been appended.
     Unknown(String),
+}
+
+impl PublishOutcome {
+    /// Returns the name in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Published(_) => "published",
+            Self::Accepted => "accepted",
+            Self::Rejected(_) => "rejected",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "unknown",
+        }
+    }
 }
 
 impl From<EntryResult> for PublishOutcome {
@@ -109,12 +127,14 @@ impl EventPublisher {
         node: NodeId,
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
+        metrics: Arc<GatewayMetrics>,
         partitions: Arc<PartitionCount>,
     ) -> Self {
         Self {
             node,
             broker,
             store,
+            metrics,
             partitions,
             appending: RwLock::default(),
             appended: Mutex::default(),
@@ -180,9 +200,11 @@ impl EventPublisher {
         Submission::parse(stream, EntryId::ZERO, fields, Origin::Outside, now).map(|_| ())
     }
 
-    /// Appends entries in order and waits for their outcomes until `deadline`.
+    /// Appends entries in order and waits for their outcomes until `deadline`; counts them by the door
+    /// through which they came.
     pub async fn publish(
         &self,
+        door: &'static str,
         mut entries: Vec<(Stream, Fields)>,
         deadline: Instant,
     ) -> Vec<PublishOutcome> {
@@ -190,7 +212,9 @@ impl EventPublisher {
         let _span = publish_trace::begin(&mut entries);
         let mut outcomes = Vec::with_capacity(entries.len());
         for (waiting, _, appended) in self.append(entries).await {
-            outcomes.push(self.outcome(waiting, appended, deadline).await);
+            let outcome = self.outcome(waiting, appended, deadline).await;
+            self.metrics.publish.with_label_values(&[door, outcome.name()]).inc();
+            outcomes.push(outcome);
         }
         outcomes
     }
@@ -242,7 +266,13 @@ impl EventPublisher {
                     Ok(Err(_)) | Err(_) => PublishOutcome::Unknown(reason),
                 }
             }
-            Err(error) => PublishOutcome::Unavailable(error.to_string()),
+            Err(BrokerError::Unwritable { cause, .. }) => {
+                PublishOutcome::Unavailable(cause.sentence().to_owned())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "publisher: nothing appended, the publisher is told");
+                PublishOutcome::Unavailable("the broker does not answer".to_owned())
+            }
         };
         self.lock().remove(&request);
         outcome
@@ -299,7 +329,9 @@ impl EventPublisher {
         loop {
             match tokio::time::timeout(patience, &mut waiting.outcome).await {
                 Ok(Ok(result)) => {
-                    let PublishOutcome::Rejected(rejection) = result.into() else {
+                    let outcome = PublishOutcome::from(result);
+                    self.metrics.publish.with_label_values(&[SOCKETS, outcome.name()]).inc();
+                    let PublishOutcome::Rejected(rejection) = outcome else {
                         return Some(None);
                     };
                     tracing::debug!(%rejection, "publisher: an event of a socket was not accepted");

@@ -1,11 +1,17 @@
 //! Orders and answers of other processes.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use domain::control::{Control, EntryResult, ReplyTo};
+use domain::{
+    channel::Channel,
+    control::{Control, EntryResult, ListenerStatus, ReplyTo},
+};
 
 use super::services::Parts;
 use crate::cluster::cluster_query::Answer;
+
+/// The most connections in one answer.
+const LISTENERS_MAX: usize = 10_000;
 
 /// Follows an order, or delivers an answer.
 pub fn follow(parts: &Parts, control: Control) {
@@ -32,6 +38,17 @@ pub fn follow(parts: &Parts, control: Control) {
             parts.cluster_query.deliver(request, Answer::Statuses(standings));
         }
         Control::Work => context.agents.wake(),
+        Control::EnquireListeners { request, node, channel, connections } => {
+            let listeners = listeners(parts, channel.as_deref(), &connections);
+            parts.cluster_query.reply(node, &Control::Listeners { request, listeners });
+        }
+        Control::Listeners { request, listeners } => {
+            parts.cluster_query.deliver(request, Answer::Listeners(listeners));
+        }
+        Control::Forget { channels } => {
+            let known = channels.iter().filter_map(|name| Channel::parse(name).ok());
+            known.for_each(|channel| context.hub.read_again(&channel));
+        }
         Control::Admit { user } => context.auth.denials().admit(&user),
     }
 }
@@ -52,4 +69,20 @@ fn answer(parts: &Parts, request: u64, result: EntryResult) {
         hub.meet(behind).await;
         publisher.deliver(request, result);
     });
+}
+
+/// The connections of this node that listen to a channel, or how far these are behind.
+fn listeners(parts: &Parts, channel: Option<&str>, wanted: &[String]) -> Vec<ListenerStatus> {
+    let channel = channel.map(Channel::parse).transpose();
+    let Ok(channel) = channel else { return Vec::new() };
+    let wanted: HashSet<&String> = wanted.iter().collect();
+    let sessions = parts.sessions.all();
+    let named =
+        sessions.iter().map(|session| (session, parts.context.connection_name(session.number)));
+    let meant = named.filter(|(_, name)| wanted.is_empty() || wanted.contains(name));
+    let statuses = meant.filter_map(|(session, connection)| {
+        let behind = session.behind(channel.as_ref())?;
+        Some(ListenerStatus { connection, behind })
+    });
+    statuses.take(LISTENERS_MAX).collect()
 }

@@ -19,7 +19,9 @@ const CLOSED_WITHIN: f32 = 0.2;
 /// How often is looked whether everybody has left.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Lets every client go. Those that can connect elsewhere first are told so and served until they
+/// Lets every client go.
+///
+/// Those that can connect elsewhere first are told so and served until they
 /// leave, or until little is left of `DRAIN_MS`; the others are closed in their turn. The node is out
 /// of the registry when it returns.
 pub async fn drain(services: &Services) {

@@ -11,12 +11,14 @@ use std::{
 use async_trait::async_trait;
 use broker::{Registration, Sink, Topic, TopicMessage};
 use domain::{channel::ChannelKind, control::Control, publication::Publication};
+use runtime::health::{Demand, Outage, UNREACHABLE};
 
 use super::{
     control,
     delivery_trace::Deliveries,
     foreign_epochs::ForeignEpochs,
     services::{Parts, Services},
+    status_announcer,
 };
 use crate::{channel::history::SUBSCRIBED_NODES, protocol::Attendance};
 
@@ -50,19 +52,6 @@ impl Fanout {
         context.hub.apply(publications.drain(..)).await;
         if let Some(deliveries) = deliveries {
             deliveries.finished(&context.hub, &context.node);
-        }
-    }
-
-    /// Announces what is missing to the clients, when that changed.
-    fn announce_degraded(parts: &Parts, reason: Option<&'static str>) {
-        if !parts.context.degraded.set(reason) {
-            return;
-        }
-        for session in parts.sessions.all() {
-            if let Some(frame) = session.encoding().status(reason) {
-                // Who is too slow to hear it is not waiting for anything new either.
-                let _full = session.transport.send(&frame);
-            }
         }
     }
 
@@ -141,7 +130,8 @@ impl Sink for Fanout {
         let hub = Arc::clone(&context.hub);
         context.life.spawn_until_stop(async move { hub.compare_all().await });
         if is_whole {
-            Self::announce_degraded(&parts, None);
+            context.health.broker.works(Demand::Subscribe);
+            status_announcer::announce(&parts);
         }
     }
 
@@ -157,7 +147,9 @@ impl Sink for Fanout {
         context.metrics.broker_up.set(0.0);
         context.hub.set_redis_trusted(false);
         Self::announce_subscribed(&parts, None);
-        Self::announce_degraded(&parts, Some("broker"));
+        let outage = Outage::Refuses(UNREACHABLE);
+        context.health.broker.fails(Demand::Subscribe, outage, reason);
+        status_announcer::announce(&parts);
     }
 
     fn canary(&self, delay: Duration) {

@@ -15,6 +15,7 @@ use runtime::{config::Config, lifecycle::Lifecycle};
 use store::Store;
 use websocket::Connections;
 
+use super::audit::Audit;
 use crate::{
     channel::hub::Hub,
     cluster::{
@@ -52,6 +53,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Asks all other nodes.
     pub cluster_query: Arc<ClusterQuery>,
+    /// Keeps what operators do.
+    pub audit: Audit,
     /// What every process says of itself.
     pub node_directory: Arc<NodeDirectory>,
     /// How much the record holds, and what was done in the last hour.
@@ -117,6 +120,7 @@ part!(Dialects, services, services.dialects);
 part!(Arc<dyn Broker>, services, services.broker);
 part!(Arc<dyn Store>, services, services.store);
 part!(Arc<ClusterQuery>, services, services.cluster_query);
+part!(Audit, services, services.audit);
 part!(Arc<NodeDirectory>, services, services.node_directory);
 part!(Arc<InstallationFigures>, services, services.figures);
 part!(Arc<PublishLimits>, services, services.publish_limits);

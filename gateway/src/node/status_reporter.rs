@@ -7,6 +7,7 @@ use domain::{
     activity::ActivityWindow,
     node_report::{NodeReport, NodeRole, REPORT_INTERVAL_MS},
 };
+use runtime::health::Demand;
 use store::ActivityLog;
 
 use super::services::Services;
@@ -18,6 +19,9 @@ pub async fn run(services: Services) {
     let mut window = ActivityWindow::default();
     let since = jiff::Timestamp::now().as_millisecond();
     for number in 1.. {
+        if let Some((age, _)) = context.auth.keys_age() {
+            context.metrics.jwks_age_seconds.set(age.as_secs_f64());
+        }
         let totals = context.metrics.activity();
         let now = jiff::Timestamp::now().as_millisecond();
         let names = services.dialects.iter().map(|dialect| dialect.name());
@@ -36,9 +40,8 @@ pub async fn run(services: Services) {
             activity: window.read(now, totals.clone()),
         });
         let connections = u64::try_from(services.sessions.count()).ok();
-        if let Err(error) = log.write(&totals, connections).await {
-            tracing::debug!(%error, "status reporter: activity not written, again with the next report");
-        }
+        // A probe as well: what comes of it is told by the health of the database.
+        context.health.store.note(Demand::Write, &log.write(&totals, connections).await);
         tokio::time::sleep(Duration::from_millis(REPORT_INTERVAL_MS)).await;
     }
 }

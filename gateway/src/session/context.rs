@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use auth::Authenticator;
 use domain::node::NodeId;
-use runtime::{config::Config, lifecycle::Lifecycle};
+use runtime::{config::Config, health::Health, lifecycle::Lifecycle};
 use tokio_util::task::TaskTracker;
 
 use super::{heartbeats::Heartbeats, token_expiry::TokenExpiry};
@@ -14,6 +14,7 @@ use crate::{
         agent_health::AgentHealth, agent_roster::AgentRoster, disconnects::Disconnects,
         presence::Presence, registry::ClusterRegistry,
     },
+    http::refusals::Refusals,
     ingest::publisher::EventPublisher,
     metrics::GatewayMetrics,
     protocol::Encoding,
@@ -49,12 +50,16 @@ pub struct SessionContext {
     pub encodings: &'static [Encoding; Encoding::COUNT],
     /// Tasks that record what sockets handed in.
     pub unrecorded: TaskTracker,
-    /// What is missing at the moment.
+    /// What clients were told is missing.
     pub degraded: Degraded,
+    /// The health of broker and store.
+    pub health: Arc<Health>,
     /// Notified when a session ends.
     pub list: Arc<dyn SessionEnd>,
     /// What is counted.
     pub metrics: Arc<GatewayMetrics>,
+    /// What is refused.
+    pub refusals: Arc<Refusals>,
     /// The life of the process.
     pub life: Lifecycle,
 }

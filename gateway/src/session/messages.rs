@@ -67,6 +67,7 @@ impl Handler for Session {
     fn closed(&self, code: u16) {
         self.drained.notify_waiters();
         self.context.metrics.closed(self.dialect.name(), code);
+        self.log_end(code);
         self.leave_channels();
         self.leave_memberships();
         self.leave_node();

@@ -85,12 +85,14 @@ impl Sessions {
         let limits = &session.context.config.limits;
         let reserve = dialect.capacity_reserve(limits.connections);
         if self.count() >= limits.connections + reserve {
+            Self::refused(session, "node_full");
             let error = dialect.turned_away(TurnedAway::NodeFull, "this node is full");
             return Err((close::OVER_CAPACITY, error));
         }
         if let Some(user) = session.identity().user
             && !self.joined(session.number, &user, limits.connections_per_user)
         {
+            Self::refused(session, "user_full");
             let message = "this user has too many connections";
             let error = dialect.turned_away(TurnedAway::UserFull, message);
             return Err((close::TOO_MANY_CONNECTIONS, error));
@@ -102,6 +104,11 @@ impl Sessions {
         self.lock().insert(session.number, Arc::clone(session));
         session.admitted();
         Ok(())
+    }
+
+    fn refused(session: &Session, reason: &'static str) {
+        let address = session.transport.address;
+        session.context.refusals.note(session.dialect().name(), reason, address);
     }
 
     /// Returns all open sessions.

@@ -14,7 +14,7 @@ use gateway::{
     start::{self, Foundation},
 };
 use http::{Method, Request};
-use runtime::lifecycle::Lifecycle;
+use runtime::{health::Health, lifecycle::Lifecycle};
 use services::Scratch;
 use store::Options;
 use tokio::runtime::Runtime;
@@ -64,13 +64,15 @@ impl Node {
             let store = store::connect(&url, &Options::default()).await.unwrap();
             store.migrate().await.unwrap();
             let broker = broker::connect(None, BrokerOptions::default(), &life).await.unwrap();
+            let prometheus = prometheus::Registry::new();
             let foundation = Foundation {
                 node: NodeId("cost".into()),
                 auth,
                 config,
                 broker,
                 store: Arc::clone(&store),
-                prometheus: prometheus::Registry::new(),
+                health: Health::new(&prometheus).unwrap(),
+                prometheus,
                 life: life.clone(),
             };
             api::router(start::start(foundation).await.unwrap())

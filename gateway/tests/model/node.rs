@@ -13,6 +13,7 @@ use gateway::{
 };
 use runtime::{
     config::{Config, Role},
+    health::Health,
     lifecycle::Lifecycle,
 };
 use services::Scratch;
@@ -61,13 +62,15 @@ impl Node {
         let environment: HashMap<String, String> =
             environment.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
+        let prometheus = prometheus::Registry::new();
         let gateway = start::start(Foundation {
             node: NodeId("model".into()),
             auth: Authenticator::new(&config.access).unwrap(),
             config,
             broker: Arc::clone(&broker) as _,
             store: Arc::clone(&store) as _,
-            prometheus: prometheus::Registry::new(),
+            health: Health::new(&prometheus).unwrap(),
+            prometheus,
             life: life.clone(),
         });
         let gateway = gateway.await.unwrap();

@@ -20,13 +20,13 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::Source,
+    source::{Source, Stream},
 };
 use store::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
-    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed, Page,
-    Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, WebhookDelivery,
-    WorkStore,
+    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, ErasePoint, ErasedEvents, Holdings,
+    Lapsed, Listed, Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced,
+    WebhookDelivery, WorkStore,
 };
 
 use crate::weather::Weather;
@@ -91,6 +91,7 @@ store! {
     hand_through {
         migrate() -> ();
         check() -> ();
+        is_migrated() -> bool;
         sources(wanted: &[Source]) -> Vec<SourceRow>;
         heartbeat(worker: &NodeId, lease: Duration) -> u32;
         deregister_worker(worker: &NodeId) -> ();
@@ -119,7 +120,7 @@ store! {
             source: Source, read_to_end: Duration, reachable: Duration, limit: usize
         ) -> Vec<Lapsed>;
         task_runs(since: i64, limit: usize) -> Vec<TaskRun>;
-        trace(entry: &str) -> Option<Traced>;
+        trace(entry: &str, stream: Option<Stream>) -> Option<Traced>;
         dead_letters(
             origin: Option<DeadLetterOrigin>, before: Option<i64>, limit: usize
         ) -> Vec<DeadLetter>;
@@ -145,5 +146,8 @@ store! {
         note_audit(entry: &AuditEntry) -> ();
         audit(before: Option<i64>, limit: usize) -> Vec<AuditRecord>;
         retain_audit(age: Duration) -> bool;
+        erase_events(channel: &Channel, after: ErasePoint) -> ErasedEvents;
+        erase_state(entity: &Entity) -> bool;
+        erase_words(entity: &Entity) -> bool;
     }
 }

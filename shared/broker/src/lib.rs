@@ -20,14 +20,14 @@ mod tags;
 
 pub use self::{
     connect::connect,
-    error::BrokerError,
+    error::{BrokerError, BrokerRefusal},
     lagging::Lagging,
     local_streams::{
         EntryIdRequest, EntryRange, Keep, LocalAppendError, LocalStreams, NewEntry, RangeTooLarge,
         Trimming,
     },
     options::BrokerOptions,
-    port::{Broker, Head, PublishedUpTo, ServerIdentity, StreamInfo, StreamReader},
+    port::{Broker, BrokerMemory, Head, PublishedUpTo, ServerIdentity, StreamInfo, StreamReader},
     pubsub::{Sink, Subscriber, Topic, TopicMessage},
     registry::{ExpiredNode, Member, Registration},
 };

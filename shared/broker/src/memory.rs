@@ -138,6 +138,25 @@ impl Broker for MemoryBroker {
         Ok(self.stream(source).info())
     }
 
+    async fn erase(
+        &self,
+        histories: &[(Channel, Source)],
+        _entries: &[(Source, EntryId)],
+    ) -> Result<(), BrokerError> {
+        let mut held = self.histories.lock_unpoisoned();
+        histories.iter().for_each(|(channel, source)| held.forget(channel, *source));
+        Ok(())
+    }
+
+    async fn waiting_before(
+        &self,
+        source: Source,
+        after: EntryId,
+        entry: EntryId,
+    ) -> Result<Option<u64>, BrokerError> {
+        Ok(self.stream(source).waiting_before(after, entry))
+    }
+
     async fn identity(&self, source: Source) -> Result<ServerIdentity, BrokerError> {
         let (generation, published) = self.marks.lock_unpoisoned().get(&source).copied().unzip();
         Ok(ServerIdentity {

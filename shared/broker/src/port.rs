@@ -95,6 +95,15 @@ pub struct StreamInfo {
     pub added: u64,
 }
 
+/// What the broker uses of its memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BrokerMemory {
+    /// What it uses.
+    pub used_bytes: u64,
+    /// What it may use; 0: as much as there is.
+    pub limit_bytes: u64,
+}
+
 /// How far a source was published on a channel, and in which generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -225,6 +234,41 @@ pub trait Broker: Send + Sync + 'static {
         last: Option<&str>,
         sample: &str,
     ) -> Result<bool, BrokerError>;
+
+    /// Returns how many entries lie between `after` and `entry`, counted up to a bound; none when the
+    /// stream does not hold that entry.
+    async fn waiting_before(
+        &self,
+        _source: Source,
+        _after: EntryId,
+        _entry: EntryId,
+    ) -> Result<Option<u64>, BrokerError> {
+        Ok(None)
+    }
+
+    /// Forgets histories, and entries of streams: what they said was erased from the record.
+    async fn erase(
+        &self,
+        _histories: &[(Channel, Source)],
+        _entries: &[(Source, EntryId)],
+    ) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
+    /// Returns the clock of the broker, ms since 1970; none where it is that of this process.
+    async fn clock(&self) -> Result<Option<i64>, BrokerError> {
+        Ok(None)
+    }
+
+    /// Returns keys under our prefix that are none of ours, at most so many: a misspelled stream.
+    async fn unknown_keys(&self, _keys_max: usize) -> Result<Vec<String>, BrokerError> {
+        Ok(Vec::new())
+    }
+
+    /// Returns what the broker uses of its memory; none where nobody can say.
+    async fn memory(&self) -> Result<Option<BrokerMemory>, BrokerError> {
+        Ok(None)
+    }
 
     /// Whether the broker answers, and what an operator should know of how it is set up.
     async fn check(&self) -> Result<Vec<String>, BrokerError>;

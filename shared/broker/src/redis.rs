@@ -44,8 +44,8 @@ use self::{
     subscriber::RedisSubscriber,
 };
 use super::{
-    Broker, BrokerError, BrokerOptions, ExpiredNode, Head, Member, PublishedUpTo, Registration,
-    ServerIdentity, Sink, StreamInfo, StreamReader, Subscriber, Topic,
+    Broker, BrokerError, BrokerMemory, BrokerOptions, ExpiredNode, Head, Member, PublishedUpTo,
+    Registration, ServerIdentity, Sink, StreamInfo, StreamReader, Subscriber, Topic,
 };
 
 /// The most entries in one pipeline, and bytes in one of more than one entry.
@@ -289,6 +289,51 @@ impl Broker for RedisBroker {
     ) -> Result<bool, BrokerError> {
         let bounds = (self.options.health_samples_max, self.options.health_sample_life);
         samples::add(&self.shards, &self.keys, agent, last, sample, bounds).await
+    }
+
+    async fn waiting_before(
+        &self,
+        source: Source,
+        after: EntryId,
+        entry: EntryId,
+    ) -> Result<Option<u64>, BrokerError> {
+        entries::waiting_before(&self.shards, &self.keys.stream(source), after, entry).await
+    }
+
+    async fn erase(
+        &self,
+        histories: &[(Channel, Source)],
+        entries: &[(Source, EntryId)],
+    ) -> Result<(), BrokerError> {
+        let mut commands = Vec::with_capacity(histories.len() + entries.len());
+        for (channel, source) in histories {
+            let key = self.keys.history(channel, *source);
+            let mut command = redis::cmd("UNLINK");
+            command.arg(&key);
+            commands.push(KeyedCommand::new(&key, command));
+        }
+        for (source, entry) in entries {
+            let key = self.keys.stream(*source);
+            let mut command = redis::cmd("XDEL");
+            command.arg(&key).arg(entry.to_string());
+            commands.push(KeyedCommand::new(&key, command));
+        }
+        for answer in self.shards.run(commands).await {
+            answer.map_err(CommandFailure::read)?;
+        }
+        Ok(())
+    }
+
+    async fn clock(&self) -> Result<Option<i64>, BrokerError> {
+        check::clock(&self.shards).await
+    }
+
+    async fn unknown_keys(&self, keys_max: usize) -> Result<Vec<String>, BrokerError> {
+        check::unknown_keys(&self.shards, &self.keys, keys_max).await
+    }
+
+    async fn memory(&self) -> Result<Option<BrokerMemory>, BrokerError> {
+        check::memory(&self.shards).await
     }
 
     async fn check(&self) -> Result<Vec<String>, BrokerError> {

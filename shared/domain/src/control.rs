@@ -52,6 +52,31 @@ pub enum Control {
     },
     /// There are tasks to hand over to agents of the node that hears it.
     Work,
+    /// Asks every node which of its connections listen to a channel, or how far these are behind.
+    EnquireListeners {
+        /// The question's number at the node that asks.
+        request: u64,
+        /// The node that asks.
+        node: String,
+        /// The channel whose listeners are meant; none: all channels of these connections.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<String>,
+        /// The names of the connections that are meant; none: all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        connections: Vec<String>,
+    },
+    /// The connections of a node that were asked about.
+    Listeners {
+        /// The number of the question, as it was asked.
+        request: u64,
+        /// One for each connection that listens.
+        listeners: Vec<ListenerStatus>,
+    },
+    /// Has every node read these channels again: what they said was erased.
+    Forget {
+        /// The names of the channels.
+        channels: Vec<String>,
+    },
     /// Lets a user in again who was kept out.
     Admit {
         /// The user who may come back.
@@ -81,6 +106,15 @@ pub struct ChannelStatus {
     pub live: usize,
     /// Listeners that are catching up.
     pub behind: usize,
+}
+
+/// How far a connection is behind what it listens to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// The name of the connection.
+    pub connection: String,
+    /// How many events it still has to get.
+    pub behind: u64,
 }
 
 /// What became of an entry.

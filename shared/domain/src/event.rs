@@ -30,6 +30,9 @@ use crate::{
 /// The largest `data` of an event, in bytes (contract §3).
 pub const DATA_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The body of an event that was erased.
+pub const ERASED: &str = r#"{"erased":true}"#;
+
 /// Something that happened, in the words of whoever published it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
@@ -83,6 +86,16 @@ impl Event {
             parsed: OnceLock::new(),
             repos: OnceLock::new(),
         }
+    }
+
+    /// Takes out what it says: its number and what it is about stay.
+    ///
+    /// # Panics
+    /// Never: the new body is JSON.
+    #[expect(clippy::expect_used, reason = "the text is JSON")]
+    pub fn erase(&mut self) {
+        self.data = RawValue::from_string(ERASED.to_owned()).expect("JSON");
+        (self.frame, self.parsed, self.repos) = (None, OnceLock::new(), OnceLock::new());
     }
 
     /// Returns the body as a map, in which what no Unicode string can hold reads U+FFFD.

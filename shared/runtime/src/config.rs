@@ -28,6 +28,9 @@ pub use self::{
     web_origin::{AllowedOrigins, WebOrigin, is_local_host},
 };
 
+/// What `LOG_LEVEL` may say.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The most characters of a node's name that is given.
 const NODE_NAME_CHARS_MAX: usize = 63;
 
@@ -60,6 +63,8 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// `DATABASE_URL`
     pub database_url: String,
+    /// `MIGRATE`: whether the roles change the schema.
+    pub migrate: bool,
     /// `KEY_PREFIX`
     pub key_prefix: String,
     /// `DIALECTS`: names of those that are served.
@@ -143,6 +148,49 @@ impl Config {
         .collect()
     }
 
+    /// Which settings contradict each other, a sentence each.
+    pub fn contradictions(&self) -> Vec<String> {
+        let (rhythm, limits) = (&self.rhythm, &self.limits);
+        let pings = [
+            ("COCKPIT_PING_MS", rhythm.cockpit_ping, "COCKPIT_STALE_MS", rhythm.cockpit_stale),
+            (
+                "CLOUD_AGENTS_PING_MS",
+                rhythm.cloud_agents_ping,
+                "CLOUD_AGENTS_TIMEOUT_MS",
+                rhythm.cloud_agents_timeout,
+            ),
+            (
+                "ZEROSTATE_PING_MS",
+                rhythm.zerostate_ping,
+                "ZEROSTATE_TIMEOUT_MS",
+                rhythm.zerostate_timeout,
+            ),
+            (
+                "HEARTBEAT_INTERVAL",
+                rhythm.container_heartbeat,
+                "SESSION_TIMEOUT",
+                rhythm.container_timeout,
+            ),
+            ("PING_MS", rhythm.ping, "TIMEOUT_MS", rhythm.timeout),
+        ];
+        let late = pings.into_iter().filter(|(_, ping, _, timeout)| ping >= timeout);
+        let mut found: Vec<String> = late
+            .map(|(ping, _, timeout, _)| {
+                format!("{ping} is not below {timeout}: who answers every ping counts as silent")
+            })
+            .collect();
+        if limits.connections_per_user > limits.connections {
+            found.push("MAX_CONNECTIONS_PER_USER is above MAX_CONNECTIONS".to_owned());
+        }
+        if limits.send_queue_bytes > limits.send_queues_bytes {
+            found.push(
+                "SEND_QUEUE_BYTES is above SEND_QUEUES_BYTES: one socket may not have it"
+                    .to_owned(),
+            );
+        }
+        found
+    }
+
     fn build(layers: &mut Layers, role: Role, variables: &HashMap<String, String>) -> Self {
         let environment = match layers.text("environment") {
             "development" => Environment::Development,
@@ -183,6 +231,7 @@ impl Config {
             token: layers.optional("fanfare_token"),
             redis_url: layers.optional("redis_url"),
             database_url: layers.text("database_url").to_owned(),
+            migrate: migrate(layers),
             key_prefix: layers.text("key_prefix").to_owned(),
             dialects: dialects(layers),
             embedded_redis: EmbeddedRedis::build(layers, production),
@@ -232,6 +281,10 @@ impl Config {
                 "redis_url",
                 "must begin with redis://, rediss://, redis+sentinel:// or redis+cluster://",
             );
+        }
+        if let Some(wrong) = self.log_level.split(',').find(|part| !is_log_filter(part)) {
+            let levels = LOG_LEVELS.join(", ");
+            problem("log_level", &format!("{wrong:?} is none of {levels}, nor TARGET=LEVEL"));
         }
         if let Some(reason) = self.key_set_problem() {
             problem("jwks_url", reason);
@@ -297,6 +350,23 @@ fn node_name(given: Option<String>) -> String {
     let name: String = name.chars().take(NODE_NAME_CHARS_MAX).map(plain).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "node".to_owned() } else { name.to_owned() }
+}
+
+/// Whether `MIGRATE` is `on`.
+fn migrate(layers: &mut Layers) -> bool {
+    let given = layers.text("migrate").to_owned();
+    if given != "on" && given != "off" {
+        let reason = format!("{given:?} is neither on nor off");
+        layers.problems.push(SettingProblem::new("migrate", reason));
+    }
+    given != "off"
+}
+
+/// Whether a part of `LOG_LEVEL` says which lines are logged. Any word would be taken for a target
+/// of which everything is logged, and silence the rest.
+fn is_log_filter(part: &str) -> bool {
+    let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+    LOG_LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level.trim()))
 }
 
 /// The dialects that the setting names.
@@ -402,6 +472,17 @@ mod tests {
             assert_eq!(load(bad, production).unwrap_err()[0].name, "JWKS_URL", "{bad}");
         }
         assert!(load("http://id.example/keys", ("ENVIRONMENT", "development")).is_ok());
+    }
+
+    #[test]
+    fn a_log_level_that_is_none_silences_nothing() {
+        for good in ["info", "DEBUG", "info,gateway=debug", "warn,gateway::channel=trace"] {
+            assert!(load(Role::Whole, &[("LOG_LEVEL", good)]).is_ok(), "{good}");
+        }
+        for wrong in ["WARNING", "info,gateway", "gateway=verbose", ""] {
+            let refused = load(Role::Whole, &[("LOG_LEVEL", wrong)]).map(|config| config.log_level);
+            assert!(refused.is_err() || refused.is_ok_and(|level| level == "info"), "{wrong}");
+        }
     }
 
     #[test]

@@ -339,3 +339,19 @@ pub struct AuditRecord {
     /// What else there is to know, a JSON object.
     pub details: serde_json::Value,
 }
+
+/// Where an erasure goes on: the number of a source and an offset there.
+pub type ErasePoint = (i64, i64);
+
+/// A slice of events that were erased.
+#[derive(Clone, Debug, Default)]
+pub struct ErasedEvents {
+    /// How many.
+    pub events: u64,
+    /// The channels that carry them, with their sources.
+    pub channels: Vec<(Channel, Source)>,
+    /// Their entries at the broker.
+    pub entries: Vec<(Source, EntryId)>,
+    /// Where to go on; none when there is nothing left.
+    pub next: Option<ErasePoint>,
+}

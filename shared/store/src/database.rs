@@ -17,17 +17,17 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::Source,
+    source::{Source, Stream},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     ActivitySince, AuditEntry, AuditRecord, Committed, DeadLetter, DeadLetterFilter,
-    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, Holdings, Lapsed, Listed, Options,
-    Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun, Traced, WebhookDelivery,
-    activity, analytics, audit, channel, dead_letter, delivery, denial,
+    DeadLetterOrigin, DeliveryEnd, EntityFilter, EntryBatch, ErasePoint, ErasedEvents, Holdings,
+    Lapsed, Listed, Options, Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun,
+    Traced, WebhookDelivery, activity, analytics, audit, channel, dead_letter, delivery, denial,
     engine::{Engine, SqlSession},
-    entity, event,
+    entity, erase, event, migrations,
     page::{self, Part},
     partitions, record, retention, source,
     sql::{Param, SessionKind, Statement, both, each},
@@ -136,6 +136,18 @@ impl Store for Database {
                 done => return done,
             }
         }
+    }
+
+    async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Read).await?;
+            migrations::is_current(&mut session).await
+        };
+        let is_migrated = self.within(asked).await?;
+        if is_migrated {
+            self.check().await?;
+        }
+        Ok(is_migrated)
     }
 
     fn epoch(&self) -> Epoch {
@@ -442,9 +454,14 @@ impl Store for Database {
         self.within(asked).await
     }
 
-    async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError> {
-        let asked =
-            async { event::trace(&mut self.session(SessionKind::Read).await?, entry).await };
+    async fn trace(
+        &self,
+        entry: &str,
+        stream: Option<Stream>,
+    ) -> Result<Option<Traced>, StoreError> {
+        let asked = async {
+            event::trace(&mut self.session(SessionKind::Read).await?, entry, stream).await
+        };
         self.within(asked).await
     }
 
@@ -604,6 +621,34 @@ impl Store for Database {
         let asked =
             async { audit::retain(&mut self.session(SessionKind::Write).await?, age).await };
         self.within(asked).await
+    }
+
+    async fn erase_events(
+        &self,
+        channel: &Channel,
+        after: ErasePoint,
+    ) -> Result<ErasedEvents, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let erased = erase::events(&mut session, channel, after).await?;
+            Ok((session, erased))
+        };
+        self.committed(asked).await
+    }
+
+    async fn erase_state(&self, entity: &Entity) -> Result<bool, StoreError> {
+        let asked =
+            async { erase::state(&mut self.session(SessionKind::Write).await?, entity).await };
+        self.within(asked).await
+    }
+
+    async fn erase_words(&self, entity: &Entity) -> Result<bool, StoreError> {
+        let asked = async {
+            let mut session = self.session(SessionKind::Transaction).await?;
+            let erased = erase::words(&mut session, entity).await?;
+            Ok((session, erased))
+        };
+        self.committed(asked).await
     }
 
     async fn retain(&self, archive: Duration, state: Duration) -> Result<bool, StoreError> {

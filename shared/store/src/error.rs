@@ -1,6 +1,34 @@
 //! What went wrong in SQL.
 
 use domain::source::Source;
+use runtime::health::{Outage, ServiceError};
+
+/// Why a database that answers takes no writes, whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreRefusal {
+    /// It was made read-only.
+    ReadOnly,
+    /// Its disk is full.
+    DiskFull,
+}
+
+impl StoreRefusal {
+    /// Returns the word in probes, logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read_only",
+            Self::DiskFull => "disk_full",
+        }
+    }
+
+    /// Returns what a client is told.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "the database takes nothing: it is read-only",
+            Self::DiskFull => "the database takes nothing: its disk is full",
+        }
+    }
+}
 
 /// What went wrong in SQL, by what the caller can do about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -8,6 +36,14 @@ pub enum StoreError {
     /// Nothing was done; try again later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The database answers and takes no writes. Nothing was done; try again later.
+    #[error("the database takes no writes ({}): {text}", cause.name())]
+    Unwritable {
+        /// Why.
+        cause: StoreRefusal,
+        /// Its own words.
+        text: String,
+    },
     /// A commit may or may not have happened: read the source's row again before anything else.
     #[error("the outcome of a commit is unknown: {0}")]
     Unknown(String),
@@ -30,4 +66,18 @@ pub enum StoreError {
     /// The database says no to the data itself: trying again does not help.
     #[error("the database refuses: {0}")]
     Refused(String),
+}
+
+impl ServiceError for StoreError {
+    fn outage(&self) -> Option<Outage> {
+        match self {
+            Self::Unavailable(_) | Self::Unknown(_) | Self::Conflict(_) | Self::TooMuch(_) => {
+                Some(Outage::Silent)
+            }
+            Self::Unwritable { cause, .. } => Some(Outage::Refuses(cause.name())),
+            Self::Standby => Some(Outage::Refuses("standby")),
+            Self::Owned(_) | Self::Refused(_) => Some(Outage::Refuses("refused")),
+            Self::Fenced(_) => None,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use domain::{
     entry::EntryId,
     position::{Epoch, Position},
     publication::{Publication, Recorded},
-    source::Source,
+    source::{Source, Stream},
 };
 
 use super::{
@@ -59,7 +59,8 @@ const AFTER: Statement = both(
 const BY_ENTRY: Statement = both(
     "SELECT e.seq, e.offsets, e.payload, e.source FROM known k
      JOIN event e ON e.source = k.source AND e.seq = k.seq
-     WHERE k.source IN (SELECT id FROM source) AND k.ms = $1 AND k.number = $2
+     WHERE k.source IN (SELECT id FROM source WHERE id BETWEEN $3 AND $4)
+     AND k.ms = $1 AND k.number = $2
      ORDER BY e.recorded DESC LIMIT 1",
 );
 
@@ -184,10 +185,11 @@ pub(super) fn parse(source: Source, payload: &Bytes) -> Result<Recorded, StoreEr
 pub(super) async fn trace(
     session: &mut SqlSession,
     what: &str,
+    stream: Option<Stream>,
 ) -> Result<Option<Traced>, StoreError> {
     let row = match what.rsplit_once('@') {
         Some((channel, position)) => by_offset(session, channel, position).await?,
-        None => by_entry(session, what).await?,
+        None => by_entry(session, what, stream).await?,
     };
     let Some(row) = row else { return Ok(None) };
     let event = [StoredEvent::row(source::of(row.int(3)?)?, &row)?];
@@ -197,9 +199,19 @@ pub(super) async fn trace(
     Ok(Some(Traced { source: event.source, seq: event.seq, payload: event.payload, offsets }))
 }
 
-async fn by_entry(session: &mut SqlSession, entry: &str) -> Result<Option<Row>, StoreError> {
+async fn by_entry(
+    session: &mut SqlSession,
+    entry: &str,
+    stream: Option<Stream>,
+) -> Result<Option<Row>, StoreError> {
     let Ok(EntryId { ms, number }) = entry.parse() else { return Ok(None) };
-    let params = [Param::Int(ms.cast_signed()), Param::Int(number.cast_signed())];
+    let (from, to) = source::range(stream);
+    let params = [
+        Param::Int(ms.cast_signed()),
+        Param::Int(number.cast_signed()),
+        Param::Int(from),
+        Param::Int(to),
+    ];
     session.row(&BY_ENTRY, &params).await
 }
 

@@ -17,6 +17,7 @@ mod delivery;
 mod denial;
 mod engine;
 mod entity;
+mod erase;
 mod error;
 mod event;
 mod file_owner;
@@ -42,12 +43,13 @@ pub use self::{
     activity_log::ActivityLog,
     answers::{
         ActivityRow, ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter,
-        DeadLetterOrigin, DeliveryEnd, EntityFilter, Holdings, Lapsed, ListCursor, Listed, Page,
-        Partitions, Snapshot, SourceRow, TaskRun, Traced, WebhookDelivery,
+        DeadLetterOrigin, DeliveryEnd, EntityFilter, ErasePoint, ErasedEvents, Holdings, Lapsed,
+        ListCursor, Listed, Page, Partitions, Snapshot, SourceRow, TaskRun, Traced,
+        WebhookDelivery,
     },
     batch::{Committed, DeadReason, EntryBatch, EntryVerdict, Judged, NewDelivery, Outcome},
     connect::connect,
-    error::StoreError,
+    error::{StoreError, StoreRefusal},
     file_owner::FileOwner,
     options::Options,
     port::Store,

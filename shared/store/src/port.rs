@@ -14,14 +14,14 @@ use domain::{
     node::NodeId,
     position::{Epoch, Offsets, Position},
     publication::Publication,
-    source::Source,
+    source::{Source, Stream},
 };
 
 use crate::{
     answers::{
         ActivitySince, AuditEntry, AuditRecord, DeadLetter, DeadLetterFilter, DeadLetterOrigin,
-        DeliveryEnd, EntityFilter, Holdings, Lapsed, Listed, Page, Partitions, Snapshot, SourceRow,
-        TaskRun, Traced, WebhookDelivery,
+        DeliveryEnd, EntityFilter, ErasePoint, ErasedEvents, Holdings, Lapsed, Listed, Page,
+        Partitions, Snapshot, SourceRow, TaskRun, Traced, WebhookDelivery,
     },
     batch::{Committed, EntryBatch},
     error::StoreError,
@@ -36,6 +36,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Brings the schema to the current version, under a lock.
     async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Whether the schema is the one of this version, or a later one.
+    async fn is_migrated(&self) -> Result<bool, StoreError>;
 
     /// The fingerprint of the database that the newest connection leads to.
     fn epoch(&self) -> Epoch;
@@ -217,8 +220,13 @@ pub trait Store: Send + Sync + 'static {
     /// Whether an entity last heard of by this source holds a lease.
     async fn holds_leases(&self, source: Source) -> Result<bool, StoreError>;
 
-    /// The event of an entry, `MS-NUMBER`, or of a position in a channel, `CHANNEL@EPOCH-OFFSET`.
-    async fn trace(&self, entry: &str) -> Result<Option<Traced>, StoreError>;
+    /// The event of an entry, `MS-NUMBER`, of this stream or of any, or of a position in a channel,
+    /// `CHANNEL@EPOCH-OFFSET`.
+    async fn trace(
+        &self,
+        entry: &str,
+        stream: Option<Stream>,
+    ) -> Result<Option<Traced>, StoreError>;
 
     // === Dead letters ===
 
@@ -312,6 +320,19 @@ pub trait Store: Send + Sync + 'static {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Erases what a slice of a channel's events says, from a point on; their numbers stay.
+    async fn erase_events(
+        &self,
+        channel: &Channel,
+        after: ErasePoint,
+    ) -> Result<ErasedEvents, StoreError>;
+
+    /// Removes the state of an entity; whether it had one.
+    async fn erase_state(&self, entity: &Entity) -> Result<bool, StoreError>;
+
+    /// Takes all words but the status out of the state of an entity; whether it has one.
+    async fn erase_words(&self, entity: &Entity) -> Result<bool, StoreError>;
 
     // === Retention ===
 

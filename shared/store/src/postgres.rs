@@ -15,7 +15,7 @@ use sqlx::{
 };
 
 use super::{
-    Options, StoreError,
+    Options, StoreError, StoreRefusal,
     migrations::{POSTGRES, migrator},
     postgres_hosts,
     sql::{Column, Param, SessionKind},
@@ -330,6 +330,8 @@ pub(super) fn error(failure: sqlx::Error) -> StoreError {
         "40001" | "40P01" | "55P03" | "23505" => StoreError::Conflict(text),
         // A prepared statement of another session is there, or ours is not.
         "42P05" | "26000" => StoreError::Unavailable(format!("{FORGETFUL} ({text})")),
+        "25006" => StoreError::Unwritable { cause: StoreRefusal::ReadOnly, text },
+        "53100" => StoreError::Unwritable { cause: StoreRefusal::DiskFull, text },
         // Cancelled: the statement took longer than `statement_timeout`.
         "57014" => StoreError::TooMuch(text),
         // Program limits: a value too large for its column or index.

@@ -30,6 +30,12 @@ pub(super) fn of(number: i64) -> Result<Source, StoreError> {
         .ok_or_else(|| StoreError::Refused(format!("{number} is no source of ours")))
 }
 
+/// The numbers of the sources of a stream, from the first to the last; of all, without one.
+pub(super) fn range(stream: Option<Stream>) -> (i64, i64) {
+    let first = stream.map(|stream| number(Source::first(stream)));
+    (first.unwrap_or(0), first.map_or(i64::MAX, |first| first + i64::from(u16::MAX)))
+}
+
 /// Milliseconds as SQL counts them.
 pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

@@ -12,7 +12,7 @@ use sqlx::{
 };
 
 use super::{
-    Options, StoreError,
+    Options, StoreError, StoreRefusal,
     migrations::{SQLITE, migrator},
     sql::{Column, Param, SessionKind},
 };
@@ -208,6 +208,7 @@ fn push(json: &mut Vec<u8>, value: impl serde::Serialize) {
 
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
 const FULL: i32 = 13;
 const TOO_BIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
@@ -230,6 +231,8 @@ pub(super) fn error(failure: sqlx::Error) -> StoreError {
     let text = failure.to_string();
     match (primary_code(&failure), extended_code(&failure)) {
         (Some(BUSY | LOCKED), _) => StoreError::Conflict(text),
+        (Some(READ_ONLY), _) => StoreError::Unwritable { cause: StoreRefusal::ReadOnly, text },
+        (Some(FULL), _) => StoreError::Unwritable { cause: StoreRefusal::DiskFull, text },
         (_, Some(CONSTRAINT_PRIMARY_KEY | CONSTRAINT_UNIQUE)) => StoreError::Conflict(text),
         (Some(TOO_BIG | CONSTRAINT | MISMATCH), _) => StoreError::Refused(text),
         (None, _) => match failure {

@@ -1,4 +1,4 @@
-//! A real PgBouncer in front of a PostgreSQL.
+//! A real `PgBouncer` in front of a PostgreSQL.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A PgBouncer on a loopback port. It refuses to run as root; then it runs as PostgreSQL does.
+/// A `PgBouncer` on a loopback port. It refuses to run as root; then it runs as PostgreSQL does.
 #[derive(Debug)]
 pub struct Pooler {
     port: u16,

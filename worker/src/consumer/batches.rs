@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use domain::{entry::Entry, source::Stream};
+use runtime::error_gate::ErrorGate;
 use store::{Committed, EntryBatch, StoreError};
 use tokio::time::Instant;
 
@@ -153,7 +154,7 @@ impl Consumer {
     /// come to light, or the epoch changed, everything since is read from the record.
     pub(super) async fn publish(&mut self, committed: &Committed) -> Result<(), Error> {
         let follows = committed.seq - committed.events == self.reached();
-        let mut failures = 0;
+        let (mut failures, mut gate) = (0, ErrorGate::default());
         loop {
             let same_epoch = committed.epoch == self.worker.store.epoch();
             let published = if follows && same_epoch {
@@ -165,7 +166,7 @@ impl Consumer {
                 Ok(()) => break,
                 Err(error) if self.is_leaving() => return Err(error.into()),
                 Err(error) => {
-                    if failures == 0 {
+                    if gate.opens(&error.to_string()) {
                         tracing::error!(source = %self.row.source, %error, "consumer: batch not published, tried again after a pause");
                     }
                     failures += 1;

@@ -23,6 +23,7 @@ impl From<StoreError> for Error {
             StoreError::Fenced(source) => Self::LeaseLost(source),
             StoreError::Unavailable(_)
             | StoreError::Unknown(_)
+            | StoreError::Unwritable { .. }
             | StoreError::Standby
             | StoreError::Owned(_)
             | StoreError::Conflict(_)

@@ -79,6 +79,10 @@ spec:
       affinity:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+      {{- with .root.Values.extraVolumes }}
+      volumes:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       containers:
         - name: {{ .role }}
           image: {{ include "fanfare.image" .root | quote }}
@@ -98,6 +102,13 @@ spec:
               valueFrom:
                 secretKeyRef: {name: {{ $secret }}, key: {{ . }}, optional: true}
             {{- end }}
+            {{- with .root.Values.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          {{- with .root.Values.extraVolumeMounts }}
+          volumeMounts:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
           ports:
             {{- range $port := .ports }}
             - name: {{ $port.name }}

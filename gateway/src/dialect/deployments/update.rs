@@ -30,6 +30,7 @@ pub(super) async fn update(
         return PublishOutcome::Rejected(rejection);
     }
     let deadline = Instant::now() + UPDATE_DEADLINE;
-    let outcomes = publisher.publish(vec![(Stream::Deployments, fields)], deadline).await;
+    let outcomes =
+        publisher.publish("deployments", vec![(Stream::Deployments, fields)], deadline).await;
     outcomes.into_iter().next().unwrap_or(PublishOutcome::Accepted)
 }

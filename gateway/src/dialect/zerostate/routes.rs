@@ -270,7 +270,7 @@ async fn publish(
     EventPublisher::check(Stream::Messages, &fields)
         .map_err(|rejection| ZeroStateRefusal::invalid(&rejection.to_string()))?;
     let entries = vec![(Stream::Messages, fields)];
-    let outcomes = publisher.publish(entries, Instant::now() + DEADLINE).await;
+    let outcomes = publisher.publish("zerostate", entries, Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
         Some(PublishOutcome::Published(_)) => Ok(()),
         Some(PublishOutcome::Rejected(rejection)) => {

@@ -107,6 +107,14 @@ impl Histories {
         kept.history.iter().skip(skip).take(limit).cloned().collect()
     }
 
+    /// Forgets what was published on a channel; its head stays.
+    pub(super) fn forget(&mut self, channel: &Channel, source: Source) {
+        if let Some(kept) = self.histories.get_mut(&(channel.clone(), source)) {
+            self.bytes -= kept.bytes;
+            kept.clear();
+        }
+    }
+
     /// Removes what expired, now and then, and the longest untouched half when a bound is reached.
     fn sweep(&mut self) {
         let over = self.histories.len() >= HISTORIES_MAX || self.bytes > self.bytes_max;

@@ -11,8 +11,8 @@ use runtime::lock::LockExt as _;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    BrokerError, EntryIdRequest, EntryRange, Keep, LocalAppendError, NewEntry, RangeTooLarge,
-    StreamInfo, Trimming,
+    BrokerError, BrokerRefusal, EntryIdRequest, EntryRange, Keep, LocalAppendError, NewEntry,
+    RangeTooLarge, StreamInfo, Trimming,
 };
 
 /// What an entry takes besides its fields, about.
@@ -51,7 +51,15 @@ impl MemoryStream {
             create: true,
             trimming: None,
         };
-        let refused = |error: LocalAppendError| BrokerError::Refused(error.to_string());
+        let refused = |error: LocalAppendError| match error {
+            LocalAppendError::Full => {
+                let (cause, text) = (BrokerRefusal::MemoryFull, error.to_string());
+                BrokerError::Unwritable { cause, text }
+            }
+            LocalAppendError::IdTooSmall | LocalAppendError::IdsExhausted => {
+                BrokerError::Refused(error.to_string())
+            }
+        };
         self.append_entry(entry).map_err(refused).map(Option::unwrap_or_default)
     }
 
@@ -97,6 +105,14 @@ impl MemoryStream {
             entries.push(entry.clone());
         }
         Ok(entries)
+    }
+
+    /// How many entries lie between two; none when the second is not there.
+    pub(super) fn waiting_before(&self, after: EntryId, entry: EntryId) -> Option<u64> {
+        let log = self.log.lock_unpoisoned();
+        let at = log.entries.binary_search_by_key(&entry, |held| held.id).ok()?;
+        let from = log.entries.partition_point(|held| held.id <= after);
+        Some(at.saturating_sub(from) as u64)
     }
 
     /// Entries after `after`, waiting up to `wait` for the first one.
@@ -220,7 +236,7 @@ mod tests {
     async fn a_full_stream_refuses_until_something_was_consumed() {
         let stream = MemoryStream::new(3 * (1000 + 4 + ENTRY_OVERHEAD_BYTES));
         let ids: Vec<_> = (0..3).map(|_| stream.append(&fields(1000)).unwrap()).collect();
-        assert!(matches!(stream.append(&fields(1000)), Err(BrokerError::Refused(_))));
+        assert!(matches!(stream.append(&fields(1000)), Err(BrokerError::Unwritable { .. })));
         let read = stream.read(ids[0], 10, Duration::ZERO).await;
         assert_eq!(read.len(), 2);
         assert!(stream.append(&fields(1000)).is_ok());

@@ -10,7 +10,7 @@ use super::{
     link::field,
     shards::{CommandFailure, KeyedCommand, RedisShards},
 };
-use crate::{BrokerError, PublishedUpTo, ServerIdentity};
+use crate::{BrokerError, BrokerMemory, PublishedUpTo, ServerIdentity};
 
 /// The replication id and the marks of a source, read in one step on one connection: two servers
 /// must not answer. What is no mark of ours counts as none, and is overwritten by the next one.
@@ -53,6 +53,57 @@ pub(super) async fn identity(
         generation,
         published,
     })
+}
+
+/// The most rounds of a search through all keys of a server: each is short, together they must end.
+const SCAN_ROUNDS_MAX: usize = 1000;
+
+/// The clock of a server, ms since 1970.
+pub(super) async fn clock(shards: &RedisShards) -> Result<Option<i64>, BrokerError> {
+    let map = shards.map();
+    let Some(shard) = map.shards().first() else { return Ok(None) };
+    let (seconds, micros): (i64, i64) = shard.link.query(redis::cmd("TIME")).await?;
+    Ok(Some(seconds * 1000 + micros / 1000))
+}
+
+/// Keys under our prefix that nobody here knows.
+pub(super) async fn unknown_keys(
+    shards: &RedisShards,
+    keys: &Keys,
+    keys_max: usize,
+) -> Result<Vec<String>, BrokerError> {
+    let mut unknown = Vec::new();
+    for shard in shards.map().shards() {
+        let mut cursor = String::from("0");
+        for _ in 0..SCAN_ROUNDS_MAX {
+            let mut command = redis::cmd("SCAN");
+            command.arg(&cursor).arg("MATCH").arg(format!("{}*", keys.all()));
+            command.arg("COUNT").arg(1000);
+            let (next, found): (String, Vec<String>) = shard.link.query(command).await?;
+            unknown.extend(found.into_iter().filter(|key| !keys.knows(key)));
+            cursor = next;
+            if cursor == "0" || unknown.len() >= keys_max {
+                break;
+            }
+        }
+    }
+    unknown.truncate(keys_max);
+    Ok(unknown)
+}
+
+/// What the servers say of their memory, together; none where one says nothing.
+pub(super) async fn memory(shards: &RedisShards) -> Result<Option<BrokerMemory>, BrokerError> {
+    let mut all = BrokerMemory::default();
+    for shard in shards.map().shards() {
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let info: String = shard.link.query(command).await?;
+        let bytes = |name| field(&info, name).and_then(|bytes| bytes.trim().parse::<u64>().ok());
+        let Some(used) = bytes("used_memory") else { return Ok(None) };
+        all.used_bytes += used;
+        all.limit_bytes += bytes("maxmemory").unwrap_or(0);
+    }
+    Ok(Some(all))
 }
 
 /// What an operator should know of how the servers are set up, in sentences; each once.

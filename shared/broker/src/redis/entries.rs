@@ -82,6 +82,28 @@ pub(super) async fn trim(
     Ok(())
 }
 
+/// The most entries that are counted before one that waits: the server is held up by it.
+const COUNTED_MAX: usize = 10_000;
+
+/// Counts at the server: the entries themselves need not travel.
+const WAITING: &str = "
+if #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) == 0 then return -1 end
+return #redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], ARGV[2], 'COUNT', ARGV[3]) - 1";
+
+/// How many entries lie between two; none when the stream does not hold the second.
+pub(super) async fn waiting_before(
+    shards: &RedisShards,
+    key: &str,
+    after: EntryId,
+    entry: EntryId,
+) -> Result<Option<u64>, BrokerError> {
+    let mut command = redis::cmd("EVAL");
+    command.arg(WAITING).arg(1).arg(key);
+    command.arg(after.to_string()).arg(entry.to_string()).arg(COUNTED_MAX);
+    let count: i64 = shards.query(key, command).await?;
+    Ok(u64::try_from(count).ok())
+}
+
 /// What the stream looks like; a stream that does not exist is empty.
 pub(super) async fn inspect(shards: &RedisShards, key: &str) -> Result<StreamInfo, BrokerError> {
     let mut command = Cmd::new();

@@ -23,6 +23,9 @@ use domain::{channel::Channel, id, node::NodeId, source::Source};
 
 use crate::{Topic, tags};
 
+/// The key that says how many partitions are in force.
+const PARTITIONS: &str = "partitions";
+
 /// Spells names under one `KEY_PREFIX`.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
@@ -34,6 +37,17 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn new(prefix: &str, spread: bool) -> Self {
         Self { prefix: prefix.to_owned(), spread }
+    }
+
+    /// What all keys begin with.
+    pub(super) fn all(&self) -> String {
+        format!("{}:", self.prefix)
+    }
+
+    /// Whether a key is of our making, or a stream that producers append to. Ours have a tag.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        let Some(name) = key.strip_prefix(&self.all()) else { return false };
+        name.starts_with('{') || name == PARTITIONS || name.parse::<Source>().is_ok()
     }
 
     /// The ingest stream of a source.

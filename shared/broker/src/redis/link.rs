@@ -21,7 +21,7 @@ use runtime::lock::LockExt as _;
 use tokio::time::Instant;
 
 use super::server::{CONNECT_TIMEOUT, RedisServer};
-use crate::BrokerError;
+use crate::{BrokerError, BrokerRefusal};
 
 /// Attempts to connect come no faster than this; who asks in between gets the last error.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,6 +62,8 @@ pub(super) struct RequestLost {
     reason: String,
     /// Whether the server may have got the request.
     sent: bool,
+    /// Why it was not sent.
+    unsent: Option<BrokerError>,
 }
 
 impl RequestLost {
@@ -72,7 +74,7 @@ impl RequestLost {
 
     /// What that means for a request that changes nothing, or nothing when repeated.
     pub(super) fn read(self) -> BrokerError {
-        BrokerError::Unavailable(self.reason)
+        self.unsent.unwrap_or(BrokerError::Unavailable(self.reason))
     }
 }
 
@@ -176,7 +178,7 @@ impl Link {
             }
             Ok(Err(error)) => {
                 self.drop_primary(&primary, &error.to_string());
-                Err(RequestLost { reason: error.to_string(), sent: true })
+                Err(RequestLost { reason: error.to_string(), sent: true, unsent: None })
             }
             Err(_) => {
                 let mut silent_since = primary.silent_since.lock_unpoisoned();
@@ -187,6 +189,7 @@ impl Link {
                 Err(RequestLost {
                     reason: format!("no answer in {:?}", self.command_timeout),
                     sent: true,
+                    unsent: None,
                 })
             }
         }
@@ -228,7 +231,7 @@ impl Link {
         &self,
         pipeline: &Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, RequestLost> {
-        let lost = |reason: String| RequestLost { reason, sent: true };
+        let lost = |reason: String| RequestLost { reason, sent: true, unsent: None };
         let primary = self.primary().await.map_err(|error| RequestLost::unsent(&error))?;
         let asking = async {
             let connection = primary.pages.get().await;
@@ -272,11 +275,7 @@ impl Primary {
 
 impl RequestLost {
     fn unsent(error: &BrokerError) -> Self {
-        let reason = match error {
-            BrokerError::Unavailable(reason) => reason.clone(),
-            other => other.to_string(),
-        };
-        Self { reason, sent: false }
+        Self { reason: error.to_string(), sent: false, unsent: Some(error.clone()) }
     }
 }
 
@@ -312,7 +311,10 @@ pub(super) async fn open(info: &ConnectionInfo) -> Result<MultiplexedConnection,
     match field(&replication, "role") {
         // Some managed servers leave the role out; then there is nothing to know.
         Some("master") | None => Ok(connection),
-        Some(role) => Err(unavailable(format!("{} is no primary but {role}", info.addr()))),
+        Some(role) => Err(BrokerError::Unwritable {
+            cause: BrokerRefusal::ReadOnly,
+            text: format!("{} is no primary but {role}", info.addr()),
+        }),
     }
 }
 
@@ -337,17 +339,19 @@ pub(super) fn refusal(error: &RedisError) -> BrokerError {
     let elsewhere = matches!(
         error.kind(),
         redis::ErrorKind::Server(
-            ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
+            ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain
         )
     );
-    if elsewhere || is_no_primary(error) {
-        BrokerError::Unavailable(text)
-    } else {
-        BrokerError::Refused(text)
-    }
+    let cause = match error.code() {
+        Some("OOM") => BrokerRefusal::MemoryFull,
+        Some("NOREPLICAS") => BrokerRefusal::TooFewReplicas,
+        Some("READONLY") => BrokerRefusal::ReadOnly,
+        Some("CLUSTERDOWN") => BrokerRefusal::ClusterDown,
+        Some("MISCONF") => BrokerRefusal::CannotPersist,
+        _ if elsewhere || is_no_primary(error) => return BrokerError::Unavailable(text),
+        _ => return BrokerError::Refused(text),
+    };
+    BrokerError::Unwritable { cause, text }
 }
 
 /// A server that is read-only, still loading or cut off from its primary: look for another.

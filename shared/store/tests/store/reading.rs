@@ -154,7 +154,7 @@ async fn an_event_is_found_by_its_entry_and_by_its_position(bench: Bench) {
     ten(&mut owner).await;
     let position = format!("deployment:d@{}-7", bench.store.epoch());
     for what in ["7-0", position.as_str()] {
-        let traced = bench.store.trace(what).await.unwrap().unwrap();
+        let traced = bench.store.trace(what, None).await.unwrap().unwrap();
         assert_eq!((traced.source, traced.seq), (DEPLOYMENTS, 7));
         let places: Vec<_> = traced.offsets.iter().map(|(c, o)| (c.to_string(), *o)).collect();
         assert_eq!(places, [("deployment:d".into(), 7), ("deployments".into(), 7)]);
@@ -162,6 +162,6 @@ async fn an_event_is_found_by_its_entry_and_by_its_position(bench: Bench) {
     }
     let epoch = bench.store.epoch().0.wrapping_add(1);
     for what in ["99-0", "nonsense", "a@b", &format!("deployments@{epoch:08x}-7")] {
-        assert!(bench.store.trace(what).await.unwrap().is_none(), "{what}");
+        assert!(bench.store.trace(what, None).await.unwrap().is_none(), "{what}");
     }
 }

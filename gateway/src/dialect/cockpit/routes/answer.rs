@@ -119,7 +119,8 @@ pub(super) async fn record(
         CockpitRefusal::invalid(issue.into())
     };
     EventPublisher::check(stream, &fields).map_err(|rejection| wrong(rejection.to_string()))?;
-    let outcomes = publisher.publish(vec![(stream, fields)], Instant::now() + DEADLINE).await;
+    let outcomes =
+        publisher.publish("cockpit", vec![(stream, fields)], Instant::now() + DEADLINE).await;
     match outcomes.into_iter().next() {
         Some(PublishOutcome::Published(_)) => Ok(()),
         Some(PublishOutcome::Rejected(rejection)) => Err(wrong(rejection.to_string())),
