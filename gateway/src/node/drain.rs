@@ -19,11 +19,10 @@ const CLOSED_WITHIN: f32 = 0.2;
 /// How often is looked whether everybody has left.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Lets every client go.
+/// Lets every client go, and takes the node out of the registry.
 ///
-/// Those that can connect elsewhere first are told so and served until they
-/// leave, or until little is left of `DRAIN_MS`; the others are closed in their turn. The node is out
-/// of the registry when it returns.
+/// Clients that can connect elsewhere first are told so and served until they leave, or until little
+/// is left of `DRAIN_MS`; the others are closed in their turn.
 pub async fn drain(services: &Services) {
     let began = Instant::now();
     let whole = services.context.config.limits.drain;
