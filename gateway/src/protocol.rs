@@ -6,9 +6,9 @@ pub mod attendance;
 pub mod channel_memo;
 pub mod command;
 pub mod dialect;
+pub mod drain_notice;
 pub mod encoder;
 pub mod event_stream;
-pub mod farewell;
 pub mod outgoing;
 pub mod recipient;
 pub mod request;
@@ -21,8 +21,8 @@ pub use self::{
     channel_memo::ChannelMemo,
     command::{Append, Command, Condition, ListRequest, Mode, Subscribe},
     dialect::{Dialect, OpenContext, Opening, Refusal, TurnedAway, View, WatchedTopic},
+    drain_notice::{DrainNotice, Ending},
     encoder::{Cause, Encoder, Encoding, EncodingSet, ErrorReport, PresenceChange, Subscribed},
-    farewell::{Ending, Farewell},
     outgoing::Outgoing,
     recipient::Recipient,
     request::Request,

@@ -38,7 +38,7 @@ use crate::{
     channel::{channel_state::ChannelState, listener::Listener},
     cluster::registry::CONNECTIONS,
     protocol::{
-        Command, Dialect, Encoding, Ending, ErrorReport, Farewell, Recipient, Refusal, Transport,
+        Command, Dialect, DrainNotice, Encoding, Ending, ErrorReport, Recipient, Refusal, Transport,
     },
 };
 
@@ -153,15 +153,15 @@ impl Session {
     fn announce_drain(&self) {
         if self.context.life.is_draining() {
             let after_ms = rand::random_range(0..COME_ELSEWHERE_MS);
-            if let Some(word) = self.farewell(after_ms).word {
+            if let Some(word) = self.drain_notice(after_ms).word {
                 let _full = self.send(&word);
             }
         }
     }
 
     /// Returns how it is let go at a drain.
-    pub fn farewell(&self, after_ms: u64) -> Farewell {
-        self.dialect.farewell(after_ms, self.is_known())
+    pub fn drain_notice(&self, after_ms: u64) -> DrainNotice {
+        self.dialect.drain_notice(after_ms, self.is_known())
     }
 
     /// Whether its dialect remembers anything about the client, such as who it is.

@@ -25,8 +25,8 @@ use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSched
 
 use self::{dashboard::DASHBOARD, encoder::ENCODING};
 use crate::protocol::{
-    Command, Dialect, Encoding, Ending, Farewell, OpenContext, Opening, Refusal, Request, Sender,
-    View, WatchedTopic,
+    Command, Dialect, DrainNotice, Encoding, Ending, OpenContext, Opening, Refusal, Request,
+    Sender, View, WatchedTopic,
 };
 
 /// The dialect of seed 001.
@@ -115,9 +115,9 @@ impl Dialect for Cockpit {
 
     /// Sockets that never said which agent they are may be dashboards, one of which comes back only
     /// after an unclean end (`protocols.md` §2).
-    fn farewell(&self, _after_ms: u64, is_known: bool) -> Farewell {
-        let farewell = Farewell::default();
-        if is_known { farewell } else { Farewell { ending: Ending::Cut, ..farewell } }
+    fn drain_notice(&self, _after_ms: u64, is_known: bool) -> DrainNotice {
+        let notice = DrainNotice::default();
+        if is_known { notice } else { DrainNotice { ending: Ending::Cut, ..notice } }
     }
 
     /// Real agents keep what has changed in their repositories to themselves until they are asked.

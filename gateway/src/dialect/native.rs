@@ -12,7 +12,7 @@ use serde::Deserialize;
 use self::encoder::ENCODING;
 pub use self::frames::{bye, close_frame, error, event_json, welcome};
 use crate::protocol::{
-    Command, Dialect, Encoding, Ending, Farewell, Mode, OpenContext, Opening, Refusal, Request,
+    Command, Dialect, DrainNotice, Encoding, Ending, Mode, OpenContext, Opening, Refusal, Request,
     Sender, Subscribe, TurnedAway, View, request::BEARER_PROTOCOL,
 };
 use websocket::{AliveWhen, Frame, Heartbeat, Message, OnTimeout, Ping, PingSchedule, close};
@@ -145,8 +145,8 @@ impl Dialect for Native {
         }
     }
 
-    fn farewell(&self, after_ms: u64, _is_known: bool) -> Farewell {
-        Farewell {
+    fn drain_notice(&self, after_ms: u64, _is_known: bool) -> DrainNotice {
+        DrainNotice {
             word: Some(bye("restarting", true, after_ms)),
             ending: Ending::Close { code: close::RESTARTING, reason: "restarting" },
         }

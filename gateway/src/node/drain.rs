@@ -35,16 +35,16 @@ pub async fn drain(services: &Services) {
     // Also those that came meanwhile.
     let left = services.sessions.all();
     let window = closing_time(left.len(), whole);
-    pace(left, window.mul_f32(0.5), |session| session.end(session.farewell(0).ending)).await;
+    pace(left, window.mul_f32(0.5), |session| session.end(session.drain_notice(0).ending)).await;
     deregister(&services.context, &services.sessions).await;
 }
 
 /// Says the last word of its dialect; a client that has none to wait for is closed at once.
 fn tell(session: &Session) {
-    let farewell = session.farewell(rand::random_range(0..COME_ELSEWHERE_MS));
-    match farewell.word {
+    let notice = session.drain_notice(rand::random_range(0..COME_ELSEWHERE_MS));
+    match notice.word {
         Some(word) => drop(session.transport.send(&word)),
-        None => session.end(farewell.ending),
+        None => session.end(notice.ending),
     }
 }
 

@@ -8,7 +8,7 @@ use runtime::config::{Config, HeartbeatSettings};
 use websocket::{Frame, Heartbeat, Message, close};
 
 use super::{
-    attendance::Attendance, command::Command, encoder::Encoding, farewell::Farewell,
+    attendance::Attendance, command::Command, drain_notice::DrainNotice, encoder::Encoding,
     request::Request, sender::Sender,
 };
 
@@ -44,8 +44,8 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Returns how a socket is let go at a drain, to come back elsewhere after so many milliseconds;
     /// `is_known` when something was remembered about it ([`Command::Remember`]).
-    fn farewell(&self, _after_ms: u64, _is_known: bool) -> Farewell {
-        Farewell::default()
+    fn drain_notice(&self, _after_ms: u64, _is_known: bool) -> DrainNotice {
+        DrainNotice::default()
     }
 
     /// Returns what clients that said who they are are sent again and again, and how often.

@@ -8,8 +8,11 @@ use serde_json::Value;
 /// Stands in a template where the part belongs.
 pub(crate) const PART: &str = "\"<part>\"";
 
+/// Writes a part of about so many bytes.
+pub(crate) type Growth = fn(usize) -> String;
+
 /// The ways in which a part grows, by name, so that a case can be written down.
-pub(crate) const GROWTHS: [(&str, fn(usize) -> String); 13] = [
+pub(crate) const GROWTHS: [(&str, Growth); 13] = [
     ("letters", |bytes| text("x", bytes)),
     ("zero_width", |bytes| text("\u{200b}", bytes)),
     ("quotes", |bytes| text("\\\"", bytes)),

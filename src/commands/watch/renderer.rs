@@ -20,12 +20,12 @@ const TICK: Duration = Duration::from_millis(120);
 /// Renders lines, bars and rows.
 pub(super) struct Renderer {
     screen: MultiProgress,
-    shape: Shape,
+    shape: Layout,
     /// The headline shown last, so that none is shown twice.
     last: String,
 }
 
-enum Shape {
+enum Layout {
     /// Plain lines, one after the other.
     Lines {
         /// Whether the channel is a single entity: its lines need no name in front.
@@ -43,13 +43,13 @@ impl Renderer {
         let screen = MultiProgress::new();
         let single = Entity::of(channel).is_some();
         let shape = if !output::is_watched() {
-            Shape::Lines { single }
+            Layout::Lines { single }
         } else if single {
-            Shape::Bar(bar(&screen, channel))
+            Layout::Bar(bar(&screen, channel))
         } else if channel.id().is_none() {
-            Shape::Rows(VecDeque::new())
+            Layout::Rows(VecDeque::new())
         } else {
-            Shape::Lines { single }
+            Layout::Lines { single }
         };
         Self { screen, shape, last: String::new() }
     }
@@ -61,11 +61,11 @@ impl Renderer {
         frame: &Value,
         lines: &[String],
     ) -> io::Result<()> {
-        if let Shape::Rows(rows) = &mut self.shape {
+        if let Layout::Rows(rows) = &mut self.shape {
             row(&self.screen, rows, frame);
             return Ok(());
         }
-        if matches!(self.shape, Shape::Lines { single: false }) {
+        if matches!(self.shape, Layout::Lines { single: false }) {
             return output::data(&summary(frame));
         }
         for line in lines {
@@ -73,7 +73,7 @@ impl Renderer {
         }
         let headline = headline(reducer);
         match &self.shape {
-            Shape::Bar(bar) => {
+            Layout::Bar(bar) => {
                 bar.set_message(join(&[reducer.text("status"), reducer.stage()]));
                 if let Some(progress) = reducer.progress() {
                     bar.set_position(percent(progress));
@@ -95,7 +95,7 @@ impl Renderer {
 
     /// Shows how it ended.
     pub(super) fn end(&self, reducer: &Reducer, good: bool) {
-        if let Shape::Bar(bar) = &self.shape {
+        if let Layout::Bar(bar) = &self.shape {
             bar.finish_and_clear();
             let colour = if good { Style::new().green() } else { Style::new().red() };
             let word = colour.for_stderr().bold().apply_to(reducer.text("status"));

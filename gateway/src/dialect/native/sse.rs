@@ -6,7 +6,7 @@ use websocket::{Heartbeat, Message};
 
 use super::Native;
 use crate::protocol::{
-    Command, Dialect, Encoding, Farewell, OpenContext, Opening, Refusal, Request, View,
+    Command, Dialect, DrainNotice, Encoding, OpenContext, Opening, Refusal, Request, View,
 };
 
 /// The dialect of event streams.
@@ -38,7 +38,7 @@ impl Dialect for Sse {
         Vec::new()
     }
 
-    fn farewell(&self, after_ms: u64, is_known: bool) -> Farewell {
-        Native.farewell(after_ms, is_known)
+    fn drain_notice(&self, after_ms: u64, is_known: bool) -> DrainNotice {
+        Native.drain_notice(after_ms, is_known)
     }
 }

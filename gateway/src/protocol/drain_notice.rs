@@ -3,7 +3,7 @@
 use websocket::{Frame, close};
 
 /// What a client is told before its node leaves, and how its socket ends.
-pub struct Farewell {
+pub struct DrainNotice {
     /// The last word: the client may connect elsewhere before it leaves here, and has the whole drain
     /// for it. Without one the socket just ends, in its turn.
     pub word: Option<Frame>,
@@ -25,7 +25,7 @@ pub enum Ending {
     Cut,
 }
 
-impl Default for Farewell {
+impl Default for DrainNotice {
     fn default() -> Self {
         Self { word: None, ending: Ending::Close { code: close::GOING_AWAY, reason: "going away" } }
     }
