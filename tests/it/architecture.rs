@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
 /// Crates from the top: a crate depends on lower tiers only. Roles do not know each other, nor do ports.
 const TIERS: &[&[&str]] = &[
     &["fanfare"],
-    &["gateway", "worker", "fanfare-client"],
+    &["gateway", "worker", "fanfare_client"],
     &["broker", "store", "auth"],
     &["runtime"],
     &["domain", "crypto", "websocket"],
@@ -41,7 +41,7 @@ pub(crate) fn plan() -> anyhow::Result<Plan> {
                 ("sqlx", &["store"]),
             ],
             // A client has no process of its own: its tasks end with it.
-            spawners: &["runtime", "websocket", "fanfare-client"],
+            spawners: &["runtime", "websocket", "fanfare_client"],
         },
         words: Words::parse(include_str!("words.toml"))?,
     })
