@@ -59,7 +59,7 @@ mod tests {
     fn all_is_heard_when_every_server_is_and_every_slot_has_one() {
         let [a, b, c]: [Arc<str>; 3] = ["a", "b", "c"].map(Into::into);
         let coverage = Coverage::default();
-        coverage.expect(&[a.clone(), b], false);
+        coverage.expect(&[a, b.clone()], false);
         assert!(!coverage.announce("a"));
         assert!(coverage.announce("b"));
         coverage.lose("a");
