@@ -97,14 +97,7 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
     let metrics = Arc::new(GatewayMetrics::new(&prometheus, &labels)?);
     let partitions = Arc::new(PartitionCount::new(config.record.partitions));
     let hub = hub(&config, (&broker, &store), &metrics, &health, &life, &partitions);
-    let publisher = EventPublisher::new(
-        node.clone(),
-        Arc::clone(&broker),
-        Arc::clone(&store),
-        Arc::clone(&metrics),
-        partitions,
-    );
-    let publisher = Arc::new(publisher);
+    let publisher = publisher(&node, &broker, &store, &metrics, partitions);
     let registry =
         Arc::new(ClusterRegistry::new(node.clone(), Arc::clone(&broker), Arc::clone(&health)));
     let presence =
@@ -165,6 +158,17 @@ fn build(foundation: Foundation, dialects: &Built) -> Result<Services, StartErro
         prometheus,
         redis_port: OnceLock::new(),
     }))
+}
+
+fn publisher(
+    node: &NodeId,
+    broker: &Arc<dyn Broker>,
+    store: &Arc<dyn Store>,
+    metrics: &Arc<GatewayMetrics>,
+    partitions: Arc<PartitionCount>,
+) -> Arc<EventPublisher> {
+    let (broker, store) = (Arc::clone(broker), Arc::clone(store));
+    Arc::new(EventPublisher::new(node.clone(), broker, store, Arc::clone(metrics), partitions))
 }
 
 fn agent_health(

@@ -13,6 +13,9 @@ use websocket::{SendOutcome, close};
 /// Between two questions to a database that does not answer.
 const LIST_RETRY: Duration = Duration::from_millis(500);
 
+/// How long after it said who it is a client is reminded for the first time.
+const FIRST_REMINDER: Duration = Duration::from_secs(2);
+
 impl Session {
     /// Executes what needs no waiting; returns what is left, from the first command that does.
     pub(super) fn execute_ready(self: &Arc<Self>, commands: Vec<Command>) -> Vec<Command> {
@@ -89,10 +92,18 @@ impl Session {
         self.send_all(&(request.write)(&states)).await;
     }
 
-    /// Judges its silence from now on as that of a client that said who it is.
-    fn watch(&self) {
+    /// Judges its silence from now on as that of a client that said who it is, and reminds it for the
+    /// first time of what its dialect asks again and again, once it had a moment to say so by itself.
+    fn watch(self: &Arc<Self>) {
         if let Some(heartbeat) = self.context.heartbeats.of_known(self.dialect()) {
             self.transport.set_heartbeat(heartbeat);
+        }
+        if let Some((every, frame)) = self.dialect.reminder(&self.context.config.rhythm) {
+            let session = Arc::clone(self);
+            self.context.life.spawn_until_stop(async move {
+                tokio::time::sleep(every.min(FIRST_REMINDER)).await;
+                session.transport.send_if_room(&frame);
+            });
         }
     }
 

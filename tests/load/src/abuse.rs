@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> 
     let gateway = house.node("gateway", &settings)?;
     let seconds = if options.quick { 10 } else { 60 };
     for _ in 0..options.runs() {
-        let quiet = listen(&house, gateway.server(), seconds)?;
+        let quiet = listen(&house, &gateway.server(), seconds)?;
         report.add("XADD to client, p99, alone", "ms", quiet);
         let attacks = attacks();
         let stop = AtomicBool::new(false);
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> 
                     scope.spawn(|| attack.run(gateway.address, &stop, sent));
                 }
             }
-            let beside = listen(&house, gateway.server(), seconds);
+            let beside = listen(&house, &gateway.server(), seconds);
             stop.store(true, Ordering::Relaxed);
             beside
         })?;
@@ -75,9 +75,9 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> anyhow::Result<()> 
 }
 
 /// The time from XADD to a client, of which 99 % stay below, in ms.
-fn listen(house: &House, server: crate::crowd::Server, seconds: u32) -> anyhow::Result<f64> {
+fn listen(house: &House, server: &crate::crowd::Server, seconds: u32) -> anyhow::Result<f64> {
     let run = unique("a");
-    let mut good = Crowd::gather(&server, &members(10, |_| vec![format!("deployment:{run}-0")]))?;
+    let mut good = Crowd::gather(server, &members(10, |_| vec![format!("deployment:{run}-0")]))?;
     let per_second = 20;
     let events = per_second * seconds as usize;
     let pace = Pace { events, per_second: Some(per_second), burst: 1, padding: 500 };

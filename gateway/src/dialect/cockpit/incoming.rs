@@ -206,9 +206,6 @@ fn agent_status(frame: &Map<String, Value>, view: &View<'_>) -> Vec<Command> {
         (true, true) | (false, false) => {}
     }
     commands.push(Command::Send(Frame::text(r#"{"type":"ack","message":"Status updated"}"#)));
-    if is_new {
-        commands.push(Command::Send(status_request()));
-    }
     commands
 }
 
