@@ -38,7 +38,12 @@ const CROWDS: [Crowd; 5] = [
             Some(json!({"type": "agent-status", "agentId": agent, "status": "idle"}))
         },
         greetings: |_| vec![json!({"type": "ack", "message": "Status updated"})],
-        frames: |_| vec![json!({"type": "task", "taskId": "for-all", "...": ""})],
+        frames: |_| {
+            vec![
+                json!({"type": "status-request"}),
+                json!({"type": "task", "taskId": "for-all", "...": ""}),
+            ]
+        },
     },
     Crowd {
         path: |n| format!("/?deploymentId=d-{n}"),

@@ -75,6 +75,7 @@ const DEVELOPMENT: Policy = ["+++++++++ ++ +++ ++", "444444444 44 444 44", "4444
 
 const TASK: &str = r#"{"stream":"tasks","type":"task_update","id":"x"}"#;
 const MESSAGE_BODY: &str = r#"{"type":"x","data":{},"user_id":"ann"}"#;
+const WORK: &str = r#"{"title":"x"}"#;
 const NONE: &str = "{}";
 
 /// A door over HTTP, whom it lets in, and a body with which nothing else is wrong.
@@ -98,14 +99,19 @@ const HTTP: &[(&str, Policy, &str)] = &[
     ("GET /v1/channels/{channel}/events", READ, NONE),
     ("GET /v1/deployments", READ, NONE),
     ("GET /v1/tasks", READ, NONE),
+    ("POST /v1/tasks", PUBLISH, WORK),
+    ("GET /v1/tasks/{id}", READ, NONE),
+    ("POST /v1/tasks/{id}/cancel", PUBLISH, NONE),
+    ("POST /v1/tasks/{id}/retry", PUBLISH, NONE),
+    ("GET /v1/queue", OPERATOR, NONE),
+    ("GET /v1/groups/{id}", READ, NONE),
+    ("POST /v1/groups/{id}/cancel", PUBLISH, NONE),
     ("GET /v1/agents", READ, NONE),
     ("GET /v1/agents/{id}/health", READ, NONE),
     ("GET /v1/repos", READ, NONE),
     ("GET /v1/alerts", READ, NONE),
     ("GET /v1/containers", READ, NONE),
     ("POST /v1/alerts/{id}/ack", PUBLISH, NONE),
-    ("GET /v1/analytics/tasks", OPERATOR, NONE),
-    ("GET /v1/agents/{id}/health", READ, NONE),
     ("GET /v1/analytics/tasks", OPERATOR, NONE),
     ("GET /v1/overview", OPERATOR, NONE),
     ("GET /v1/nodes", OPERATOR, NONE),

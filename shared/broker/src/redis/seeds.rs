@@ -37,6 +37,9 @@ impl Seeds {
         };
         let mut seeds = Self { before: format!("{scheme}://{credentials}"), entrances: Vec::new() };
         for host in hosts.split(',') {
+            if host.is_empty() {
+                return Err(wrong("a cluster's URL names a host: HOST:PORT,HOST:PORT"));
+            }
             let named = host.rsplit(']').next().unwrap_or(host).contains(':');
             let address = if named { host.to_owned() } else { format!("{host}:{PORT}") };
             let info = seeds.info(&address)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use broker::{BrokerError, PublishedUpTo, Topic};
+use broker::{BrokerError, BrokerRefusal, PublishedUpTo, Topic};
 use bytes::Bytes;
 use domain::{
     entry::EntryId,
@@ -21,8 +21,10 @@ const SOURCE: Source = Source::first(Stream::Tasks);
 async fn a_replica_is_no_broker() {
     let primary = Redis::start();
     let replica = Redis::options().replica_of(&primary).start();
-    let BrokerError::Unavailable(reason) = refusal(&replica.url()).await else { panic!("taken") };
-    assert!(reason.contains("no primary but slave"), "{reason}");
+    let refused = refusal(&replica.url()).await;
+    let BrokerError::Unwritable { cause, text } = &refused else { panic!("{refused:?}") };
+    assert_eq!(*cause, BrokerRefusal::ReadOnly);
+    assert!(text.contains("no primary but slave"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +38,7 @@ async fn a_primary_that_becomes_a_replica_is_left_until_it_is_one_again() {
     recorder.until("disconnected", |heard| heard.disconnected.len() == 1).await;
     recorder.until("failing", |_| subscriber.failures() > 1).await;
     let refused = bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await;
-    assert!(matches!(refused, Err(BrokerError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(BrokerError::Unwritable { .. })), "{refused:?}");
     redis.cli(&["REPLICAOF", "NO", "ONE"]);
     until_ok(async || bench.broker.mark(SOURCE, 1, PublishedUpTo::default()).await).await;
     recorder.until("connected", |heard| heard.connected == 2).await;
