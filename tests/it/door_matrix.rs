@@ -215,7 +215,13 @@ impl Mode {
         let plan = settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value));
         let environment: HashMap<_, _> = settings.into_iter().collect();
         let (config, _) = Config::from_environment(Role::Whole, &environment).unwrap();
-        Self { number, cluster: plan.start().await, config, credentials: credentials() }
+        let cluster = plan.start().await;
+        // What the doors of a task and of a group lead to.
+        let url = cluster.gateways[0].http("/v1/tasks");
+        let task = r#"{"id":"x","title":"x","group":"x"}"#;
+        let made = cluster.http.send("POST", &url, &[bearer(API_KEY)], Some(task)).await;
+        made.unwrap().expect(201);
+        Self { number, cluster, config, credentials: credentials() }
     }
 
     /// What a door over HTTP says to somebody.
