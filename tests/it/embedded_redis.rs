@@ -330,7 +330,7 @@ async fn the_banner_names_addresses_that_can_be_reached() {
     assert!(said.contains("http://[::1]:") && said.contains("redis-cli -h ::1 -p "), "{said}");
     assert!(!said.contains("[::]"), "{said}");
     let watch = said.lines().find(|line| line.contains("fanfare watch")).unwrap();
-    assert!(watch.contains("--url http://[::1]:"), "{watch}");
+    assert!(watch.contains("--url 'http://[::1]:"), "{watch}");
     let url = said.split_whitespace().find(|word| word.starts_with("ws://")).unwrap();
     let token = crate::cluster::token("ann", &["*"]);
     Socket::connect(&format!("{url}?token={token}"))

@@ -1,10 +1,13 @@
 //! An agent on seed 001's door, as a test speaks for it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{client::Socket, cluster::Cluster};
+use crate::{
+    client::{Frame, Socket},
+    cluster::Cluster,
+};
 
 /// A connected agent.
 pub(super) struct Agent {
@@ -18,8 +21,6 @@ impl Agent {
         let socket = Socket::connect(&cluster.gateways[node].ws("/api/ws")).await;
         let mut agent = Self { socket, id: id.to_owned() };
         agent.status("idle", more).await;
-        // Whoever registers is asked for its repositories.
-        agent.hear("status-request").await;
         agent
     }
 
@@ -44,14 +45,24 @@ impl Agent {
         self.hear("task").await
     }
 
-    /// The next frame must be of this type.
+    /// The next frame must be of this type; to be asked for its repositories does not count.
     pub(super) async fn hear(&mut self, kind: &str) -> Value {
-        self.socket.expect(json!({"type": kind, "...": ""})).await
+        loop {
+            let frame = self.socket.expect(json!({"type": "<text>", "...": ""})).await;
+            if frame["type"] != "status-request" {
+                assert_eq!(frame["type"], kind, "{frame}");
+                return frame;
+            }
+        }
     }
 
-    /// Nothing comes for so long.
+    /// Nothing comes for so long; to be asked for its repositories does not count.
     pub(super) async fn silent(&mut self, time: Duration) {
-        self.socket.expect_silence(time).await;
+        let until = Instant::now() + time;
+        while let Some(frame) = self.socket.poll(until - Instant::now()).await {
+            let is_asked = matches!(&frame, Frame::Json(it) if it["type"] == "status-request");
+            assert!(is_asked, "{frame:?}");
+        }
     }
 
     /// Closes its socket.

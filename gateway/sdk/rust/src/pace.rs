@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// How much slower than allowed we are: the server counts on its own clock.
 const SHARE: f64 = 0.9;
 
+/// The shortest wait: what rounding leaves over would be waited for without end.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+
 /// A bucket that holds one second's worth.
 pub(crate) struct Pace {
     rate: f64,
@@ -27,7 +30,7 @@ impl Pace {
             self.left -= 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - self.left) / self.rate))
+        Err(Duration::from_secs_f64((1.0 - self.left) / self.rate).max(WAIT_MIN))
     }
 }
 
