@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
 /// Crates from the top: a crate depends on lower tiers only. Roles do not know each other, nor do ports.
 const TIERS: &[&[&str]] = &[
     &["fanfare"],
-    &["gateway", "worker", "fanfare_client"],
+    &["gateway", "worker", "fanfare-client"],
     &["broker", "store", "auth"],
     &["runtime"],
     &["domain", "crypto", "websocket"],
