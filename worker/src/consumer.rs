@@ -7,6 +7,7 @@ mod catch_up;
 mod error;
 mod publish_backlog;
 mod work;
+mod work_watch;
 
 use std::{
     sync::{
@@ -26,7 +27,7 @@ use store::{Committed, EntryBatch, SourceRow, StoreError};
 use tokio::time::Instant;
 
 use self::{
-    batch_limit::BatchLimit, error::Error, publish_backlog::PublishBacklog, work::WorkWatch,
+    batch_limit::BatchLimit, error::Error, publish_backlog::PublishBacklog, work_watch::WorkWatch,
 };
 use crate::{
     LEASE, Worker,

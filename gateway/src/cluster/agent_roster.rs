@@ -250,7 +250,7 @@ impl AgentRoster {
         let Some((recipient, frames)) = self.seat(&handover.connection) else { return Ok(()) };
         let work = self.store.work();
         if let Some(reason) = &handover.stop {
-            if work.told(handover).await? {
+            if work.cancellation_written(handover).await? {
                 let frame = frames.cancel(&handover.task, handover.attempt, reason);
                 let _closed = self.write(&*recipient, frame).await;
             }

@@ -2,11 +2,12 @@
 //!
 //! A task for one lives from `task_created` to its end, attempt after attempt. Its row in SQL is the
 //! fence; what may happen to it next is decided here, by pure functions: [`spec`] reads what a task
-//! asks for, [`task`] is its row, [`transition`] judges each step, [`matching`] pairs waiting tasks
+//! asks for, [`task`] is its row, [`transition`] judges each [`step`], [`matching`] pairs waiting tasks
 //! with free agents.
 
 pub mod matching;
 pub mod spec;
+pub mod step;
 pub mod task;
 pub mod transition;
 
@@ -15,6 +16,7 @@ mod tests;
 
 pub use self::{
     spec::{RetryOn, RetryPolicy, TaskSpec},
+    step::{AttemptChange, Recording, Ruling, TaskStep},
     task::{Task, TaskStatus},
-    transition::{AttemptChange, Judgement, Recording, Step, judge},
+    transition::judge,
 };

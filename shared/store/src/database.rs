@@ -27,9 +27,9 @@ use super::{
     Lapsed, Listed, Options, Page, Partitions, Snapshot, SourceRow, Store, StoreError, TaskRun,
     Traced, WebhookDelivery, activity, analytics, audit, channel, dead_letter, delivery, denial,
     engine::{Engine, SqlSession},
-    entity, erase, event, migrations,
+    entity, erase, event,
     page::{self, Part},
-    partitions, record, retention, source,
+    partitions, record, retention, schema, source,
     sql::{Param, SessionKind, Statement, both, each},
     work::port::WorkStore,
     worker,
@@ -141,7 +141,7 @@ impl Store for Database {
     async fn is_migrated(&self) -> Result<bool, StoreError> {
         let asked = async {
             let mut session = self.session(SessionKind::Read).await?;
-            migrations::is_current(&mut session).await
+            schema::is_current(&mut session).await
         };
         let is_migrated = self.within(asked).await?;
         if is_migrated {

@@ -32,6 +32,7 @@ mod postgres;
 mod postgres_hosts;
 mod record;
 mod retention;
+mod schema;
 mod source;
 mod sql;
 mod sqlite;
@@ -56,7 +57,7 @@ pub use self::{
     work::{
         NODE_DEAD_MS,
         agents::{AgentSocket, Attempts, Beat, ConnectedAgent, Said},
-        due::{Due, DueWhy, Spans},
+        due::{DueTask, DueWhy, Spans},
         handover::{Claimed, Handover},
         port::WorkStore,
         signals::{Dependent, Signal, SignalKind},

@@ -4,11 +4,6 @@
 
 use std::borrow::Cow;
 
-use super::{
-    StoreError,
-    engine::SqlSession,
-    sql::{Statement, both, each},
-};
 use sqlx::{
     SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
@@ -38,24 +33,6 @@ pub(super) const SQLITE: [Version; 7] = [
     (6, "delivery", include_str!("../migrations/sqlite/0006_delivery.sql")),
     (7, "work", include_str!("../migrations/sqlite/0007_work.sql")),
 ];
-
-const TABLE: Statement = each(
-    "SELECT to_regclass('_sqlx_migrations')::text",
-    "SELECT name FROM sqlite_master WHERE name = '_sqlx_migrations'",
-);
-
-const NEWEST: Statement =
-    both("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success");
-
-/// Whether a database has the newest version that this release knows.
-pub(super) async fn is_current(session: &mut SqlSession) -> Result<bool, StoreError> {
-    let table = session.row(&TABLE, &[]).await?;
-    if table.map_or(Ok(true), |row| row.maybe_text(0).map(|name| name.is_none()))? {
-        return Ok(false);
-    }
-    let newest = session.row(&NEWEST, &[]).await?.map_or(Ok(0), |row| row.int(0))?;
-    Ok(POSTGRES.last().is_some_and(|(version, ..)| newest >= *version))
-}
 
 /// Returns what brings a database to the newest of these versions; it ignores those that only a
 /// later release knows, which may be running beside this one.

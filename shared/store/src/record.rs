@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use domain::{source::Source, work::transition::Defaults};
+use domain::{source::Source, work::step::Defaults};
 
 use super::{
     Committed, EntryBatch, Outcome, StoreError, channel, dead_letter, delivery,

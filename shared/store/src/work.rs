@@ -7,6 +7,7 @@
 
 pub(super) mod agents;
 pub(super) mod bench;
+mod database;
 pub(super) mod due;
 pub(super) mod handover;
 pub(super) mod lanes;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use broker::Topic;
-use domain::{control::Control, entry::EntryId, node::NodeId, source::Stream};
+use domain::{control::Control, node::NodeId, source::Stream};
 use store::{EntryBatch, Judged, Spans};
 use tokio::time::Instant;
 
 use super::{Consumer, error::Error};
 use crate::{
     Worker, publisher,
-    work::{assignment, dependencies, proposal::Proposals, timings::Timings},
+    work::{assignment, dependencies},
 };
 
 /// How often the owner looks, while there are tasks that did not end.
@@ -31,52 +31,6 @@ const TRUSTED: Duration = Duration::from_secs(15);
 
 /// How often the figures of the queue are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// What the owner of a source of tasks keeps in mind.
-pub(super) struct WorkWatch {
-    proposals: Proposals,
-    pub(super) timings: Timings,
-    next_look: Instant,
-    next_count: Instant,
-    next_reap: Instant,
-    /// Whether there are tasks that did not end.
-    has_open: bool,
-    /// When it last looked at everything.
-    looked: Instant,
-    /// Since when it looks without a break.
-    steady_since: Instant,
-    /// A time by the database's clock and the stream's newest entry then: once that is read, nothing
-    /// that was said before that time is unread.
-    asked: Option<(i64, EntryId)>,
-}
-
-impl WorkWatch {
-    pub(super) fn new(source: domain::source::Source, now: Instant) -> Self {
-        Self {
-            proposals: Proposals::new(source),
-            timings: Timings::default(),
-            next_look: now,
-            next_count: now,
-            next_reap: now,
-            has_open: true,
-            looked: now,
-            steady_since: now,
-            asked: None,
-        }
-    }
-
-    /// Something was recorded: looks at once.
-    pub(super) fn hurry(&mut self, now: Instant) {
-        self.next_look = now;
-        self.has_open = true;
-    }
-
-    /// How long a read may wait for the first entry.
-    pub(super) fn read_wait(&self, wait_max: Duration) -> Duration {
-        let until = self.next_look.saturating_duration_since(Instant::now());
-        until.clamp(Duration::from_millis(1), wait_max)
-    }
-}
 
 impl Consumer {
     /// Looks after the tasks of this source, when it is time.

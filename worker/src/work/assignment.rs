@@ -7,7 +7,7 @@ use domain::{
     source::Source,
     work::{
         TaskSpec,
-        matching::{FreeAgent, Waiting, can, pair},
+        matching::{FreeAgent, WaitingTask, can, pair},
     },
 };
 use serde_json::json;
@@ -95,7 +95,7 @@ pub async fn end_unwanted(
 }
 
 /// Whether there are agents that could do a task, and all of them rejected it.
-fn is_unwanted(task: &Waiting, agents: &[ConnectedAgent]) -> bool {
+fn is_unwanted(task: &WaitingTask, agents: &[ConnectedAgent]) -> bool {
     let mut able = agents.iter().filter(|agent| {
         can(&agent.agent, &agent.capabilities, task.agent.as_deref(), &task.requires)
     });
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_task_is_unwanted_when_all_who_could_rejected_it_and_somebody_could() {
-        let mut task = Waiting {
+        let mut task = WaitingTask {
             task: "t".into(),
             attempt: 2,
             priority: 5,

@@ -9,7 +9,7 @@ use domain::{
     source::Source,
 };
 use serde_json::Value;
-use store::{DeadReason, Due, DueWhy, EntryVerdict, Judged};
+use store::{DeadReason, DueTask, DueWhy, EntryVerdict, Judged};
 
 /// The lowest number of a proposal within its millisecond: far above those that a broker gives.
 const NUMBER_MIN: u64 = 1 << 32;
@@ -49,7 +49,7 @@ impl Proposals {
     }
 
     /// Proposes what is due.
-    pub fn of_due(&mut self, due: &Due) -> Judged {
+    pub fn of_due(&mut self, due: &DueTask) -> Judged {
         let released = |why: &str| serde_json::json!({ "attempt": due.attempt, "why": why });
         let (kind, data) = match due.why {
             DueWhy::Lost => (EventKind::TaskReleased, released("lost")),

@@ -6,7 +6,7 @@
 
 /// A task that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingTask {
     /// Its id.
     pub task: Box<str>,
     /// The number that its next attempt has.
@@ -56,7 +56,7 @@ pub struct Pairing {
 }
 
 /// Pairs tasks with agents.
-pub fn pair(mut waiting: Vec<Waiting>, mut agents: Vec<FreeAgent>) -> Vec<Pairing> {
+pub fn pair(mut waiting: Vec<WaitingTask>, mut agents: Vec<FreeAgent>) -> Vec<Pairing> {
     waiting.sort_by(|a, b| {
         let order = b.priority.cmp(&a.priority).then(a.created.cmp(&b.created));
         order.then_with(|| a.task.cmp(&b.task))
@@ -91,10 +91,10 @@ pub fn pair(mut waiting: Vec<Waiting>, mut agents: Vec<FreeAgent>) -> Vec<Pairin
 mod tests {
     use super::*;
 
-    fn waiting(task: &str, priority: u8, created: i64, requires: &[&str]) -> Waiting {
+    fn waiting(task: &str, priority: u8, created: i64, requires: &[&str]) -> WaitingTask {
         let requires = requires.iter().map(|one| Box::from(*one)).collect();
         let (task, rejected_by) = (task.into(), Vec::new());
-        Waiting { task, attempt: 1, priority, created, agent: None, requires, rejected_by }
+        WaitingTask { task, attempt: 1, priority, created, agent: None, requires, rejected_by }
     }
 
     fn agent(agent: &str, free: u32, capabilities: &[&str]) -> FreeAgent {
@@ -102,7 +102,7 @@ mod tests {
         FreeAgent { agent: agent.into(), capabilities, free }
     }
 
-    fn pairs(waiting: Vec<Waiting>, agents: Vec<FreeAgent>) -> Vec<(String, String)> {
+    fn pairs(waiting: Vec<WaitingTask>, agents: Vec<FreeAgent>) -> Vec<(String, String)> {
         let pairings = pair(waiting, agents).into_iter();
         pairings.map(|pairing| (pairing.task.into(), pairing.agent.into())).collect()
     }

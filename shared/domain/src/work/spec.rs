@@ -111,7 +111,7 @@ impl TaskSpec {
     /// # Errors
     /// [`Rejection`] that names the first key that is wrong.
     pub fn read(body: &State) -> Result<Option<Self>, Rejection> {
-        let keys = Keys(body);
+        let keys = SpecKeys(body);
         match keys.get("assign") {
             None => return Ok(None),
             Some(Value::String(word)) if word == "all" => return Ok(None),
@@ -155,9 +155,9 @@ fn wrong(key: &str, message: impl Into<String>) -> Rejection {
 }
 
 /// The keys of a body; null is absent.
-struct Keys<'a>(&'a State);
+struct SpecKeys<'a>(&'a State);
 
-impl Keys<'_> {
+impl SpecKeys<'_> {
     fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
@@ -230,7 +230,7 @@ impl Keys<'_> {
                     let key = rejection.path.strip_prefix("data.").unwrap_or_default();
                     wrong(&format!("retry.{key}"), rejection.message)
                 };
-                let keys = Keys(given);
+                let keys = SpecKeys(given);
                 let attempts = keys.whole("attempts", 1, 100, "").map_err(renamed)?;
                 Ok(Some(RetryPolicy {
                     attempts: attempts

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    AttemptChange, Judgement, Recording, Step, Task, TaskSpec, TaskStatus, judge,
-    transition::{Defaults, Speaker},
+    AttemptChange, Recording, Ruling, Task, TaskSpec, TaskStatus, TaskStep, judge,
+    step::{Defaults, Speaker},
 };
 use crate::event::EventKind;
 
@@ -17,42 +17,36 @@ fn task(mut data: Value) -> Task {
     Task::new(spec, None, NOW)
 }
 
-fn take(
-    task: &mut Task,
-    at: i64,
-    speaker: Speaker<'_>,
-    kind: &EventKind,
-    body: &Value,
-) -> Judgement {
+fn take(task: &mut Task, at: i64, speaker: Speaker<'_>, kind: &EventKind, body: &Value) -> Ruling {
     let body = body.as_object().unwrap();
-    judge(task, &Step { kind, body, speaker, now: NOW + at, defaults: DEFAULTS })
+    judge(task, &TaskStep { kind, body, speaker, now: NOW + at, defaults: DEFAULTS })
 }
 
 /// The events of a step that must count: names and data.
-fn events(judgement: Judgement) -> Vec<(String, Value)> {
-    let Judgement::Recorded(Recording { events, .. }) = judgement else {
+fn events(judgement: Ruling) -> Vec<(String, Value)> {
+    let Ruling::Recorded(Recording { events, .. }) = judgement else {
         panic!("not recorded: {judgement:?}");
     };
     events.into_iter().map(|(kind, data)| (kind.name().to_owned(), data.into())).collect()
 }
 
-fn word(judgement: Judgement) -> (String, &'static str) {
-    let Judgement::Refused(rejection) = judgement else { panic!("not refused: {judgement:?}") };
+fn word(judgement: Ruling) -> (String, &'static str) {
+    let Ruling::Refused(rejection) = judgement else { panic!("not refused: {judgement:?}") };
     let label = rejection.label();
     (rejection.path, label)
 }
 
-fn assign(task: &mut Task, at: i64, agent: &str) -> Judgement {
+fn assign(task: &mut Task, at: i64, agent: &str) -> Ruling {
     let body = json!({ "attempt": task.attempt + 1, "agent": agent });
     take(task, at, Speaker::Worker, &EventKind::TaskAssigned, &body)
 }
 
-fn release(task: &mut Task, at: i64, why: &str) -> Judgement {
+fn release(task: &mut Task, at: i64, why: &str) -> Ruling {
     let body = json!({ "attempt": task.attempt, "why": why });
     take(task, at, Speaker::Worker, &EventKind::TaskReleased, &body)
 }
 
-fn answer(task: &mut Task, at: i64, agent: &str, body: &Value) -> Judgement {
+fn answer(task: &mut Task, at: i64, agent: &str, body: &Value) -> Ruling {
     take(task, at, Speaker::Agent(agent), &EventKind::TaskResult, body)
 }
 
@@ -93,11 +87,11 @@ fn the_same_answer_of_the_same_attempt_is_no_error_and_another_one_is() {
     let mut task = running(json!({}));
     let body = json!({ "status": "completed", "result": 7 });
     events(answer(&mut task, 3, "a", &body));
-    assert_eq!(answer(&mut task, 4, "a", &body), Judgement::Repeated);
+    assert_eq!(answer(&mut task, 4, "a", &body), Ruling::Repeated);
     let named = json!({ "status": "completed", "result": 7, "attempt": 1 });
     assert_eq!(
         take(&mut task, 5, Speaker::Outside, &EventKind::TaskResult, &named),
-        Judgement::Repeated
+        Ruling::Repeated
     );
     let other = json!({ "status": "failed", "attempt": 1 });
     assert_eq!(word(answer(&mut task, 6, "a", &other)), ("attempt".into(), "attempt"));
@@ -143,7 +137,7 @@ fn without_retry_a_lost_attempt_is_the_end() {
     );
     assert_eq!((ended[1].0.as_str(), &ended[1].1["reason"]), ("task_result", &json!("lost")));
     assert_eq!((task.status, task.reason.as_deref()), (TaskStatus::Failed, Some("lost")));
-    assert_eq!(release(&mut task, 6, "lost"), Judgement::Moot);
+    assert_eq!(release(&mut task, 6, "lost"), Ruling::Moot);
 }
 
 #[test]
@@ -152,7 +146,7 @@ fn with_retry_it_waits_for_the_pause_that_doubles_until_attempts_are_used_up() {
     let released = events(release(&mut task, 10, "lost"));
     assert_eq!(released[0].1["after_ms"], 100);
     assert_eq!((task.status, task.pausing), (TaskStatus::Pending, true));
-    assert_eq!(assign(&mut task, 109, "a"), Judgement::Moot, "it pauses");
+    assert_eq!(assign(&mut task, 109, "a"), Ruling::Moot, "it pauses");
     events(assign(&mut task, 110, "a"));
     assert_eq!(task.attempt, 2);
     assert_eq!(events(release(&mut task, 111, "timeout"))[0].1["after_ms"], 200);
@@ -176,7 +170,7 @@ fn a_failure_is_tried_again_only_when_the_task_says_so() {
     events(assign(&mut task, 4, "a"));
     assert_eq!(
         answer(&mut task, 4, "a", &json!({ "status": "failed", "result": "no", "attempt": 1 })),
-        Judgement::Repeated
+        Ruling::Repeated
     );
     let end = events(answer(&mut task, 5, "a", &failed));
     assert_eq!((end[0].0.as_str(), &end[0].1["reason"]), ("task_result", &json!("failed")));
@@ -185,12 +179,12 @@ fn a_failure_is_tried_again_only_when_the_task_says_so() {
 #[test]
 fn a_time_out_is_never_early() {
     let mut task = running(json!({ "timeout_ms": 50 }));
-    assert_eq!(release(&mut task, 51, "timeout"), Judgement::Moot);
-    let Judgement::Recorded(ended) = release(&mut task, 52, "timeout") else { panic!("due") };
+    assert_eq!(release(&mut task, 51, "timeout"), Ruling::Moot);
+    let Ruling::Recorded(ended) = release(&mut task, 52, "timeout") else { panic!("due") };
     assert_eq!(ended.attempt, Some(AttemptChange::Ended { end: "timeout", keeps_slot: true }));
     let mut unaccepted = self::task(json!({}));
     events(assign(&mut unaccepted, 1, "a"));
-    let Judgement::Recorded(ended) = release(&mut unaccepted, 2, "timeout") else { panic!("due") };
+    let Ruling::Recorded(ended) = release(&mut unaccepted, 2, "timeout") else { panic!("due") };
     assert_eq!(ended.attempt, Some(AttemptChange::Ended { end: "timeout", keeps_slot: false }));
 }
 
@@ -222,7 +216,7 @@ fn a_rejection_costs_no_attempt_and_is_not_offered_again_to_that_agent() {
     );
     assert_eq!(events(rejected)[0].1["why"], "rejected");
     assert_eq!((task.status, task.spent), (TaskStatus::Pending, 0));
-    assert_eq!(assign(&mut task, 3, "a"), Judgement::Moot);
+    assert_eq!(assign(&mut task, 3, "a"), Ruling::Moot);
     events(assign(&mut task, 3, "b"));
     events(take(&mut task, 4, Speaker::Agent("b"), &EventKind::TaskProgress, &json!({})));
     let late = take(&mut task, 5, Speaker::Agent("b"), &EventKind::TaskReleased, &json!({}));
@@ -246,9 +240,9 @@ fn it_expires_only_while_it_waits_for_its_first_agent() {
     assert_eq!(task.due_at(), Some(NOW + 150), "it counts from not_before");
     let expire =
         |task: &mut Task, at| take(task, at, Speaker::Worker, &EventKind::TaskExpired, &json!({}));
-    assert_eq!(expire(&mut task, 149), Judgement::Moot);
-    assert_eq!(assign(&mut task, 99, "a"), Judgement::Moot, "not before");
-    assert_eq!(assign(&mut task, 150, "a"), Judgement::Moot, "it is over");
+    assert_eq!(expire(&mut task, 149), Ruling::Moot);
+    assert_eq!(assign(&mut task, 99, "a"), Ruling::Moot, "not before");
+    assert_eq!(assign(&mut task, 150, "a"), Ruling::Moot, "it is over");
     assert_eq!(events(expire(&mut task, 150)), [("task_expired".into(), json!({}))]);
     assert_eq!(task.status, TaskStatus::Expired);
 }
@@ -292,7 +286,7 @@ fn what_fails_by_a_dependency_waits_again_when_that_one_does() {
     assert_eq!(events(revived)[0].1, json!({ "by": "ops", "why": "dependency" }));
     assert_eq!(task.status, TaskStatus::Pending);
     let twice = take(&mut task, 3, Speaker::Worker, &EventKind::TaskRetried, &json!({}));
-    assert_eq!(twice, Judgement::Moot);
+    assert_eq!(twice, Ruling::Moot);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl ConnectedAgent {
 
 /// An agent as an assignment finds it, locked.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct AgentSeat {
     pub(crate) connection: Box<str>,
     pub(crate) free: u32,
     pub(crate) accepts: bool,
@@ -192,7 +192,7 @@ const FORGET_DEAD: Statement =
 pub(crate) async fn lock(
     session: &mut SqlSession,
     agents: &BTreeSet<&str>,
-) -> Result<HashMap<Box<str>, Seat>, StoreError> {
+) -> Result<HashMap<Box<str>, AgentSeat>, StoreError> {
     let table = [Column::Texts(agents.iter().copied().collect())];
     session.rows(&LOCK, &[Param::Table(&table)]).await?;
     let params = [Param::Int(NODE_DEAD_MS), Param::Table(&table)];
@@ -200,7 +200,7 @@ pub(crate) async fn lock(
     for row in session.rows(&SEATS, &params).await? {
         let (agent, connection) = (row.text(0)?.into(), row.text(1)?.into());
         let read = connected(&row)?;
-        let seat = Seat {
+        let seat = AgentSeat {
             connection,
             free: read.free(),
             accepts: row.int(5)? != 0,

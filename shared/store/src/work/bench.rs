@@ -9,15 +9,15 @@ use domain::{
     event::{Event, EventKind, Rejection, State, Submission, submission::Origin},
     source::{Source, Stream},
     work::{
-        AttemptChange, Judgement, Recording, Step, Task, TaskSpec, judge,
-        transition::{Defaults, Speaker},
+        AttemptChange, Recording, Ruling, Task, TaskSpec, TaskStep, judge,
+        step::{Defaults, Speaker},
     },
 };
 use serde_json::Value;
 
 use super::{
-    agents::{self, Seat},
-    rows::{self, Begun, Ended, Heard, Written},
+    agents::{self, AgentSeat},
+    rows::{self, BegunAttempt, Ended, Heard, Written},
     signals::{self, SignalKind},
 };
 use crate::{StoreError, engine::SqlSession};
@@ -44,13 +44,13 @@ pub(crate) struct Bench {
     tasks: BTreeMap<Box<str>, Task>,
     /// The groups that are closed.
     closed: BTreeMap<Box<str>, String>,
-    seats: HashMap<Box<str>, Seat>,
+    seats: HashMap<Box<str>, AgentSeat>,
     /// The tasks that changed; whether what they depend on is to be counted anew.
     changed: BTreeMap<Box<str>, bool>,
     created: BTreeSet<Box<str>>,
     /// Tasks that ended, or (true) that wait again.
     turned: Vec<(Box<str>, bool)>,
-    begun: Vec<Begun>,
+    begun: Vec<BegunAttempt>,
     heard: Vec<Heard>,
     ended: Vec<Ended>,
     answered: Vec<(Box<str>, Box<str>)>,
@@ -165,9 +165,9 @@ impl Bench {
     ) -> Option<Recording> {
         let defaults = self.defaults?;
         let task = self.tasks.get_mut(id)?;
-        match judge(task, &Step { kind, body, speaker, now, defaults }) {
-            Judgement::Recorded(recording) => Some(recording),
-            Judgement::Repeated | Judgement::Moot | Judgement::Refused(_) => None,
+        match judge(task, &TaskStep { kind, body, speaker, now, defaults }) {
+            Ruling::Recorded(recording) => Some(recording),
+            Ruling::Repeated | Ruling::Moot | Ruling::Refused(_) => None,
         }
     }
 
@@ -191,7 +191,8 @@ impl Bench {
         {
             return Verdict::Moot;
         }
-        let step = Step { kind: &event.kind, body: event.body(), speaker, now: recorded, defaults };
+        let step =
+            TaskStep { kind: &event.kind, body: event.body(), speaker, now: recorded, defaults };
         let verdict = judge(task, &step);
         if let Speaker::Agent(agent) = speaker
             && !task.is_held()
@@ -199,7 +200,7 @@ impl Bench {
             self.answered.push((id.into(), agent.into()));
         }
         match verdict {
-            Judgement::Recorded(recording) => {
+            Ruling::Recorded(recording) => {
                 let connection = holder.map(|holder| &*holder.connection);
                 self.note(id, &recording, connection);
                 let given = recording.events.into_iter();
@@ -210,9 +211,9 @@ impl Bench {
                 }
                 Verdict::Events(events)
             }
-            Judgement::Repeated => Verdict::Repeated,
-            Judgement::Moot => Verdict::Moot,
-            Judgement::Refused(rejection) => Verdict::Refused(rejection),
+            Ruling::Repeated => Verdict::Repeated,
+            Ruling::Moot => Verdict::Moot,
+            Ruling::Refused(rejection) => Verdict::Refused(rejection),
         }
     }
 
@@ -232,7 +233,7 @@ impl Bench {
                 let Some(seat) = self.seats.get_mut(&agent) else { return };
                 seat.free = seat.free.saturating_sub(1);
                 let (connection, accepts) = (seat.connection.clone(), seat.accepts);
-                self.begun.push(Begun { task, number, agent, connection, accepts });
+                self.begun.push(BegunAttempt { task, number, agent, connection, accepts });
             }
             Some(AttemptChange::Heard { accepted }) => {
                 let (connection, accepted) = (connection.map(Into::into), *accepted);

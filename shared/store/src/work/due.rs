@@ -31,7 +31,7 @@ pub enum DueWhy {
 
 /// A task that something is due for.
 #[derive(Clone, Debug)]
-pub struct Due {
+pub struct DueTask {
     /// The task.
     pub task: Box<str>,
     /// Its last attempt.
@@ -73,20 +73,20 @@ pub(crate) async fn read(
     at: i64,
     spans: Spans,
     limit: i64,
-) -> Result<Vec<Due>, StoreError> {
+) -> Result<Vec<DueTask>, StoreError> {
     let (source, at, limit) =
         (Param::Int(source::number(source)), Param::Int(at), Param::Int(limit));
     let mut due = Vec::new();
     for row in session.rows(&TIMERS, &[source, at, limit]).await? {
         let why = if row.text(2)? == "pending" { DueWhy::Expired } else { DueWhy::Timeout };
-        due.push(Due { task: row.text(0)?.into(), attempt: row.count(1)?, why });
+        due.push(DueTask { task: row.text(0)?.into(), attempt: row.count(1)?, why });
     }
     let params = [source, at, Param::Int(spans.grace_ms), Param::Int(spans.accept_ms), limit];
     for row in session.rows(&ATTEMPTS, &params).await? {
         let why = if row.int(2)? == 1 { DueWhy::Lost } else { DueWhy::Timeout };
         let task: Box<str> = row.text(0)?.into();
         if due.iter().all(|known| known.task != task) {
-            due.push(Due { task, attempt: row.count(1)?, why });
+            due.push(DueTask { task, attempt: row.count(1)?, why });
         }
     }
     Ok(due)

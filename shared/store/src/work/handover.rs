@@ -136,7 +136,7 @@ pub(crate) async fn unclaim(
 }
 
 /// Notes that an agent is told to stop; whether nobody else did before.
-pub(crate) async fn told(
+pub(crate) async fn cancellation_written(
     session: &mut SqlSession,
     handover: &Handover,
 ) -> Result<bool, StoreError> {

@@ -3,7 +3,7 @@
 
 use domain::{
     source::Source,
-    work::{TaskSpec, matching::Waiting},
+    work::{TaskSpec, matching::WaitingTask},
 };
 
 use super::rows;
@@ -45,14 +45,14 @@ pub(crate) async fn all(
     rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
 }
 
-fn waiting(row: &crate::engine::Row, lane: Option<&str>) -> Result<Waiting, StoreError> {
+fn waiting(row: &crate::engine::Row, lane: Option<&str>) -> Result<WaitingTask, StoreError> {
     let task = row.maybe_text(4)?.map(rows::task).transpose()?;
     let (agent, requires) = match (lane, &task) {
         (Some(lane), _) => TaskSpec::of_lane(lane),
         (None, Some(task)) => (task.spec.agent.clone(), task.spec.requires.clone()),
         (None, None) => (None, Vec::new()),
     };
-    Ok(Waiting {
+    Ok(WaitingTask {
         task: row.text(0)?.into(),
         attempt: row.count(1)? + 1,
         priority: u8::try_from(row.int(2)?).unwrap_or_default(),
@@ -69,7 +69,7 @@ pub(crate) async fn waiting_in(
     source: Source,
     lane: &str,
     limit: usize,
-) -> Result<Vec<Waiting>, StoreError> {
+) -> Result<Vec<WaitingTask>, StoreError> {
     let limit = Param::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     let params = [Param::Int(source::number(source)), Param::Text(lane), limit];
     let rows = session.rows(&WAITING, &params).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn rejected(
     session: &mut SqlSession,
     source: Source,
     limit: i64,
-) -> Result<Vec<Waiting>, StoreError> {
+) -> Result<Vec<WaitingTask>, StoreError> {
     let params = [Param::Int(source::number(source)), Param::Int(limit)];
     let rows = session.rows(&REJECTED, &params).await?;
     rows.iter().map(|row| waiting(row, None)).collect()

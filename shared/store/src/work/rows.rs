@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{source::Source, work::Task};
+use domain::{
+    source::Source,
+    work::{Task, TaskStatus},
+};
 
 use crate::{
     StoreError,
@@ -166,9 +169,14 @@ pub(crate) async fn write(
     session.run(&WRITE, &params).await.map(drop)
 }
 
+/// The status of a word.
+pub(crate) fn status(word: &str) -> Option<TaskStatus> {
+    TaskStatus::ALL.into_iter().find(|status| status.name() == word)
+}
+
 /// An attempt that begins.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct BegunAttempt {
     pub(crate) task: Box<str>,
     pub(crate) number: u64,
     pub(crate) agent: Box<str>,
@@ -204,7 +212,7 @@ pub(crate) async fn begin(
     session: &mut SqlSession,
     source: Source,
     recorded: i64,
-    begun: &[Begun],
+    begun: &[BegunAttempt],
 ) -> Result<(), StoreError> {
     let table = [
         Column::Texts(begun.iter().map(|one| &*one.task).collect()),

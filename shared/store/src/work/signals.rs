@@ -5,7 +5,7 @@
 
 use domain::{source::Source, work::TaskStatus};
 
-use super::view;
+use super::rows;
 use crate::{
     StoreError,
     engine::SqlSession,
@@ -184,7 +184,7 @@ pub(crate) async fn dependencies(
         if found.last().is_none_or(|(last, _)| **last != *task) {
             found.push((task.into(), Dependent::default()));
         }
-        let status = row.maybe_text(2)?.and_then(view::status);
+        let status = row.maybe_text(2)?.and_then(rows::status);
         if let Some((_, dependent)) = found.last_mut() {
             dependent.on.push((row.text(1)?.into(), status));
         }

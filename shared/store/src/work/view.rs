@@ -136,11 +136,6 @@ const MEMBERS: Statement = both(
      AND status IN ('pending', 'assigned', 'running') ORDER BY id LIMIT $3",
 );
 
-/// The status of a word.
-pub(crate) fn status(word: &str) -> Option<TaskStatus> {
-    TaskStatus::ALL.into_iter().find(|status| status.name() == word)
-}
-
 /// A task for one.
 pub(crate) async fn one(
     session: &mut SqlSession,
