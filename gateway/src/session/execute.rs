@@ -14,7 +14,7 @@ use websocket::{SendOutcome, close};
 const LIST_RETRY: Duration = Duration::from_millis(500);
 
 /// How long after it said who it is a client is reminded for the first time.
-const FIRST_REMINDER: Duration = Duration::from_secs(2);
+const FIRST_REMINDER: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Executes what needs no waiting; returns what is left, from the first command that does.

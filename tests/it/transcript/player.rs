@@ -93,6 +93,10 @@ impl Listener {
         let deadline = Instant::now() + time;
         while self.waiting.is_empty() {
             let frame = self.socket.poll(deadline - Instant::now()).await?;
+            // Agents hear it now and then (`protocols.md` §2), which no conversation waits for.
+            if matches!(&frame, Frame::Json(value) if value["type"] == "status-request") {
+                continue;
+            }
             self.waiting.extend((self.deviation)(self.heard, frame));
             self.heard += 1;
         }
