@@ -1,7 +1,7 @@
 //! Work in SQL: tasks for one agent, their attempts, and the agents that are there (contract §8).
 //!
 //! A batch's transaction locks the rows of the tasks that it touches ([`rows`]) and judges each step
-//! against them ([`bench`]); the owner of a source reads what is due ([`due`]) and who could have what
+//! against them ([`mod@bench`]); the owner of a source reads what is due ([`due`]) and who could have what
 //! ([`lanes`]); nodes say which agents they have ([`agents`]) and fetch what is to be handed over
 //! ([`handover`]). [`view`] is what is shown.
 
