@@ -50,6 +50,8 @@ struct Consumer {
     reread_until: EntryId,
     /// How often the cursor was set back, or found elsewhere: what was read before is thrown away.
     set_backs: u64,
+    /// Whether the broker holds a later generation than the row, which this owner has to pass.
+    outranked: bool,
     /// What a part of the broker did not take yet.
     backlog: Option<PublishBacklog>,
     /// Whether this owner has counted its attempt.
@@ -73,6 +75,7 @@ pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
         set_backs: 0,
+        outranked: false,
         backlog: None,
         attempted: false,
         limit: BatchLimit::new(worker.limits.batch_entries),
@@ -190,7 +193,9 @@ impl Consumer {
             return Ok(());
         }
         let asked = Instant::now();
-        match generation::check(&self.worker, &self.row).await? {
+        let found = generation::check(&self.worker, &self.row, self.outranked).await?;
+        self.outranked = false;
+        match found {
             Finding::Same(info) => {
                 self.progress.newest(asked, info.last_generated);
                 self.lag.observe(&self.worker.metrics, &self.row, &info);

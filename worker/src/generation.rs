@@ -49,9 +49,17 @@ pub enum CheckError {
 /// alone. A stream whose last id lies before the cursor sets the cursor back alone. A database that ends
 /// before what the broker remembers as published gets a new epoch.
 ///
+/// `outranked`: a publication was refused for a later generation. The mark does not say which it was,
+/// so the row's own is doubled until it is passed; who is no longer the owner is stopped by the row's
+/// fence.
+///
 /// # Errors
 /// Fails with [`CheckError`] when the broker or the store does.
-pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckError> {
+pub async fn check(
+    worker: &Worker,
+    row: &SourceRow,
+    outranked: bool,
+) -> Result<Finding, CheckError> {
     let source = row.source;
     let identity = worker.broker.identity(source).await?;
     let info = worker.broker.inspect(source).await?;
@@ -69,12 +77,14 @@ pub async fn check(worker: &Worker, row: &SourceRow) -> Result<Finding, CheckErr
         && !row.promoted;
     let same_server = identity.is_known(&row.replid)
         && identity.generation == Some(row.generation)
-        && epoch == row.epoch;
+        && epoch == row.epoch
+        && !outranked;
     if same_stream && same_server {
         return Ok(Finding::Same(info));
     }
     // Two memories hold it, and either can be restored behind the other's back.
-    let raised = row.generation.max(identity.generation.unwrap_or(0)) + 1;
+    let own = if outranked { row.generation.saturating_mul(2) } else { row.generation };
+    let raised = own.max(identity.generation.unwrap_or(0)) + 1;
     let generation = if same_server { row.generation } else { raised };
     let reread = row.cursor.min(info.last_generated).minus_ms(REREAD_MS).min(row.cursor);
     let back = if same_stream { row.cursor } else { reread };

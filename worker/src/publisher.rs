@@ -29,6 +29,13 @@ pub enum PublishError {
     Store(#[from] StoreError),
 }
 
+impl PublishError {
+    /// Whether the broker holds what a later generation published.
+    pub const fn is_superseded(&self) -> bool {
+        matches!(self, Self::Broker(error) if error.is_superseded())
+    }
+}
+
 /// How far publishing came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reached {

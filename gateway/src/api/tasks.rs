@@ -220,7 +220,9 @@ async fn ask(
         Some(rejection) if rejection.word == Some("unknown") => {
             Err(Problem::new(StatusCode::NOT_FOUND, "there is no such task"))
         }
-        Some(rejection) if rejection.word == Some("assign") => Err(rejected(&rejection)),
+        Some(rejection) if rejection.word == Some("assign") || !rejection.is_conflict() => {
+            Err(rejected(&rejection))
+        }
         Some(rejection) => Err(rejected(&rejection).with("status", now.into())),
     }
 }

@@ -75,6 +75,14 @@ pub enum BrokerError {
     Address(String),
 }
 
+impl BrokerError {
+    /// Whether a later generation has published. While the source's row in SQL is the caller's, that
+    /// was an owner before the database was restored: its mark may be lost and its heads not.
+    pub const fn is_superseded(&self) -> bool {
+        matches!(self, Self::Superseded(_))
+    }
+}
+
 impl ServiceError for BrokerError {
     fn outage(&self) -> Option<Outage> {
         match self {

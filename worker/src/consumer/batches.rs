@@ -187,7 +187,8 @@ impl Consumer {
         let (worker, generation) = (&self.worker, self.row.generation);
         let lagging = self.lagging();
         let publications = &committed.publications;
-        let lagging = publisher::publish(worker, generation, publications, lagging).await?;
+        let published = publisher::publish(worker, generation, publications, lagging).await;
+        let lagging = published.inspect_err(|error| self.outranked |= error.is_superseded())?;
         runtime::failpoint::hit("before_published");
         self.note_reached(committed.seq, lagging);
         Ok(())
@@ -195,7 +196,8 @@ impl Consumer {
 
     /// Publishes everything that the record holds.
     pub(super) async fn publish_recorded(&mut self) -> Result<(), PublishError> {
-        let reached = publisher::publish_pending(&self.worker, &self.row).await?;
+        let reached = publisher::publish_pending(&self.worker, &self.row).await;
+        let reached = reached.inspect_err(|error| self.outranked |= error.is_superseded())?;
         runtime::failpoint::hit("before_published");
         self.row.published = self.row.published.max(reached.published);
         self.note_reached(reached.seq.max(self.row.seq), reached.lagging);
