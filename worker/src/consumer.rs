@@ -71,6 +71,8 @@ struct Consumer {
 /// Consumes a source until the process stops, `give_back` is set, or the lease is lost.
 pub async fn run(worker: Worker, row: SourceRow, give_back: Arc<AtomicBool>) {
     let now = Instant::now();
+    // Alerts need the zero before the first loss.
+    worker.metrics.trimmed.with_label_values(&[row.source.stream.name()]).inc_by(0);
     let mut consumer = Consumer {
         reader: worker.broker.reader(row.source),
         reread_until: EntryId::ZERO,
