@@ -5,6 +5,7 @@ import { useMemo } from "preact/hooks";
 import { rights } from "../credential.ts";
 import { duration, full, known, UNKNOWN } from "../format.ts";
 import { api } from "../gateway.ts";
+import { calm } from "../installation.ts";
 import { Resource, useResource } from "../resource.ts";
 import { filter, query, to } from "../router.ts";
 import { Ago, Choice, Empty, Freshness, Heading, Skeleton, Status, Sure, Unknown } from "../ui/bits.tsx";
@@ -53,7 +54,11 @@ export function Queue(): JSX.Element {
       ) : !now.waiting ? (
         <Unknown what="What waits" />
       ) : now.waiting.length === 0 ? (
-        <Empty title="No task waits for an agent" />
+        calm.value ? (
+          <Empty title="No task waits for an agent" />
+        ) : (
+          <Unknown what="What else waits" />
+        )
       ) : (
         <table>
           <thead>
