@@ -145,7 +145,7 @@ pub fn mend(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The UTF-16 unit of the escape `\uXXXX` that begins at `at`.
+/// The UTF-16 unit of the escape, `\u` and four hexadecimal digits, that begins at `at`.
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok()?;
